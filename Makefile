@@ -1,0 +1,46 @@
+# The front door: `make demo` and `make test` set up whatever is missing, build what changed, and run.
+PRESET ?= cpu
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/$(PRESET)
+# Set up once per content of these files.
+STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(STAMP) ## Install what is missing: system packages (as root) and .venv
+
+$(STAMP): | requirements.txt
+	@bash cmake/system-packages.sh
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Upwell needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	@rm -f $(VENV)/upwell-*.stamp
+	@touch $@
+
+$(BUILD)/build.ninja: | $(STAMP)
+	$(BIN)/cmake --preset $(PRESET)
+
+build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch bridge
+	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
+	@echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
+
+test: build ## Run every test
+	@$(BIN)/ctest --preset $(PRESET)
+	@$(BIN)/python -m pytest tests/torch_bridge
+
+demo: build ## Train ReSFU on a stereo pair and draw the result
+	@$(BIN)/python examples/disparity.py
+
+bench: build ## Time the operators beside torch
+	@$(BIN)/python autotune/bench.py
+
+clean: ## Remove what was built; .venv stays
+	rm -rf build

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Upwell needs and that are missing; without root it says which and stops.
+set -euo pipefail
+packages=(g++ make python3 python3-venv catch2 pocl-opencl-icd ocl-icd-libopencl1)
+
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "This is not a Debian system: please install the equivalents of ${packages[*]} (Catch2 2.x or 3.x)." >&2
+    echo "Continuing; the build says what is missing." >&2
+    exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+    installed "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Upwell needs packages that are not installed. Please run:" >&2
+    echo "sudo apt-get install ${missing[*]}" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get install -y --no-install-recommends "${missing[@]}"

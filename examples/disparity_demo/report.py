@@ -1,0 +1,56 @@
+"""What is measured on the held-out part, and the files that keep it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+from torch import Tensor
+
+from disparity_demo.model import TITLES
+from disparity_demo.scene import EDGE_REACH, Part
+
+BAD = 2.0  # px: a pixel that is off by more counts as bad
+NEAR = f"within {EDGE_REACH} px of a depth edge"
+SCORES = {
+    "error": "mean |error|, px",
+    "bad": f"off by > {BAD:g} px, %",
+    "edge_error": f"mean |error| {NEAR}, px",
+    "edge_bad": f"off by > {BAD:g} px {NEAR}, %",
+}
+
+
+@dataclass
+class Result:
+    method: str
+    upsampled: Tensor  # 1, 1, H, W, the held-out part, px
+    losses: list[float]  # of every training step, px
+    scores: dict[str, float]  # by the keys of SCORES
+
+
+def score(upsampled: Tensor, part: Part) -> dict[str, float]:
+    """upsampled [1, 1, H, W] -> scores over the pixels whose truth is known."""
+    error = (upsampled - part.truth).abs().double()
+    everywhere, near_edge = error[part.valid], error[part.valid & part.near_edge]
+    return {
+        "error": everywhere.mean().item(),
+        "bad": 100 * (everywhere > BAD).double().mean().item(),
+        "edge_error": near_edge.mean().item(),
+        "edge_bad": 100 * (near_edge > BAD).double().mean().item(),
+    }
+
+
+def table(results: list[Result], style: str = "simple") -> str:
+    rows = [[TITLES[result.method], *(result.scores[key] for key in SCORES)] for result in results]
+    formats = ("", ".3f", ".2f", ".3f", ".2f")
+    return tabulate(rows, ["held-out part", *SCORES.values()], tablefmt=style, floatfmt=formats, maxheadercolwidths=20)
+
+
+def write(results: list[Result], settings: dict, folder: Path) -> list[tuple[str, Path]]:
+    """scores.json (settings, scores, losses) and scores.md (the table) -> what they are and where."""
+    methods = {result.method: {"scores": result.scores, "losses": result.losses} for result in results}
+    content = {"settings": settings | {"out": str(folder)}, "columns": SCORES, "methods": methods}
+    files = [("Numbers", folder / "scores.json"), ("Table", folder / "scores.md")]
+    files[0][1].write_text(json.dumps(content, indent=1) + "\n")
+    files[1][1].write_text(table(results, "github") + "\n")
+    return files

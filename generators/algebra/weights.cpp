@@ -1,0 +1,207 @@
+#include "weights.h"
+
+#include "dimensions.h"
+
+namespace upwell {
+
+using namespace Halide;
+using Internal::const_true, Internal::make_const, Internal::make_one, Internal::make_zero;
+
+namespace {
+
+// A polynomial of the fraction as an expression; undefined where it is identically zero.
+Expr weight_at(const Polynomial &polynomial, Expr fraction, Type type) {
+    Expr value;
+    for (int power = 3; power >= 0; power--) {
+        if (value.defined()) {
+            value = value * fraction;
+        }
+        if (polynomial[power] != 0) {
+            const Expr coefficient = make_const(type, polynomial[power]);
+            value = value.defined() ? value + coefficient : coefficient;
+        }
+    }
+    return value;
+}
+
+// Sum of the products whose weight is not identically zero.
+class SparseSum {
+public:
+    void add(Expr weight, Expr value) {
+        if (weight.defined()) {
+            const Expr term = is_const_one(weight) ? value : weight * value;
+            sum = sum.defined() ? sum + term : term;
+        }
+    }
+    Expr value(Type type) const { return sum.defined() ? sum : make_zero(type); }
+
+private:
+    static bool is_const_one(const Expr &e) { return Internal::is_const_one(e); }
+    Expr sum;
+};
+
+Expr tap_is_valid(const Operator &op, const Axis &columns, const Axis &rows, Expr px, Expr py, int tap) {
+    if (op.taps.border != Border::Masked) {
+        return const_true();
+    }
+    const int ix = tap % op.taps.kernel, iy = tap / op.taps.kernel;
+    return columns.first_tap(px) <= ix && ix <= columns.last_tap(px) && rows.first_tap(py) <= iy && iy <= rows.last_tap(py);
+}
+
+// Whether window cell (jx, jy) of pixel (x, y) counts: with a zero border, cells outside the map do not.
+Expr cell_has_weight(const Operator &op, const Axis &columns, const Axis &rows, const AxisWindow &window) {
+    if (op.taps.border != Border::Zero) {
+        return const_true();
+    }
+    const Expr column = columns.base(x) + window.first + jx, row = rows.base(y) + window.first + jy;
+    return column >= 0 && column < columns.low && row >= 0 && row < rows.low;
+}
+
+}  // namespace
+
+Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows, Func logits) {
+    const AxisWindow window = lower(op.taps);
+    const int kernel = op.taps.kernel;
+    const Type type = columns.type;
+    // Pixels that only a rounded-up vector asks for must still have finite weights.
+    const Expr px = columns.pixel(x), py = rows.pixel(y);
+    Weights w{Func("peak"), Func("exponential"), Func("inverse_total"), Func("weight_row"), Func("window_weight")};
+
+    std::vector<Expr> taps;
+    if (op.normaliser == Normaliser::Softmax) {
+        // The central tap is always inside, so the peak is a real logit.
+        Expr peak = logits(px, py, op.taps.count() / 2, n), total = make_zero(type);
+        std::vector<Expr> exponentials;
+        for (int i = 0; i < op.taps.count(); i++) {
+            peak = max(peak, select(tap_is_valid(op, columns, rows, px, py, i), logits(px, py, i, n), type.min()));
+        }
+        w.peak(x, y, n) = peak;
+        for (int i = 0; i < op.taps.count(); i++) {
+            exponentials.push_back(select(tap_is_valid(op, columns, rows, px, py, i), exp(logits(px, py, i, n) - w.peak(x, y, n)),
+                                          make_zero(type)));
+        }
+        w.exponential(x, y, tap, n) = mux(tap, exponentials);
+        for (int i = 0; i < op.taps.count(); i++) {
+            total = total + w.exponential(x, y, i, n);
+        }
+        w.inverse_total(x, y, n) = make_one(type) / total;
+    }
+    const auto tap_weight = [&](int ix, int iy) -> Expr {
+        switch (op.normaliser) {
+        case Normaliser::Constant:
+            return make_one(type);
+        case Normaliser::None:
+            return logits(px, py, iy * kernel + ix, n);
+        case Normaliser::Softmax:
+            return w.exponential(x, y, iy * kernel + ix, n);
+        }
+        return Expr();
+    };
+
+    // L is a product of two axes: columns first, then rows.
+    std::vector<Expr> row_cells, cells;
+    for (int iy = 0; iy < kernel; iy++) {
+        for (int jx = 0; jx < window.size; jx++) {
+            SparseSum sum;
+            for (int ix = 0; ix < kernel; ix++) {
+                sum.add(weight_at(window.tap_cells[ix][jx], columns.fraction(x), type), tap_weight(ix, iy));
+            }
+            row_cells.push_back(sum.value(type));
+        }
+    }
+    w.row(x, y, jx, iy, n) = mux(iy * window.size + jx, row_cells);
+    for (int j = 0; j < window.size; j++) {
+        SparseSum sum;
+        for (int i = 0; i < kernel; i++) {
+            sum.add(weight_at(window.tap_cells[i][j], rows.fraction(y), type), w.row(x, y, jx, i, n));
+        }
+        cells.push_back(sum.value(type));
+    }
+    const Expr scale = op.normaliser == Normaliser::Softmax ? w.inverse_total(x, y, n) : make_one(type);
+    w.window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), mux(jy, cells) * scale, make_zero(type));
+    return w;
+}
+
+namespace {
+
+// Folds one axis of the window: cell j of a pixel whose base cell is base.
+Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j,
+          const std::function<Expr(int)> &weight) {
+    const Type type = axis.type;
+    std::vector<Expr> folded;
+    for (int cell = 0; cell < window.size; cell++) {
+        const Expr at = base + window.first + cell;
+        Expr below = make_zero(type), above = make_zero(type);
+        for (int other = 0; other < cell; other++) {
+            below = below + weight(other);
+        }
+        for (int other = cell + 1; other < window.size; other++) {
+            above = above + weight(other);
+        }
+        const Expr value = weight(cell) + select(at == 0, below, make_zero(type)) +
+                           select(at == axis.low - 1, above, make_zero(type));
+        folded.push_back(select(at >= 0 && at < axis.low, value, make_zero(type)));
+    }
+    return mux(j, folded);
+}
+
+}  // namespace
+
+FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &rows, Func weight) {
+    const AxisWindow window = lower(op.taps);
+    FoldedWeights folded{Func("fold_columns"), Func("folded_weight")};
+    Expr along_rows;
+    if (op.taps.border == Border::Zero) {
+        folded.along_x(x, y, jx, jy, n) = weight(x, y, jx, jy, n);
+        along_rows = folded.along_x(x, y, jx, jy, n);
+    } else {
+        folded.along_x(x, y, jx, jy, n) = fold(columns, window, columns.base(x), jx,
+                                               [&](int cell) -> Expr { return weight(x, y, cell, jy, n); });
+        along_rows = fold(rows, window, rows.base(y), jy,
+                          [&](int cell) -> Expr { return folded.along_x(x, y, jx, cell, n); });
+    }
+    folded.window(x, y, jx, jy, n) = select(y >= 0 && y < rows.high, along_rows, make_zero(columns.type));
+    return folded;
+}
+
+WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
+                                      Func d_window) {
+    const AxisWindow window = lower(op.taps);
+    const int kernel = op.taps.kernel;
+    const Type type = columns.type;
+    WeightsAdjoint adjoint{Func("d_weight_row"), Func("d_tap"), Func("softmax_inner"), Func("d_weight")};
+
+    Func inner_window("d_inner_window");
+    inner_window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n), make_zero(type));
+    std::vector<Expr> rows_of_taps, d_taps;
+    for (int iy = 0; iy < kernel; iy++) {
+        SparseSum sum;
+        for (int j = 0; j < window.size; j++) {
+            sum.add(weight_at(window.tap_cells[iy][j], rows.fraction(y), type), inner_window(x, y, jx, j, n));
+        }
+        rows_of_taps.push_back(sum.value(type));
+    }
+    adjoint.d_row(x, y, jx, iy, n) = mux(iy, rows_of_taps);
+    for (int i = 0; i < op.taps.count(); i++) {
+        SparseSum sum;
+        for (int j = 0; j < window.size; j++) {
+            sum.add(weight_at(window.tap_cells[i % kernel][j], columns.fraction(x), type), adjoint.d_row(x, y, j, i / kernel, n));
+        }
+        d_taps.push_back(sum.value(type));
+    }
+    adjoint.d_tap(x, y, tap, n) = mux(tap, d_taps);
+    if (op.normaliser == Normaliser::None) {
+        adjoint.d_input(x, y, tap, n) = adjoint.d_tap(x, y, tap, n);
+        return adjoint;
+    }
+    Expr inner = make_zero(type);
+    for (int i = 0; i < op.taps.count(); i++) {
+        inner = inner + weights.exponential(x, y, i, n) * adjoint.d_tap(x, y, i, n);
+    }
+    adjoint.inner(x, y, n) = inner * weights.inverse_total(x, y, n);
+    adjoint.d_input(x, y, tap, n) = weights.exponential(x, y, tap, n) * weights.inverse_total(x, y, n) *
+                                    (adjoint.d_tap(x, y, tap, n) - adjoint.inner(x, y, n));
+    return adjoint;
+}
+
+}  // namespace upwell

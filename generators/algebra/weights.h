@@ -1,0 +1,53 @@
+// Weights of a pixel: normalised over the taps, lowered to the window, and both transposed.
+#pragma once
+
+#include "axis.h"
+
+#include <memory>
+
+namespace upwell {
+
+// What turns an operator's weight input into tap weights. Constant: there is no input and one tap of weight 1.
+enum class Normaliser { Constant, None, Softmax };
+
+// An operator of the reassembly family, as its author states it.
+struct Operator {
+    Taps taps;
+    Normaliser normaliser;
+
+    bool has_weights() const { return normaliser != Normaliser::Constant; }
+};
+
+// The stages of a pixel's weights, by name, for a schedule to place.
+struct Weights {
+    Halide::Func peak;         // x, y, n          largest logit (softmax only)
+    Halide::Func exponential;  // x, y, tap, n     exp(logit - peak), 0 for a masked tap (softmax only)
+    Halide::Func inverse_total;  // x, y, n        1 / sum of exponentials (softmax only)
+    Halide::Func row;          // x, y, jx, iy, n  lowered along columns
+    Halide::Func window;       // x, y, jx, jy, n  lowered along both axes: W_j(p)
+};
+
+// x, y: axes of the pixels. logits: x, y, tap, n; undefined for a Constant normaliser.
+Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows, Halide::Func logits);
+
+// Window weights with the border folded in: a cell outside the image gives its weight to the edge cell, so that
+// sum_j folded_j(p) x[base + j] over the cells inside is exact. (With a zero border they have no weight to give.)
+// Rows outside the image have weight 0.
+struct FoldedWeights {
+    Halide::Func along_x;  // x, y, jx, jy, n: the border's columns folded
+    Halide::Func window;   // x, y, jx, jy, n
+};
+FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &rows, Halide::Func window);
+
+// The transpose of window_weights: gradient of the window's weights -> gradient of the operator's input.
+// d_window: x, y, jx, jy, n. Result: x, y, tap, n.
+struct WeightsAdjoint {
+    Halide::Func d_row;    // x, y, jx, iy, n: gradient of the weights lowered along columns
+    Halide::Func d_tap;    // x, y, tap, n: gradient of the normalised weights
+    Halide::Func inner;    // x, y, n: sum over taps of weight * d_tap (softmax only)
+    Halide::Func d_input;  // x, y, tap, n
+};
+WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
+                                      Halide::Func d_window);
+
+}  // namespace upwell

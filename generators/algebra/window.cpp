@@ -1,0 +1,80 @@
+#include "window.h"
+
+#include <stdexcept>
+#include <string>
+
+namespace upwell {
+
+namespace {
+
+constexpr Polynomial zero{0, 0, 0, 0};
+
+// The cells one sample reads, from its base cell on, and their weights.
+std::vector<Polynomial> footprint(Sampling sampling) {
+    switch (sampling) {
+    case Sampling::Nearest:
+        return {Polynomial{1, 0, 0, 0}};
+    case Sampling::Bilinear:
+        return {Polynomial{1, -1, 0, 0}, Polynomial{0, 1, 0, 0}};
+    }
+    throw std::invalid_argument("window: unknown sampling");
+}
+
+long long floor_divide(long long a, long long b) {
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+}  // namespace
+
+double evaluate(const Polynomial &polynomial, double fraction) {
+    double value = 0;
+    for (int power = 3; power >= 0; power--) {
+        value = value * fraction + polynomial[power];
+    }
+    return value;
+}
+
+AxisWindow lower(const Taps &taps) {
+    if (taps.kernel < 1 || taps.kernel % 2 == 0) {
+        throw std::invalid_argument("window: kernel should be odd and positive but is " + std::to_string(taps.kernel));
+    }
+    const std::vector<Polynomial> sample = footprint(taps.sampling);
+    const int reach = static_cast<int>(sample.size());
+    AxisWindow window{-taps.radius(), taps.kernel + reach - 1, {}};
+    for (int tap = 0; tap < taps.kernel; tap++) {
+        // A shift by one tap is a shift by one low-res cell: the phase, and so the footprint, stays the same.
+        std::vector<Polynomial> cells(window.size, zero);
+        for (int k = 0; k < reach; k++) {
+            cells[tap + k] = sample[k];
+        }
+        window.tap_cells.push_back(cells);
+    }
+    return window;
+}
+
+Position position(const Taps &taps, long long p, long long low, long long high) {
+    if (taps.sampling == Sampling::Nearest) {
+        return {static_cast<int>(p * low / high), 0.0};
+    }
+    // u(p) = (p + 1/2) low / high - 1/2 (align_corners = False), times 2 high.
+    const long long numerator = (2 * p + 1) * low - high;
+    const long long base = floor_divide(numerator, 2 * high);
+    return {static_cast<int>(base), static_cast<double>(numerator - base * 2 * high) / static_cast<double>(2 * high)};
+}
+
+int phase_shift(const Taps &taps, int ratio) {
+    return taps.sampling == Sampling::Nearest ? 0 : ratio / 2;
+}
+
+int lowering_cost(const AxisWindow &window) {
+    int nonzeros = 0;
+    for (const auto &cells : window.tap_cells) {
+        for (const Polynomial &weight : cells) {
+            nonzeros += weight != zero;
+        }
+    }
+    // Columns first for every tap row, then rows for every window column.
+    return nonzeros * (static_cast<int>(window.tap_cells.size()) + window.size);
+}
+
+}  // namespace upwell

@@ -1,0 +1,48 @@
+// The compiler's first pass: taps -> window. Plain C++, no Halide.
+//
+// With static offsets a tap's value is linear in the low-res map, so
+//     sum_i w_i value_i(p) = sum_j W_j x[base(p) + j],   W = transpose(L(phase(p))) w,
+// j over a small window of low-res cells. L is a product of one matrix per axis, and its entries are
+// polynomials of the phase: the fraction f in [0, 1) by which the pixel lies past its base cell.
+#pragma once
+
+#include "taps.h"
+
+#include <array>
+#include <vector>
+
+namespace upwell {
+
+// Coefficients of 1, f, f^2, f^3.
+using Polynomial = std::array<double, 4>;
+
+double evaluate(const Polynomial &polynomial, double fraction);
+
+// One axis of the window of a tap set.
+struct AxisWindow {
+    int first;                                       // offset of the first cell from the base cell
+    int size;                                        // cells
+    std::vector<std::vector<Polynomial>> tap_cells;  // [tap][cell] -> weight: L along this axis
+
+    int last() const { return first + size - 1; }
+};
+
+// Throws std::invalid_argument when the kernel is not odd and positive.
+AxisWindow lower(const Taps &taps);
+
+// The low-res cell below (or at) the centre of a high-res pixel, and the fraction past it.
+struct Position {
+    int base;
+    double fraction;
+};
+
+// p: high-res pixel, low and high: cells and pixels of the axis. Exact: integer arithmetic until the last division.
+Position position(const Taps &taps, long long p, long long low, long long high);
+
+// How far the first pixel of a cell lies from ratio * cell, for an integer ratio: base(p) = floor((p - phase_shift) / ratio).
+int phase_shift(const Taps &taps, int ratio);
+
+// Non-zero multiply-adds of L: what lowering one pixel's weights costs, both axes.
+int lowering_cost(const AxisWindow &window);
+
+}  // namespace upwell

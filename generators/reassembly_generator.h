@@ -1,0 +1,138 @@
+// Makes the three generators of an operator (output, d_value, d_weight) from its description.
+#pragma once
+
+#include "Halide.h"
+#include "algebra/dimensions.h"
+#include "algebra/reassembly.h"
+#include "window.h"
+
+namespace upwell {
+
+enum class Direction { Output, ValueAdjoint, WeightAdjoint };
+
+// Describe: kernel -> Operator.
+template<Operator (*describe)(int), Direction direction>
+class ReassemblyGenerator : public Halide::Generator<ReassemblyGenerator<describe, direction>> {
+    using Base = Halide::Generator<ReassemblyGenerator<describe, direction>>;
+    using Buffer = Halide::Buffer<void>;
+
+public:
+    Halide::GeneratorParam<int> kernel{"kernel", 1};  // taps per side, odd
+    Halide::GeneratorParam<int> ratio{"ratio", 0};    // pixels per cell and axis; 0: any size, from tables
+    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
+    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    WindowKnobs knobs;
+
+    void configure() {
+        const Operator op = describe(kernel);
+        if (direction != Direction::ValueAdjoint) {
+            value = Base::template add_input<Buffer>("value", type, 4);  // w, h, C, N
+        }
+        if (op.has_weights()) {
+            logits = Base::template add_input<Buffer>("weight", type, 4);  // W, H, K*K, N
+        }
+        if (direction != Direction::Output) {
+            d_output = Base::template add_input<Buffer>("d_output", type, 4);  // W, H, C, N
+        }
+        if (ratio == 0) {
+            columns = Base::template add_input<Buffer>("columns", Halide::Int(32), 2);  // W, 3
+            rows = Base::template add_input<Buffer>("rows", Halide::Int(32), 2);        // H, 3
+            column_fraction = Base::template add_input<Buffer>("column_fraction", type, 1);
+            row_fraction = Base::template add_input<Buffer>("row_fraction", type, 1);
+            if (direction == Direction::ValueAdjoint) {
+                column_begin = Base::template add_input<Buffer>("column_begin", Halide::Int(32), 1);
+                row_begin = Base::template add_input<Buffer>("row_begin", Halide::Int(32), 1);
+                column_cell = Base::template add_input<int>("column_cell");
+                row_cell = Base::template add_input<int>("row_cell");
+            }
+        }
+        output = Base::template add_output<Buffer>("output", type, 4);
+    }
+
+    void generate() {
+        const Problem problem = make_problem();
+        const Halide::Func no_input;
+        const Halide::Func weight = logits ? Halide::Func(*logits) : no_input;
+        if constexpr (direction == Direction::Output) {
+            parts = std::make_unique<Parts>(problem, *value, weight);
+        } else if constexpr (direction == Direction::ValueAdjoint) {
+            parts = std::make_unique<Parts>(problem, weight, *d_output);
+        } else {
+            parts = std::make_unique<Parts>(problem, *value, weight, *d_output);
+        }
+        *output = parts->output;
+        fix_sizes(problem);
+    }
+
+    void schedule() {
+        if (!default_schedule && !Base::using_autoscheduler()) {
+            upwell::schedule(*parts, knobs, Base::get_target());
+        }
+    }
+
+private:
+    using Parts = std::conditional_t<direction == Direction::Output, Reassembly,
+                                     std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint,
+                                                        ReassemblyWeightAdjoint>>;
+    using Input = Halide::GeneratorInput<Buffer> *;
+
+    Problem make_problem() {
+        Problem problem{describe(kernel), lower(describe(kernel).taps), nullptr, nullptr, type,
+                        (value ? value : d_output)->dim(2).extent()};
+        problem.columns = make_axis(problem.op.taps, 0);
+        problem.rows = make_axis(problem.op.taps, 1);
+        return problem;
+    }
+
+    std::shared_ptr<const Axis> make_axis(const Taps &taps, int axis) {
+        if (ratio > 0) {
+            const Halide::Expr low = value ? value->dim(axis).extent() : d_output->dim(axis).extent() / ratio;
+            return std::make_shared<ExactAxis>(taps, ratio, low, type);
+        }
+        const Input table = axis == 0 ? columns : rows, fraction = axis == 0 ? column_fraction : row_fraction;
+        const Halide::Expr high = table->dim(0).extent();
+        if (direction != Direction::ValueAdjoint) {
+            return std::make_shared<TableAxis>(*table, *fraction, Halide::Func(), 1, value->dim(axis).extent(), high, type);
+        }
+        const Input begin = axis == 0 ? column_begin : row_begin;
+        const Halide::Expr low = begin->dim(0).extent() + 2 * begin->dim(0).min() - 1;  // from -margin to low + margin
+        return std::make_shared<TableAxis>(*table, *fraction, *begin, axis == 0 ? *column_cell : *row_cell, low, high,
+                                           type);
+    }
+
+    // Every extent follows from the low-res and the high-res size, so that bounds are exact and loops have no tails.
+    void fix_sizes(const Problem &problem) {
+        const auto fix = [](auto *buffer, Halide::Expr width, Halide::Expr height) {
+            if (buffer) {
+                buffer->dim(0).set_bounds(0, width).dim(1).set_bounds(0, height);
+                buffer->dim(2).set_min(0);
+                buffer->dim(3).set_min(0);
+            }
+        };
+        const Axis &w = *problem.columns, &h = *problem.rows;
+        fix(value, w.low, h.low);
+        fix(logits, w.high, h.high);
+        fix(d_output, w.high, h.high);
+        fix(output, direction == Direction::ValueAdjoint ? w.low : w.high,
+            direction == Direction::ValueAdjoint ? h.low : h.high);
+    }
+
+    Input value = nullptr, logits = nullptr, d_output = nullptr, columns = nullptr, rows = nullptr,
+          column_fraction = nullptr, row_fraction = nullptr, column_begin = nullptr, row_begin = nullptr;
+    Halide::GeneratorInput<int> *column_cell = nullptr, *row_cell = nullptr;
+    Halide::GeneratorOutput<Buffer> *output = nullptr;
+    std::unique_ptr<Parts> parts;
+};
+
+}  // namespace upwell
+
+// Registers NAME, NAME_d_value and, where the operator has weights, NAME_d_weight.
+#define UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                 \
+    using NAME##_output = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::Output>;                    \
+    using NAME##_value_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::ValueAdjoint>;       \
+    HALIDE_REGISTER_GENERATOR(NAME##_output, NAME)                                                             \
+    HALIDE_REGISTER_GENERATOR(NAME##_value_adjoint, NAME##_d_value)
+#define UPWELL_REGISTER_REASSEMBLY(NAME, DESCRIBE)                                                             \
+    UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                     \
+    using NAME##_weight_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::WeightAdjoint>;     \
+    HALIDE_REGISTER_GENERATOR(NAME##_weight_adjoint, NAME##_d_weight)

@@ -1,0 +1,35 @@
+// What goes wrong inside a kernel, carried out of it: generated code cannot be unwound, so nothing throws through it.
+#pragma once
+
+#include <exception>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "upwell.h"
+
+namespace upwell {
+
+// The user_context of one run: what its error handler and its parallel loops need to know.
+class Call {
+public:
+    explicit Call(const ParallelFor *pool) : pool(pool) {}
+
+    const ParallelFor *const pool;  // null: the runtime's own
+
+    void fail(const std::string &message);                  // keeps the first
+    void fail(std::exception_ptr exception);                 // keeps the first
+    void finish(const std::string &name, int status) const;  // throws what failed
+
+private:
+    std::mutex mutex;
+    std::string message;
+    std::exception_ptr exception;
+};
+
+// Installs the handler that gives Halide's messages to the Call they belong to.
+void install_error_handler();
+
+std::string format(const std::vector<int64_t> &sizes);  // [2, 9, 8, 8]
+
+}  // namespace upwell

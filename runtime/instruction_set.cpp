@@ -1,0 +1,77 @@
+// What this processor can run, and the limit put on it.
+#include "instruction_set.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+
+#include <HalideRuntime.h>
+
+namespace upwell {
+namespace {
+
+InstructionSet processor() {
+    __builtin_cpu_init();
+    const auto all = [](auto... has) { return (has && ...); };
+    if (!all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"), __builtin_cpu_supports("f16c"))) {
+        return InstructionSet::Baseline;
+    }
+    const bool avx512 = all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"),
+                            __builtin_cpu_supports("avx512vl"), __builtin_cpu_supports("avx512bw"),
+                            __builtin_cpu_supports("avx512dq"));
+    return avx512 ? InstructionSet::Avx512 : InstructionSet::Avx2;
+}
+
+InstructionSet limit_from_environment() {
+    const char *const variable = std::getenv("UPWELL_INSTRUCTION_SET");
+    if (!variable) {
+        return InstructionSet::Avx512;
+    }
+    for (const InstructionSet set : {InstructionSet::Baseline, InstructionSet::Avx2, InstructionSet::Avx512}) {
+        if (std::string(variable) == name(set)) {
+            return set;
+        }
+    }
+    throw Error("upwell", "UPWELL_INSTRUCTION_SET",
+                "should be baseline, avx2 or avx512 but is " + std::string(variable));
+}
+
+std::atomic<InstructionSet> &limit() {
+    static std::atomic<InstructionSet> value{limit_from_environment()};
+    return value;
+}
+
+bool names(const uint64_t *features, halide_target_feature_t feature) {
+    return features[feature / 64] >> (feature % 64) & 1;
+}
+
+int can_use(int, const uint64_t *features) {
+    const InstructionSet needed = names(features, halide_target_feature_avx512) ? InstructionSet::Avx512
+                                  : names(features, halide_target_feature_avx2) ? InstructionSet::Avx2
+                                                                                : InstructionSet::Baseline;
+    return needed <= instruction_set();
+}
+
+}  // namespace
+
+InstructionSet instruction_set() {
+    static const InstructionSet here = processor();
+    return std::min(here, limit().load());
+}
+
+void limit_instruction_set(InstructionSet most) { limit() = most; }
+
+const char *name(InstructionSet set) {
+    switch (set) {
+    case InstructionSet::Baseline: return "baseline";
+    case InstructionSet::Avx2: return "avx2";
+    case InstructionSet::Avx512: return "avx512";
+    }
+    return "";
+}
+
+// The kernels are compiled for the three sets above and no others, and this also asks whether the operating
+// system saves the registers, which Halide's own check does not.
+void install_instruction_set() { halide_set_custom_can_use_target_features(can_use); }
+
+}  // namespace upwell

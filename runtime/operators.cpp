@@ -1,0 +1,157 @@
+// What the operators are, and what their arguments have to be.
+#include "operators.h"
+
+#include <algorithm>
+
+#include "error.h"
+#include "tensor.h"
+
+namespace upwell {
+namespace {
+
+constexpr Family families[] = {
+    {"fns", "fns", "logits", Grid::Centre, false, false, true},
+    {"carafe", "carafe", "logits", Grid::Cell, true, true, false},
+    {"carafe_reassembly", "reassembly", "weight", Grid::Cell, true, false, false},
+    {"bilinear", "bilinear", nullptr, Grid::Centre, false, false, false},
+    {"nearest", "nearest", nullptr, Grid::Cell, false, false, false},
+};
+
+std::vector<Operator> list_operators() {
+    std::vector<Operator> list;
+    for (const Family &family : families) {
+        list.push_back({&family, Direction::Forward, family.name});
+        list.push_back({&family, Direction::DValue, std::string(family.name) + "_d_value"});
+        if (family.weights) {
+            list.push_back({&family, Direction::DWeight, std::string(family.name) + "_d_" + family.weights});
+        }
+    }
+    return list;
+}
+
+// `<argument> should be <expected> but is <actual>`
+[[noreturn]] void refuse(const std::string &op, const std::string &argument, const std::string &expected,
+                         const std::string &actual) {
+    throw Error(op, argument, "should be " + expected + " but is " + actual);
+}
+
+void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
+                 const std::vector<int64_t> &expected) {
+    if (tensor.sizes != expected) {
+        refuse(op, argument, format(expected), format(tensor.sizes));
+    }
+}
+
+void check_parameters(const Operator &op, const Parameters &parameters) {
+    const std::vector<int64_t> built = kernels(op.family->name);
+    if (std::find(built.begin(), built.end(), parameters.kernel) == built.end()) {
+        refuse(op.name, "kernel", "one of " + format(built) + " (those that were built)",
+               std::to_string(parameters.kernel));
+    }
+    const int64_t most_groups = op.family->has_groups ? INT32_MAX : 1;
+    if (parameters.groups < 1 || parameters.groups > most_groups) {
+        refuse(op.name, "groups", "in 1 .. " + std::to_string(most_groups), std::to_string(parameters.groups));
+    }
+    if (parameters.mask_ratio < 0 || (parameters.mask_ratio > 0 && !op.family->has_mask_ratio)) {
+        refuse(op.name, "mask_ratio", op.family->has_mask_ratio ? "at least 1, or 0 for the true ratio" : "0",
+               std::to_string(parameters.mask_ratio));
+    }
+    if (parameters.border == Border::Mask && !op.family->has_border) {
+        refuse(op.name, "border", "zero", "mask");
+    }
+}
+
+// The names of the inputs, in order.
+std::vector<std::string> input_names(const Operator &op) {
+    std::vector<std::string> names;
+    if (op.direction != Direction::Forward) {
+        names.push_back("d_output");
+    }
+    if (op.direction != Direction::DValue) {
+        names.push_back("value");
+    }
+    if (op.family->weights) {
+        names.push_back(op.family->weights);
+    }
+    return names;
+}
+
+std::string output_name(const Operator &op) {
+    switch (op.direction) {
+    case Direction::Forward: return "output";
+    case Direction::DValue: return "d_value";
+    case Direction::DWeight: return std::string("d_") + op.family->weights;
+    }
+    return "";
+}
+
+}  // namespace
+
+const std::vector<Operator> &operators() {
+    static const std::vector<Operator> list = list_operators();
+    return list;
+}
+
+const Operator &find_operator(const std::string &name) {
+    std::string known;
+    for (const Operator &op : operators()) {
+        if (op.name == name) {
+            return op;
+        }
+        known += (known.empty() ? "" : ", ") + op.name;
+    }
+    refuse("upwell", "operator", "one of " + known, "'" + name + "'");
+}
+
+Problem check(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
+              const Tensor &output) {
+    check_parameters(op, parameters);
+    const std::vector<std::string> names = input_names(op);
+    if (inputs.size() != names.size()) {
+        refuse(op.name, "inputs", std::to_string(names.size()) + " tensors", std::to_string(inputs.size()));
+    }
+    Problem problem{op, parameters, output.dtype, 0, 0, 0, 0, 0, 0, nullptr, nullptr, nullptr, &output};
+    check_tensor(op.name, output_name(op), output, output.dtype);
+    for (size_t i = 0; i < inputs.size(); i++) {
+        check_tensor(op.name, names[i], inputs[i], output.dtype);
+        const Tensor *&role = names[i] == "value"      ? problem.value
+                              : names[i] == "d_output" ? problem.d_output
+                                                       : problem.weights;
+        role = &inputs[i];
+    }
+
+    const std::vector<int64_t> &low = problem.value ? problem.value->sizes : output.sizes;
+    const std::vector<int64_t> &high = problem.d_output ? problem.d_output->sizes : output.sizes;
+    problem.N = low[0], problem.C = low[1], problem.h = low[2], problem.w = low[3], problem.H = high[2],
+    problem.W = high[3];
+    if (problem.C % parameters.groups != 0) {
+        refuse(op.name, "groups", "a divisor of the " + std::to_string(problem.C) + " channels",
+               std::to_string(parameters.groups));
+    }
+    const int64_t taps = parameters.groups * parameters.kernel * parameters.kernel;
+    const std::vector<int64_t> weights{problem.N, taps, problem.H, problem.W};
+    const std::vector<int64_t> map{problem.N, problem.C, problem.H, problem.W};
+    if (problem.weights) {
+        check_sizes(op.name, op.family->weights, *problem.weights, weights);
+    }
+    if (problem.d_output) {
+        check_sizes(op.name, "d_output", *problem.d_output, map);
+    }
+    if (op.direction != Direction::DValue) {
+        check_sizes(op.name, output_name(op), output, op.direction == Direction::Forward ? map : weights);
+    }
+    if (!is_contiguous(output)) {
+        throw Error(op.name, output_name(op), "should be contiguous");
+    }
+    for (size_t i = 0; i < inputs.size(); i++) {
+        if (overlap(inputs[i], output)) {
+            throw Error(op.name, output_name(op), "should not share memory with " + names[i]);
+        }
+        if (parameters.groups > 1 && !is_splittable(inputs[i])) {
+            throw Error(op.name, names[i], "should have its channels and batch contiguous when groups > 1");
+        }
+    }
+    return problem;
+}
+
+}  // namespace upwell

@@ -1,0 +1,43 @@
+// What the operators are: their arguments, shapes and sampling grids.
+#pragma once
+
+#include "upwell.h"
+
+namespace upwell {
+
+enum class Direction { Forward, DValue, DWeight };
+
+// Where output pixel p of P lies among n low-res cells: its centre, (p + 1/2) n/P - 1/2, or the cell it is in, p n/P.
+enum class Grid { Centre, Cell };
+
+struct Family {
+    const char *name;
+    const char *generator;  // what the compiled kernels are called
+    const char *weights;    // name of the weights argument, or null
+    Grid grid;
+    bool has_groups, has_border, has_mask_ratio;
+};
+
+struct Operator {
+    const Family *family;
+    Direction direction;
+    std::string name;
+};
+
+const std::vector<Operator> &operators();
+const Operator &find_operator(const std::string &name);  // throws Error with the names there are
+
+// The tensors of a call by role, and its sizes; what the direction does not use is null.
+struct Problem {
+    Operator op;
+    Parameters parameters;
+    Dtype dtype;
+    int64_t N, C, h, w, H, W;
+    const Tensor *value, *weights, *d_output, *output;
+};
+
+// Checks everything that can be wrong with a call; throws Error.
+Problem check(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
+              const Tensor &output);
+
+}  // namespace upwell

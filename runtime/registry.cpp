@@ -1,0 +1,109 @@
+// The table of compiled kernels, and the choice among them. Its rows are written by variants.cmake.
+#include "registry.h"
+
+#include <algorithm>
+
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL)                                      \
+    extern "C" int SYMBOL##_argv(void **);
+#include "variants.inc"
+#undef UPWELL_VARIANT
+
+namespace upwell {
+namespace {
+
+// The operator's name in run(); carafe_masked stands for carafe with Border::Mask.
+std::string public_name(const Row &row) {
+    const std::string generator = row.generator;
+    const std::string masked = "_masked";
+    const bool is_masked =
+        generator.size() > masked.size() && generator.compare(generator.size() - masked.size(), masked.size(), masked) == 0;
+    const std::string plain = is_masked ? generator.substr(0, generator.size() - masked.size()) : generator;
+    for (const Operator &op : operators()) {
+        if (op.direction == row.direction && plain == op.family->generator) {
+            return op.family->name + (is_masked ? masked : "") + op.name.substr(std::string(op.family->name).size());
+        }
+    }
+    return generator;
+}
+
+std::string list_of(const std::string &generator, Direction direction) {
+    std::string list;
+    for (const Row &row : registry()) {
+        if (row.generator == generator && row.direction == direction) {
+            list += (list.empty() ? "" : "; ") + std::string("kernel ") + std::to_string(row.kernel) + ", " +
+                    (row.ratio ? "ratio " + std::to_string(row.ratio) : "any size") + ", " + name(row.dtype);
+        }
+    }
+    return list.empty() ? "nothing" : list;
+}
+
+// r where the high-res size is r times the low-res one on both axes and the mask follows it, else 0.
+int64_t integer_ratio(const Problem &p) {
+    const int64_t ratio = p.H / p.h;
+    const bool exact = ratio > 0 && p.H == ratio * p.h && p.W == ratio * p.w;
+    return exact && (p.parameters.mask_ratio == 0 || p.parameters.mask_ratio == ratio) ? ratio : 0;
+}
+
+}  // namespace
+
+const std::vector<Row> &registry() {
+    static const std::vector<Row> rows{
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL)                                      \
+    {#GENERATOR, Direction::DIRECTION, KERNEL, RATIO, Dtype::DTYPE, InstructionSet::NEEDS, SYMBOL##_argv},
+#include "variants.inc"
+#undef UPWELL_VARIANT
+    };
+    return rows;
+}
+
+const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype) {
+    for (const Row &row : registry()) {
+        if (row.kernel == kernel && row.ratio == ratio && row.dtype == dtype && row.direction == direction &&
+            row.generator == generator) {
+            return &row;
+        }
+    }
+    return nullptr;
+}
+
+std::string generator_of(const Problem &problem) {
+    return std::string(problem.op.family->generator) + (problem.parameters.border == Border::Mask ? "_masked" : "");
+}
+
+const Row &choose(const Problem &problem) {
+    const std::string generator = generator_of(problem);
+    for (const int64_t ratio : {integer_ratio(problem), int64_t(0)}) {
+        const Row *row = find(generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype);
+        if (row && row->needs <= instruction_set()) {
+            return *row;
+        }
+    }
+    throw Error(problem.op.name, "",
+                "no kernel was built for kernel " + std::to_string(problem.parameters.kernel) + ", " +
+                    std::to_string(problem.h) + " x " + std::to_string(problem.w) + " to " + std::to_string(problem.H) +
+                    " x " + std::to_string(problem.W) + ", " + name(problem.dtype) + ", on " +
+                    name(instruction_set()) + "; built: " + list_of(generator, problem.op.direction));
+}
+
+std::vector<Variant> variants() {
+    std::vector<Variant> list;
+    for (const Row &row : registry()) {
+        list.push_back({public_name(row), row.kernel, row.ratio, row.dtype, row.needs});
+    }
+    return list;
+}
+
+std::vector<int64_t> kernels(const std::string &operator_name) {
+    const std::string generator = find_operator(operator_name).family->generator;
+    std::vector<int64_t> list;
+    for (const Row &row : registry()) {
+        if (row.generator == generator) {
+            list.push_back(row.kernel);
+        }
+    }
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+    return list;
+}
+
+}  // namespace upwell

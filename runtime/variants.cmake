@@ -1,0 +1,142 @@
+# Which kernels are compiled: the table operator x kernel x ratio x dtype. What it leaves out falls to the general
+# kernel (ratio "any"), which exists for every operator and takes any size.
+#
+#   UPWELL_VARIANTS   minimal: the general kernels only; default: also the ratios of the table below;
+#                     all: also K = 7, ratios 3, 6, 12 and 32, and float64 wherever float32 has a kernel of its own
+#   UPWELL_OPERATORS  the operators to compile (default: every one)
+#   UPWELL_KERNELS    further kernels (taps per side, odd), e.g. "9": general, and at the table's ratios
+#   UPWELL_RATIOS     further integer ratios, e.g. "3;6", for every kernel that has ratios of its own
+#
+# cmake --preset cpu -D UPWELL_RATIOS="3;6" -D UPWELL_OPERATORS="fns;bilinear"
+set(UPWELL_VARIANTS default CACHE STRING "Which kernels are compiled: minimal, default or all")
+set_property(CACHE UPWELL_VARIANTS PROPERTY STRINGS minimal default all)
+set(UPWELL_OPERATORS fns carafe carafe_masked reassembly bilinear nearest CACHE STRING "Operators to compile")
+set(UPWELL_KERNELS "" CACHE STRING "Further kernels (taps per side)")
+set(UPWELL_RATIOS "" CACHE STRING "Further integer ratios")
+
+if (NOT UPWELL_VARIANTS MATCHES "^(minimal|default|all)$")
+    message(FATAL_ERROR "UPWELL_VARIANTS should be minimal, default or all but is ${UPWELL_VARIANTS}")
+endif ()
+
+set(upwell_avx512 x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41)
+set(upwell_avx2 x86-64-linux-avx-avx2-f16c-fma-sse41)
+set(upwell_baseline x86-64-linux)
+
+add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_baseline})
+
+
+# One compiled kernel: upwell_add_variant(fns d_value KERNEL 3 RATIO 4 DTYPE float32 TARGETS avx512 avx2).
+# RATIO any is the general one. The last target is the least that runs it.
+function(upwell_add_variant generator direction)
+    cmake_parse_arguments(PARSE_ARGV 2 arg "" "KERNEL;RATIO;DTYPE" "TARGETS")
+    set(full_name ${generator})
+    if (NOT direction STREQUAL "forward")
+        set(full_name ${generator}_${direction})
+    endif ()
+    set(variant upwell_${full_name}_k${arg_KERNEL}_r${arg_RATIO}_${arg_DTYPE})
+    string(REPLACE "any" "0" ratio "${arg_RATIO}")
+    set(targets "")
+    foreach (target IN LISTS arg_TARGETS)
+        list(APPEND targets ${upwell_${target}})
+    endforeach ()
+    add_halide_library(
+        ${variant} FROM upwell.generator GENERATOR ${full_name} USE_RUNTIME upwell.halide_runtime
+        TARGETS ${targets} FEATURES user_context PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE}
+    )
+    target_link_libraries(upwell_runtime PRIVATE ${variant})
+
+    set(directions "forward=Forward;d_value=DValue;d_weight=DWeight")
+    list(FILTER directions INCLUDE REGEX "^${direction}=")
+    string(REPLACE "${direction}=" "" direction_name "${directions}")
+    string(REPLACE "float" "Float" dtype_name ${arg_DTYPE})
+    list(GET arg_TARGETS -1 least)
+    string(SUBSTRING ${least} 0 1 initial)
+    string(TOUPPER ${initial} initial)
+    string(SUBSTRING ${least} 1 -1 rest)
+    set(row "UPWELL_VARIANT(${generator}, ${direction_name}, ${arg_KERNEL}, ${ratio}, ${dtype_name}, ${initial}${rest}, ${variant})\n")
+    list(JOIN arg_TARGETS ", " target_names)
+    set(line "| ${full_name} | ${arg_KERNEL} | ${arg_RATIO} | ${arg_DTYPE} | ${target_names} |\n")
+    set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_rows "${row}")
+    set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_list "${line}")
+endfunction()
+
+# Every direction of one operator, for all KERNELS x RATIOS x DTYPES.
+function(upwell_add_variants generator)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "KERNELS;RATIOS;DTYPES;TARGETS")
+    if (NOT generator IN_LIST UPWELL_OPERATORS)
+        return()
+    endif ()
+    set(directions forward d_value d_weight)
+    if (generator MATCHES "^(bilinear|nearest)$")
+        set(directions forward d_value)
+    endif ()
+    foreach (kernel IN LISTS arg_KERNELS)
+        foreach (ratio IN LISTS arg_RATIOS)
+            foreach (dtype IN LISTS arg_DTYPES)
+                foreach (direction IN LISTS directions)
+                    upwell_add_variant(
+                        ${generator} ${direction} KERNEL ${kernel} RATIO ${ratio} DTYPE ${dtype} TARGETS ${arg_TARGETS}
+                    )
+                endforeach ()
+            endforeach ()
+        endforeach ()
+    endforeach ()
+endfunction()
+
+set(upwell_everywhere TARGETS avx512 avx2 baseline)
+set(upwell_tuned TARGETS avx512 avx2)
+
+# Any size, any ratio.
+set(kernels 3 5 7 ${UPWELL_KERNELS})
+list(REMOVE_DUPLICATES kernels)
+foreach (operator IN ITEMS fns carafe carafe_masked reassembly)
+    upwell_add_variants(${operator} KERNELS ${kernels} RATIOS any DTYPES float32 ${upwell_everywhere})
+    upwell_add_variants(${operator} KERNELS ${kernels} RATIOS any DTYPES float64 TARGETS avx2 baseline)
+endforeach ()
+foreach (operator IN ITEMS bilinear nearest)
+    upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float32 ${upwell_everywhere})
+    upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float64 TARGETS avx2 baseline)
+endforeach ()
+
+# Integer ratios with a kernel of their own: upwell_add_ratios(<operator> <kernel> <ratios>).
+function(upwell_add_ratios generator kernel)
+    set(ratios ${ARGN} ${UPWELL_RATIOS})
+    set(dtypes float32)
+    if (UPWELL_VARIANTS STREQUAL "all")
+        list(APPEND ratios 3 6 12 32)
+        list(APPEND dtypes float64)
+    endif ()
+    list(REMOVE_DUPLICATES ratios)
+    upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES ${dtypes} ${upwell_tuned})
+endfunction()
+
+if (NOT UPWELL_VARIANTS STREQUAL "minimal")
+    upwell_add_ratios(fns 3 2 4 8 16)
+    upwell_add_ratios(fns 5 2 4 8)
+    upwell_add_ratios(carafe 5 2 4)
+    upwell_add_ratios(reassembly 5 2 4)
+    upwell_add_ratios(bilinear 1 2 4 8)
+    upwell_add_ratios(nearest 1 2 4 8)
+    set(further_kernels ${UPWELL_KERNELS})
+    if (UPWELL_VARIANTS STREQUAL "all")
+        list(APPEND further_kernels 7)
+    endif ()
+    list(REMOVE_ITEM further_kernels 3 5)
+    list(REMOVE_DUPLICATES further_kernels)
+    foreach (kernel IN LISTS further_kernels)
+        upwell_add_ratios(fns ${kernel} 2 4 8)
+        upwell_add_ratios(carafe ${kernel} 2 4)
+        upwell_add_ratios(reassembly ${kernel} 2 4)
+    endforeach ()
+endif ()
+
+# The registry's rows, and the same table for people: <build>/runtime/variants.md.
+get_property(rows GLOBAL PROPERTY upwell_variant_rows)
+get_property(lines GLOBAL PROPERTY upwell_variant_list)
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/variants.inc CONTENT "${rows}" @ONLY)
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/variants.md CONTENT
+"Kernels in this build (UPWELL_VARIANTS=${UPWELL_VARIANTS}); every other size, ratio and mask takes the row `any`.
+
+| operator | kernel | ratio | dtype | targets |
+|---|---|---|---|---|
+${lines}" @ONLY)

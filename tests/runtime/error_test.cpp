@@ -1,0 +1,129 @@
+// Bad input from C++ is an exception that says what was wrong.
+#include "support/catch.h"
+#include "support/map.h"
+
+using namespace upwell;
+using test::Map;
+
+namespace {
+
+// A right call of fns, to be spoiled.
+struct Call {
+    Map<float> value{{2, 3, 4, 4}, 1}, logits{{2, 9, 8, 8}, 2}, output{{2, 3, 8, 8}};
+    Parameters parameters{3, 1, 0, Border::Zero};
+    std::vector<Tensor> inputs{value.tensor(), logits.tensor()};
+    Tensor out = output.tensor();
+    std::string name = "fns";
+
+    std::string message() {
+        try {
+            run(name, parameters, inputs, out);
+        } catch (const Error &error) {
+            return error.what();
+        }
+        return "no error";
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a right call runs", "[error]") { CHECK(Call().message() == "no error"); }
+
+TEST_CASE("an error has its operator and argument apart", "[error]") {
+    Call call;
+    call.inputs[1].sizes = {2, 9, 8, 4};
+    try {
+        run(call.name, call.parameters, call.inputs, call.out);
+        FAIL("no error");
+    } catch (const Error &error) {
+        CHECK(error.operator_name() == "fns");
+        CHECK(error.argument() == "logits");
+        CHECK(error.message() == "should be [2, 9, 8, 8] but is [2, 9, 8, 4]");
+        CHECK(std::string(error.what()) == "fns: logits should be [2, 9, 8, 8] but is [2, 9, 8, 4]");
+    }
+}
+
+TEST_CASE("an unknown operator is refused with those there are", "[error]") {
+    Call call;
+    call.name = "trilinear";
+    CHECK_THAT(call.message(), ContainsSubstring("carafe_reassembly_d_weight") && ContainsSubstring("'trilinear'"));
+}
+
+TEST_CASE("a kernel that was not built is refused with those that were", "[error]") {
+    Call call;
+    call.parameters.kernel = GENERATE(-3, 0, 1, 2, 4, 11, int64_t(1) << 40);
+    CHECK_THAT(call.message(), ContainsSubstring("fns: kernel should be one of [3, 5, 7") &&
+                                   ContainsSubstring("but is " + std::to_string(call.parameters.kernel)));
+}
+
+TEST_CASE("a parameter that the operator does not have is refused", "[error]") {
+    Call call;
+    SECTION("groups") {
+        call.parameters.groups = 3;
+        CHECK(call.message() == "fns: groups should be in 1 .. 1 but is 3");
+    }
+    SECTION("border") {
+        call.parameters.border = Border::Mask;
+        CHECK(call.message() == "fns: border should be zero but is mask");
+    }
+    SECTION("mask_ratio") {
+        call.parameters.mask_ratio = -1;
+        CHECK(call.message() == "fns: mask_ratio should be at least 1, or 0 for the true ratio but is -1");
+    }
+}
+
+TEST_CASE("groups that do not divide the channels are refused", "[error]") {
+    Map<float> value({1, 3, 4, 4}), logits({1, 18, 8, 8}), output({1, 3, 8, 8});
+    CHECK_THROWS_WITH(run("carafe", {3, 2, 0, Border::Zero}, {value.tensor(), logits.tensor()}, output.tensor()),
+                      "carafe: groups should be a divisor of the 3 channels but is 2");
+}
+
+TEST_CASE("a wrong number of inputs is refused", "[error]") {
+    Call call;
+    call.inputs.pop_back();
+    CHECK(call.message() == "fns: inputs should be 2 tensors but is 1");
+}
+
+TEST_CASE("a wrong shape is refused", "[error]") {
+    Call call;
+    SECTION("rank") {
+        call.inputs[0].sizes = {2, 3, 4};
+        CHECK(call.message() == "fns: value should have 4 dimensions, N,C,H,W, but is [2, 3, 4]");
+    }
+    SECTION("batch") {
+        call.inputs[1].sizes[0] = 1;
+        CHECK(call.message() == "fns: logits should be [2, 9, 8, 8] but is [1, 9, 8, 8]");
+    }
+    SECTION("channels of the output") {
+        call.out.sizes[1] = 4;
+        CHECK(call.message() == "fns: output should be [2, 3, 8, 8] but is [2, 4, 8, 8]");
+    }
+    SECTION("no pixels") {
+        call.inputs[0].sizes[2] = GENERATE(0, -1);
+        CHECK_THAT(call.message(), ContainsSubstring("fns: value should have a height and width of at least 1"));
+    }
+    SECTION("negative batch") {
+        call.inputs[0].sizes[0] = -2;
+        CHECK_THAT(call.message(), ContainsSubstring("fns: value should have"));
+    }
+}
+
+TEST_CASE("a mix of dtypes is refused", "[error]") {
+    Call call;
+    call.inputs[1].dtype = Dtype::Float64;
+    CHECK(call.message() == "fns: logits should be float32 like the output but is float64");
+}
+
+TEST_CASE("more elements than an int32 counts are refused before any is touched", "[error]") {
+    Call call;
+    const int64_t many = GENERATE(int64_t(1) << 31, int64_t(1) << 40, int64_t(1) << 62);
+    call.out.sizes = {2, 3, 8, many};
+    CHECK_THAT(call.message(), ContainsSubstring("fns: output should have at most 2147483647 elements"));
+}
+
+TEST_CASE("calls go on after an error", "[error]") {
+    Call bad;
+    bad.parameters.kernel = 4;
+    CHECK(bad.message() != "no error");
+    CHECK(Call().message() == "no error");
+}

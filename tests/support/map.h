@@ -1,0 +1,96 @@
+// Maps with memory of their own, filled reproducibly, and whole calls on them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "upwell.h"
+
+namespace upwell::test {
+
+// N,C,H,W, contiguous.
+template<class T>
+struct Map {
+    std::vector<int64_t> sizes;
+    std::vector<T> data;
+
+    explicit Map(std::vector<int64_t> sizes_, unsigned seed = 0) : sizes(std::move(sizes_)) {
+        int64_t count = 1;
+        for (const int64_t size : sizes) {
+            count *= size;
+        }
+        std::mt19937 bits(seed);
+        std::uniform_real_distribution<double> uniform(-1, 1);
+        data.resize(count);
+        std::generate(data.begin(), data.end(), [&] { return static_cast<T>(uniform(bits)); });
+    }
+
+    Tensor tensor() {
+        return {data.data(), sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64, sizes, {}};
+    }
+};
+
+template<class T>
+double worst_difference(const std::vector<T> &a, const std::vector<T> &b) {
+    double worst = a.size() == b.size() ? 0 : INFINITY;
+    for (size_t i = 0; i < std::min(a.size(), b.size()); i++) {
+        worst = std::max(worst, std::abs(double(a[i]) - double(b[i])));
+    }
+    return worst;
+}
+
+// One call of every operator and direction.
+struct Case {
+    std::string name;
+    Parameters parameters;
+    std::vector<std::vector<int64_t>> inputs;  // sizes
+    std::vector<int64_t> output;
+};
+
+// All operators at N = 2, C = 6 from 5 x 7 to H x W.
+inline std::vector<Case> cases(int64_t H, int64_t W) {
+    const std::vector<int64_t> low{2, 6, 5, 7}, high{2, 6, H, W};
+    std::vector<Case> list;
+    const auto weighted = [&](const std::string &name, const std::string &weights, const Parameters &parameters) {
+        const std::vector<int64_t> taps{2, parameters.groups * parameters.kernel * parameters.kernel, H, W};
+        list.push_back({name, parameters, {low, taps}, high});
+        list.push_back({name + "_d_value", parameters, {high, taps}, low});
+        list.push_back({name + "_d_" + weights, parameters, {high, low, taps}, taps});
+    };
+    for (const int64_t kernel : kernels("fns")) {
+        weighted("fns", "logits", {kernel, 1, 0, Border::Zero});
+        weighted("fns", "logits", {kernel, 1, 3, Border::Zero});
+    }
+    for (const int64_t kernel : kernels("carafe")) {
+        weighted("carafe", "logits", {kernel, 2, 0, Border::Zero});
+        weighted("carafe", "logits", {kernel, 3, 0, Border::Mask});
+        weighted("carafe_reassembly", "weight", {kernel, 2, 0, Border::Zero});
+    }
+    for (const std::string name : {"bilinear", "nearest"}) {
+        list.push_back({name, {}, {low}, high});
+        list.push_back({name + "_d_value", {}, {high}, low});
+    }
+    return list;
+}
+
+// The output of a case on reproducible inputs.
+template<class T>
+std::vector<T> run_case(const Case &c) {
+    std::vector<Map<T>> maps;
+    for (size_t i = 0; i < c.inputs.size(); i++) {
+        maps.emplace_back(c.inputs[i], static_cast<unsigned>(i + 1));
+    }
+    std::vector<Tensor> inputs;
+    for (Map<T> &map : maps) {
+        inputs.push_back(map.tensor());
+    }
+    Map<T> output(c.output);
+    std::fill(output.data.begin(), output.data.end(), static_cast<T>(NAN));  // every element has to be written
+    run(c.name, c.parameters, inputs, output.tensor());
+    return output.data;
+}
+
+}  // namespace upwell::test

@@ -1,0 +1,31 @@
+// The guided filter (He et al., arXiv 1505.00996), per channel, as a composition of torch operations.
+#pragma once
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/pimpl.h>
+
+namespace upwell::nn {
+
+// Input, filtered to follow the edges of guide: guide * a + b with a, b smooth and fitted to input.
+struct GuidedFilterImpl : torch::nn::Cloneable<GuidedFilterImpl> {
+    // radius: of the box, in full-size pixels. a and b are fitted on every scale-th pixel. centred: put them back where
+    // those pixels came from; published (false): as if each had been the centre of a scale x scale block.
+    GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale = 1, bool centred = false);
+    void reset() override;
+
+    // guide, input N,D,H,W -> N,D,H,W.
+    at::Tensor forward(const at::Tensor &guide, const at::Tensor &input);
+
+    int64_t radius;  // in subsampled pixels
+    double eps;
+    int64_t channels, scale;
+    bool centred;
+
+private:
+    at::Tensor subsample(const at::Tensor &x) const;
+    at::Tensor box_mean(const at::Tensor &x) const;
+    at::Tensor upsample(const at::Tensor &x, int64_t H, int64_t W) const;
+};
+TORCH_MODULE(GuidedFilter);
+
+}  // namespace upwell::nn

@@ -1,0 +1,55 @@
+// Paired central difference convolution (ReSFU): scores of K*K neighbours, as a composition of torch operations.
+#pragma once
+
+#include <string>
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/nn/pimpl.h>
+
+namespace upwell::nn {
+
+// High-res pixels per low-res pixel along an axis, high / low exactly.
+struct Ratio {
+    int64_t high, low;
+};
+
+struct PCDCBlockOptions {
+    explicit PCDCBlockOptions(int64_t in_channels) : in_channels_(in_channels) {}
+
+    TORCH_ARG(int64_t, in_channels);                // D of k and q
+    TORCH_ARG(int64_t, kernel_size) = 3;            // K, odd
+    TORCH_ARG(int64_t, groups) = 4;                 // of the convolutions
+    TORCH_ARG(int64_t, gn_dim) = 8;                 // groups of the GroupNorms; divides D and 128
+    TORCH_ARG(double, lr_mult) = 1;                 // factor on the gradients of the parameters
+    TORCH_ARG(std::string, layout) = "published";   // L = 128; or "paper": L = 32, no ReLU before the compressor
+};
+
+// v = conv(k, w, taps one ratio apart) - conv1x1(q, sum of w) + bias, then two 1x1 convolutions to K*K scores.
+// k and q pass one GroupNorm each, with statistics of their own and shared affine parameters; its bias cancels.
+struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
+    explicit PCDCBlockImpl(PCDCBlockOptions options);
+    void reset() override;
+
+    // k, q N,D,H,W -> scores N,K*K,H,W.
+    at::Tensor forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns);
+
+    // The same numbers for less work where k_up is the bilinear upsampling of k (N,D,h,w), neighbours one low-res pixel
+    // apart: a spread-out convolution of an upsampled map is the upsampling of the plain convolution.
+    at::Tensor forward_low_res(const at::Tensor &k, const at::Tensor &k_up, const at::Tensor &q);
+
+    PCDCBlockOptions options;
+    torch::nn::GroupNorm norm = nullptr;
+    torch::nn::Sequential channel_compressor = nullptr;
+    at::Tensor weight, bias;  // L,D/G,K,K and 1,L,1,1
+
+private:
+    at::Tensor scaled(const at::Tensor &parameter) const;
+    at::Tensor spread_convolution(const at::Tensor &k, Ratio rows, Ratio columns) const;
+    at::Tensor scores(const at::Tensor &key, const at::Tensor &q) const;
+};
+TORCH_MODULE(PCDCBlock);
+
+}  // namespace upwell::nn

@@ -1,0 +1,15 @@
+"""Upwell: feature upsampling operators, compiled ahead of time, as differentiable torch ops and modules."""
+
+import os
+from pathlib import Path
+
+import torch
+
+LIBRARY = Path(os.environ.get("UPWELL_LIBRARY") or Path(__file__).with_name("libupwell_torch.so"))
+if not LIBRARY.exists():
+    raise ImportError(f"upwell: no library at {LIBRARY}; build it, or point UPWELL_LIBRARY at it")
+torch.ops.load_library(str(LIBRARY))
+
+from upwell import nn, ops  # noqa: E402  the modules call the operators that the library registers
+
+__all__ = ["nn", "ops"]

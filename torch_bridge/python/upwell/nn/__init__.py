@@ -1,0 +1,8 @@
+"""Upsamplers as modules. Each keeps its published call; `make` gives every one the same forward(guide, x)."""
+
+from upwell.nn.carafe import CARAFE
+from upwell.nn.interpolate import Bilinear, Nearest
+from upwell.nn.make import make
+from upwell.nn.resfu import ReSFU
+
+__all__ = ["CARAFE", "Bilinear", "Nearest", "ReSFU", "make"]

@@ -1,0 +1,26 @@
+"""What the modules check before they compute; every message names module, argument, expected and actual."""
+
+from torch import Tensor
+
+
+def check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def check_odd(module: str, argument: str, value: int) -> None:
+    check(value > 0 and value % 2 == 1, f"{module}: {argument} should be odd and positive but is {value}")
+
+
+def check_divides(module: str, argument: str, value: int, dividend_name: str, dividend: int) -> None:
+    check(
+        value > 0 and dividend % value == 0,
+        f"{module}: {argument} should divide {dividend_name} {dividend} but is {value}",
+    )
+
+
+def check_map(module: str, argument: str, x: Tensor, channels: int) -> None:
+    """x should be [N, channels, H, W] with H and W at least 1."""
+    shape = list(x.shape)
+    good = len(shape) == 4 and shape[1] == channels and min(shape[2:]) > 0
+    check(good, f"{module}: {argument} should be [N, {channels}, H >= 1, W >= 1] but is {shape}")
