@@ -10,10 +10,10 @@ BUILD := build/$(PRESET)
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench clean
+.PHONY: help setup build test demo demo-cpp bench clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 setup: $(STAMP) ## Install what is missing: system packages (as root) and .venv
 
@@ -38,6 +38,11 @@ test: build ## Run every test
 
 demo: build ## Train ReSFU on a stereo pair and draw the result
 	@$(BIN)/python examples/disparity.py
+
+demo-cpp: build ## The same with the C++ modules, on the maps that make demo writes
+	@$(BIN)/cmake --build --preset $(PRESET) --target disparity
+	@test -f build/demo/train_low.pt || $(BIN)/python examples/disparity.py --methods bilinear
+	@$(BUILD)/examples/disparity
 
 bench: build ## Time the operators beside torch
 	@$(BIN)/python autotune/bench.py

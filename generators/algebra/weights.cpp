@@ -69,11 +69,12 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
 
     std::vector<Expr> taps;
     if (op.normaliser == Normaliser::Softmax) {
-        // The central tap is always inside, so the peak is a real logit.
-        Expr peak = logits(px, py, op.taps.count() / 2, n), total = make_zero(type);
+        // The central tap is always inside: it stands in for those that are not.
+        const Expr central = logits(px, py, op.taps.count() / 2, n);
+        Expr peak = central, total = make_zero(type);
         std::vector<Expr> exponentials;
         for (int i = 0; i < op.taps.count(); i++) {
-            peak = max(peak, select(tap_is_valid(op, columns, rows, px, py, i), logits(px, py, i, n), type.min()));
+            peak = max(peak, select(tap_is_valid(op, columns, rows, px, py, i), logits(px, py, i, n), central));
         }
         w.peak(x, y, n) = peak;
         for (int i = 0; i < op.taps.count(); i++) {

@@ -34,13 +34,14 @@ struct Size {
 };
 
 // Exact where one integer ratio serves both axes, else tables: enlarging, shrinking, one pixel.
-const std::vector<Size> sizes{{3, 5, 6, 10}, {2, 3, 6, 9}, {1, 1, 4, 4}, {3, 4, 7, 6}, {5, 4, 3, 2}, {1, 1, 1, 3}};
+const std::vector<Size> sizes{{2, 3, 6, 9}, {1, 1, 4, 4}, {3, 4, 7, 6}, {5, 4, 3, 2}, {1, 1, 1, 3}};
 
 // One problem in double, with random maps.
 struct Setting {
     Setting(const Named &named, const Size &size)
         : sizes{reference::find(named.name), named.op.taps.kernel, 2, 3, size.h, size.w, size.H, size.W},
-          in(test::random_inputs(sizes)), problem{named.op, lower(named.op.taps), nullptr, nullptr, Float(64), sizes.C} {
+          in(test::random_inputs(sizes)), problem{named.op, lower(named.op.taps), nullptr, nullptr, Float(64),
+                                                  sizes.C} {
         const int ratio = size.H / size.h;
         const bool exact = size.H == ratio * size.h && size.W == ratio * size.w;
         problem.columns = axis(exact ? ratio : 0, size.w, size.W);
@@ -73,7 +74,8 @@ private:
         Buffer<int> columns = copy(table.taps, {high, 3}), begin = copy(table.begin, {int(table.begin.size())});
         begin.set_min(-table.margin);
         Buffer<double> fraction = buffer(table.fraction, {high});
-        return std::make_shared<TableAxis>(Func(columns), Func(fraction), Func(begin), table.cell, low, high, Float(64));
+        return std::make_shared<TableAxis>(Func(columns), Func(fraction), Func(begin), table.cell, low, high,
+                                           Float(64));
     }
 
     static Buffer<double> buffer(const std::vector<double> &values, const std::vector<int> &extents) {
@@ -92,6 +94,17 @@ Func stage(const char *name, const Buffer<double> &map) {
     return f;
 }
 
+// Every stage that a pixel's weights have here, in memory of its own.
+std::vector<Func> store(const Weights &w) {
+    std::vector<Func> stages{w.peak, w.exponential, w.inverse_total, w.row, w.window};
+    stages.erase(std::remove_if(stages.begin(), stages.end(), [](const Func &f) { return !f.defined(); }),
+                 stages.end());
+    for (Func &f : stages) {
+        f.compute_root();
+    }
+    return stages;
+}
+
 Buffer<double> realize(Func f, const Buffer<double> &like) {
     Buffer<double> result(std::vector<int>{like.width(), like.height(), like.dim(2).extent(), like.dim(3).extent()});
     f.realize(result);
@@ -99,19 +112,24 @@ Buffer<double> realize(Func f, const Buffer<double> &like) {
 }
 
 Buffer<double> output(const Setting &s) {
-    return realize(Reassembly(s.problem, stage("value", s.value), stage("weight", s.weight)).output, s.d_output);
+    const Reassembly parts(s.problem, stage("value", s.value), stage("weight", s.weight));
+    store(parts.weights);
+    return realize(parts.output, s.d_output);
 }
 
 Buffer<double> d_value(const Setting &s) {
-    return realize(ReassemblyValueAdjoint(s.problem, stage("weight", s.weight), stage("d_output", s.d_output)).output,
-                   s.value);
+    ReassemblyValueAdjoint parts(s.problem, stage("weight", s.weight), stage("d_output", s.d_output));
+    store(parts.weights);
+    parts.folded.along_x.compute_root();
+    parts.folded.window.compute_root();
+    return realize(parts.output, s.value);
 }
 
 Buffer<double> d_weight(const Setting &s) {
-    return realize(ReassemblyWeightAdjoint(s.problem, stage("value", s.value), stage("weight", s.weight),
-                                           stage("d_output", s.d_output))
-                       .output,
-                   s.weight);
+    const ReassemblyWeightAdjoint parts(s.problem, stage("value", s.value), stage("weight", s.weight),
+                                        stage("d_output", s.d_output));
+    store(parts.weights);
+    return realize(parts.output, s.weight);
 }
 
 double dot(const Buffer<double> &a, const Buffer<double> &b) {
@@ -145,18 +163,23 @@ public:
         : setting(setting), value(stage("value", setting.value)), weight(stage("weight", setting.weight)),
           forward(setting.problem, value, weight), derivative(propagate(forward)) {}
 
-    Buffer<double> d_value() const { return realize(derivative(value), setting.value); }
-    Buffer<double> d_weight() const { return realize(derivative(weight), setting.weight); }
+    // d_value, d_weight.
+    std::pair<Buffer<double>, Buffer<double>> realize() const {
+        const Setting &s = setting;
+        Buffer<double> d_value(std::vector<int>{s.sizes.w, s.sizes.h, s.sizes.C, s.sizes.N});
+        Buffer<double> d_weight(std::vector<int>{s.sizes.W, s.sizes.H, s.problem.op.taps.count(), s.sizes.N});
+        Pipeline({derivative(value), derivative(weight)}).realize({d_value, d_weight});
+        return {d_value, d_weight};
+    }
 
 private:
     Derivative propagate(Reassembly &parts) const {
         MuxToSelect selects;
-        const Weights &w = parts.weights;
-        std::vector<Func> stages{w.peak, w.exponential, w.inverse_total, w.row, w.window, parts.spread, parts.sum};
-        stages.erase(std::remove_if(stages.begin(), stages.end(), [](const Func &f) { return !f.defined(); }), stages.end());
+        std::vector<Func> stages = store(parts.weights);
+        stages.push_back(parts.spread.compute_root());
+        stages.push_back(parts.sum.compute_root());
         for (Func &f : stages) {
             f.function().mutate(&selects);
-            f.compute_root();
         }
         // Zero beyond the image: Halide may ask for one pixel more than the region it is given.
         const Func adjoint = BoundaryConditions::constant_exterior(setting.d_output, Internal::make_zero(Float(64)));
@@ -189,6 +212,17 @@ TEST_CASE("the value adjoint is the transpose of the operator", "[adjoint]") {
     }
 }
 
+TEST_CASE("one pixel is right where its size is a constant and nothing is stored", "[adjoint]") {
+    for (const Named &named : operators()) {
+        const Setting s(named, {1, 1, 2, 2});
+        CAPTURE(named.name);
+        const Func inlined = Reassembly(s.problem, stage("value", s.value), stage("weight", s.weight)).output;
+        const std::vector<double> expected = reference::evaluate(s.sizes, s.in).output;
+        const Buffer<double> actual = realize(inlined, s.d_output);
+        CHECK(test::worst_error({actual.begin(), actual.end()}, expected) < 1e-12);
+    }
+}
+
 TEST_CASE("the weight adjoint is the transpose of reassembly with given weights", "[adjoint]") {
     for (const Named &named : operators()) {
         for (const Size &size : sizes) {
@@ -209,9 +243,9 @@ TEST_CASE("both adjoints equal the gradients that Halide derives", "[adjoint]") 
         for (const Size &size : {Size{3, 4, 6, 8}, Size{3, 4, 7, 6}}) {
             const Setting s(named, size);
             CAPTURE(named.name, test::describe(s.sizes));
-            const Derived derived(s);
-            CHECK(worst_difference(d_value(s), derived.d_value()) < 1e-12);
-            CHECK(worst_difference(d_weight(s), derived.d_weight()) < 1e-12);
+            const auto [expected_d_value, expected_d_weight] = Derived(s).realize();
+            CHECK(worst_difference(d_value(s), expected_d_value) < 1e-12);
+            CHECK(worst_difference(d_weight(s), expected_d_weight) < 1e-12);
         }
     }
 }

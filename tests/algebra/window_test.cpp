@@ -106,7 +106,8 @@ TEST_CASE("a tap sampled directly equals the sum over its window", "[window]") {
                     for (int tap = 0; tap < kernel; tap++) {
                         double sum = 0;
                         for (int j = 0; j < window.size; j++) {
-                            sum += evaluate(window.tap_cells[tap][j], at.fraction) * replicated(map, at.base + window.first + j);
+                            sum += evaluate(window.tap_cells[tap][j], at.fraction) *
+                                   replicated(map, at.base + window.first + j);
                         }
                         worst = std::max(worst, std::abs(sum - sampled(map, u + tap - kernel / 2)));
                     }
@@ -121,7 +122,8 @@ TEST_CASE("a kernel that is even or not positive is refused", "[window]") {
     for (const int kernel : {2, 4, 0, -1, -3}) {
         CAPTURE(kernel);
         CHECK_THROWS_AS(lower(taps(kernel, Sampling::Bilinear)), std::invalid_argument);
-        CHECK_THROWS_WITH(lower(taps(kernel, Sampling::Nearest)), ContainsSubstring("but is " + std::to_string(kernel)));
+        CHECK_THROWS_WITH(lower(taps(kernel, Sampling::Nearest)),
+                          ContainsSubstring("but is " + std::to_string(kernel)));
     }
 }
 

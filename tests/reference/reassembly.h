@@ -61,8 +61,8 @@ inline Position position(const Operator &op, int p, int low, int high) {
 
 // What one tap of a pixel reads along one axis.
 struct AxisTap {
-    bool takes_part;                 // in the softmax
-    int cells[2];                    // low-res
+    bool takes_part;                // in the softmax
+    int cells[2];                   // low-res
     double shares[2] = {0.0, 0.0};  // of these cells
 };
 

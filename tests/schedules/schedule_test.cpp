@@ -15,12 +15,17 @@ namespace {
 const Halide::GeneratorParamsMap unscheduled{{"default_schedule", "true"}};
 
 struct Check {
+    Check(Variant variant, Halide::GeneratorParamsMap more = {}, Target target = Halide::get_host_target())
+        : variant(std::move(variant)), more(std::move(more)), target(std::move(target)) {}
+
     Variant variant;
-    Halide::GeneratorParamsMap more = {};
-    Target target = Halide::get_host_target();
+    Halide::GeneratorParamsMap more;
+    Target target;
 };
 
-int usual_kernel(const reference::Operator &op) { return op.has_weights ? 3 : 1; }
+int usual_kernel(const reference::Operator &op) {
+    return op.has_weights ? 3 : 1;
+}
 
 std::vector<Direction> directions(const reference::Operator &op) {
     std::vector<Direction> all{Direction::Output, Direction::ValueAdjoint};
@@ -35,7 +40,7 @@ std::vector<Check> every_generator(int ratio, Halide::Type type, const Halide::G
     std::vector<Check> checks;
     for (const reference::Operator &op : reference::operators()) {
         for (const Direction direction : directions(op)) {
-            checks.push_back({{op, direction, usual_kernel(op), ratio, type}, more});
+            checks.emplace_back(Variant(op, direction, usual_kernel(op), ratio, type), more);
         }
     }
     return checks;
@@ -53,8 +58,9 @@ std::vector<reference::Problem> problems(const Variant &v) {
         return {exact(1, 1, 1, 1), exact(3, 5, 3, 5), exact(1, 33, 2, 3), exact(2, 18, 1, 7), exact(1, 3, 13, 21)};
     }
     std::vector<reference::Problem> any{
-        {v.op, v.kernel, 1, 1, 1, 1, 1, 1},   {v.op, v.kernel, 1, 2, 1, 1, 7, 5},     {v.op, v.kernel, 3, 5, 5, 7, 13, 16},
-        {v.op, v.kernel, 2, 3, 9, 6, 4, 3},   {v.op, v.kernel, 1, 70, 14, 3, 16, 40}, {v.op, v.kernel, 1, 4, 3, 5, 6, 10},
+        {v.op, v.kernel, 1, 1, 1, 1, 1, 1},     {v.op, v.kernel, 1, 2, 1, 1, 7, 5},
+        {v.op, v.kernel, 3, 5, 5, 7, 13, 16},   {v.op, v.kernel, 2, 3, 9, 6, 4, 3},
+        {v.op, v.kernel, 1, 70, 14, 3, 16, 40}, {v.op, v.kernel, 1, 4, 3, 5, 6, 10},
         {v.op, v.kernel, 1, 17, 6, 4, 1, 1},
     };
     if (v.op.name == "fns") {
@@ -103,7 +109,9 @@ void check_all(const std::vector<Check> &checks) {
     }
 }
 
-void append(std::vector<Check> &to, const std::vector<Check> &checks) { to.insert(to.end(), checks.begin(), checks.end()); }
+void append(std::vector<Check> &to, const std::vector<Check> &checks) {
+    to.insert(to.end(), checks.begin(), checks.end());
+}
 
 }  // namespace
 
@@ -116,7 +124,7 @@ TEST_CASE("every algorithm is right with the default schedule", "[schedule]") {
 
 TEST_CASE("every CPU schedule of an exact ratio is right", "[schedule]") {
     std::vector<Check> checks = every_generator(2, Float(64));
-    for (const int ratio : {3, 4, 16}) {
+    for (const int ratio : {3, 8}) {
         append(checks, every_generator(ratio, Float(32)));
     }
     check_all(checks);
@@ -124,9 +132,9 @@ TEST_CASE("every CPU schedule of an exact ratio is right", "[schedule]") {
 
 TEST_CASE("every ratio has a right CPU schedule", "[schedule]") {
     std::vector<Check> checks;
-    for (const int ratio : {1, 2, 5, 8, 12, 32}) {
+    for (const int ratio : {1, 4, 5, 16, 32}) {
         for (const Direction direction : directions(reference::find("fns"))) {
-            checks.push_back({{reference::find("fns"), direction, 3, ratio}});
+            checks.emplace_back(Variant(reference::find("fns"), direction, 3, ratio));
         }
     }
     check_all(checks);
@@ -142,25 +150,29 @@ TEST_CASE("larger kernels are right", "[schedule]") {
     std::vector<Check> checks;
     for (const char *name : {"fns", "carafe"}) {
         for (const Direction direction : directions(reference::find(name))) {
-            checks.push_back({{reference::find(name), direction, 5, 4}});
+            checks.emplace_back(Variant(reference::find(name), direction, 5, 4));
         }
-        checks.push_back({{reference::find(name), Direction::Output, 7, 0}});
+        checks.emplace_back(Variant(reference::find(name), Direction::Output, 7, 0));
     }
     check_all(checks);
 }
 
 TEST_CASE("every knob value gives the same answer", "[schedule]") {
-    const std::map<std::string, std::vector<std::string>> knobs{
-        {"unroll_rows", {"1", "3", "8"}}, {"unroll_channels", {"1", "3"}}, {"strip_rows", {"1", "6"}}, {"sum_channels", {"1", "5"}}};
+    const std::map<std::string, std::vector<std::string>> knobs{{"unroll_rows", {"1", "3", "8"}},
+                                                                {"unroll_channels", {"1", "3"}},
+                                                                {"strip_rows", {"1", "6"}},
+                                                                {"sum_channels", {"1", "5"}}};
+    const Halide::GeneratorParamsMap mixed{
+        {"unroll_rows", "2"}, {"unroll_channels", "7"}, {"strip_rows", "3"}, {"sum_channels", "3"}};
     std::vector<Check> checks;
-    for (const Direction direction : directions(reference::find("fns"))) {
+    for (const Direction direction : directions(reference::find("reassembly"))) {
         for (const auto &[knob, values] : knobs) {
             for (const std::string &value : values) {
-                checks.push_back({{reference::find("fns"), direction, 3, 4}, {{knob, value}}});
+                const Halide::GeneratorParamsMap one{{knob, value}};
+                checks.emplace_back(Variant(reference::find("reassembly"), direction, 3, 4), one);
             }
         }
-        checks.push_back({{reference::find("fns"), direction, 3, 4},
-                          {{"unroll_rows", "2"}, {"unroll_channels", "7"}, {"strip_rows", "3"}, {"sum_channels", "3"}}});
+        checks.emplace_back(Variant(reference::find("fns"), direction, 3, 4), mixed);
     }
     check_all(checks);
 }
@@ -170,7 +182,8 @@ TEST_CASE("schedules for narrower vectors are right", "[schedule]") {
     for (const char *target : {"x86-64-linux", "x86-64-linux-sse41-avx-f16c-fma-avx2"}) {
         for (const Direction direction : directions(reference::find("fns"))) {
             for (const int ratio : {0, 3}) {
-                checks.push_back({{reference::find("fns"), direction, 3, ratio}, {}, Target(target)});
+                checks.emplace_back(Variant(reference::find("fns"), direction, 3, ratio), Halide::GeneratorParamsMap{},
+                                    Target(target));
             }
         }
     }

@@ -16,11 +16,14 @@ namespace upwell::test {
 enum class Direction { Output, ValueAdjoint, WeightAdjoint };
 
 struct Variant {
+    Variant(reference::Operator op, Direction direction, int kernel, int ratio, Halide::Type type = Halide::Float(32))
+        : op(std::move(op)), direction(direction), kernel(kernel), ratio(ratio), type(type) {}
+
     reference::Operator op;
     Direction direction;
     int kernel;
     int ratio;  // 0: any size, from tables
-    Halide::Type type = Halide::Float(32);
+    Halide::Type type;
 
     std::string name() const {
         const char *suffix[] = {"", "_d_value", "_d_weight"};
@@ -73,7 +76,8 @@ inline AxisTable make_table(const reference::Problem &q, int low, int high) {
         table.fraction.push_back(at.fraction);
     }
     for (int m = -table.margin; m <= low + table.margin; m++) {
-        table.begin.push_back(int(std::lower_bound(table.taps.begin(), table.taps.begin() + high, m) - table.taps.begin()));
+        table.begin.push_back(
+            int(std::lower_bound(table.taps.begin(), table.taps.begin() + high, m) - table.taps.begin()));
         if (m > -table.margin) {
             table.cell = std::max(table.cell, table.begin.back() - *(table.begin.end() - 2));
         }
@@ -89,11 +93,12 @@ void call(const Halide::Callable &kernel, const std::vector<Halide::Buffer<>> &i
     } else if (inputs.size() != count) {
         call<count + 1>(kernel, inputs, tail...);
     } else {
-        std::apply([&](const auto &...input) { kernel(input..., tail...); }, [&] {
-            std::array<Halide::Buffer<>, count> list;
-            std::copy(inputs.begin(), inputs.end(), list.begin());
-            return list;
-        }());
+        std::apply([&](const auto &...input) { kernel(input..., tail...); },
+                   [&] {
+                       std::array<Halide::Buffer<>, count> list;
+                       std::copy(inputs.begin(), inputs.end(), list.begin());
+                       return list;
+                   }());
     }
 }
 
@@ -108,9 +113,10 @@ inline reference::Inputs random_inputs(const reference::Problem &q) {
     return {fill(q.low_size()), fill(q.weight_size()), fill(q.high_size())};
 }
 
+// on_device: set to whether the output was made by a device.
 template<class T>
 std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &variant, const reference::Problem &q,
-                              const reference::Inputs &in) {
+                              const reference::Inputs &in, bool &on_device) {
     const std::vector<int> low{q.w, q.h, q.C, q.N}, high{q.W, q.H, q.C, q.N}, taps{q.W, q.H, q.kernel * q.kernel, q.N};
     std::deque<Memory<T>> memory;
     std::vector<Halide::Buffer<>> inputs;
@@ -153,6 +159,7 @@ std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &var
     } else {
         call(kernel, inputs, result);
     }
+    on_device = result.device_dirty();
     result.copy_to_host();
     if (!output.guards_hold()) {
         throw std::logic_error(variant.describe() + " wrote outside its output");
@@ -161,8 +168,15 @@ std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &var
 }
 
 inline std::vector<double> run(const Halide::Callable &kernel, const Variant &variant, const reference::Problem &q,
+                               const reference::Inputs &in, bool &on_device) {
+    return variant.type.bits() == 32 ? run_typed<float>(kernel, variant, q, in, on_device)
+                                     : run_typed<double>(kernel, variant, q, in, on_device);
+}
+
+inline std::vector<double> run(const Halide::Callable &kernel, const Variant &variant, const reference::Problem &q,
                                const reference::Inputs &in) {
-    return variant.type.bits() == 32 ? run_typed<float>(kernel, variant, q, in) : run_typed<double>(kernel, variant, q, in);
+    bool on_device;
+    return run(kernel, variant, q, in, on_device);
 }
 
 inline std::vector<double> expected(const Variant &variant, const reference::Problem &q, const reference::Inputs &in) {

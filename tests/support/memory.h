@@ -1,5 +1,5 @@
-// Memory of a Halide buffer between two guards of NaN: a value read past an end spoils the answer, and one written there
-// is seen.
+// Memory of a Halide buffer between two guards of NaN: a value read past an end spoils the answer, and one written
+// there is seen.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,7 @@
 
 namespace upwell::test {
 
-template<class T>
-class Memory {
+template<class T> class Memory {
 public:
     // sizes: innermost first.
     Memory(const std::vector<double> &values, const std::vector<int> &sizes)

@@ -1,0 +1,56 @@
+# Each room of the tree answers one question, and its vocabulary shows it: words that belong to one room and are found in
+# another fail this test. Run: cmake -D ROOT=<source directory> -P rooms_test.cmake
+cmake_minimum_required(VERSION 3.28)
+
+set(failures 0)
+
+# upwell_only_in("<room>|<path>..." <regular expression>): prints every other line of the tree with a match. A comment may
+# say any word.
+function(upwell_only_in rooms pattern)
+    foreach (file IN LISTS sources)
+        if (file MATCHES "^(${rooms})")
+            continue()
+        endif ()
+        file(STRINGS "${ROOT}/${file}" lines REGEX "${pattern}")
+        foreach (line IN LISTS lines)
+            string(REGEX REPLACE "(//|#[^a-z]).*" "" code "${line}")
+            if (code MATCHES "${pattern}")
+                message("${file}: ${line}\n    belongs in ${rooms}")
+                math(EXPR failures "${failures} + 1")
+            endif ()
+        endforeach ()
+    endforeach ()
+    set(failures ${failures} PARENT_SCOPE)
+endfunction()
+
+set(rooms generators schedules runtime torch_bridge tests autotune examples)
+set(sources "")
+foreach (room IN LISTS rooms)
+    file(
+        GLOB_RECURSE found
+        RELATIVE "${ROOT}" "${ROOT}/${room}/*.cpp" "${ROOT}/${room}/*.h" "${ROOT}/${room}/*.cmake"
+        "${ROOT}/${room}/CMakeLists.txt"
+    )
+    list(APPEND sources ${found})
+endforeach ()
+list(REMOVE_ITEM sources tests/rooms_test.cmake)
+list(LENGTH sources count)
+if (count EQUAL 0)
+    message(FATAL_ERROR "no sources under '${ROOT}'")
+endif ()
+
+# What a pixel equals.
+upwell_only_in("generators/|schedules/|tests/algebra/" "(^|[^A-Za-z_])(Func|RDom)([^A-Za-z_]|$)")
+# When, where, how wide.
+upwell_only_in("schedules/" "\\.(vectorize|parallel|compute_at|gpu_[a-z]+)\\(")
+# Variants and a buffer's layout.
+upwell_only_in("runtime/|tests/runtime/" "add_halide_library|halide_buffer_t")
+# Tensors of torch.
+upwell_only_in("torch_bridge/|tests/torch_bridge/|examples/" "#include <(torch|ATen)/")
+# A clock.
+upwell_only_in("autotune/" "#include <chrono>")
+
+if (failures GREATER 0)
+    message(FATAL_ERROR "${failures} lines are in the wrong room")
+endif ()
+message("${count} files, every word in its room")

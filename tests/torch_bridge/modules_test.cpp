@@ -1,0 +1,96 @@
+// The C++ modules against golden data, in float64: output and input gradients of modules with published parameters.
+#include "modules/carafe.h"
+#include "modules/interpolate.h"
+#include "modules/resfu.h"
+#include "modules/state.h"
+
+#include "support/catch.h"
+
+#include <fstream>
+#include <iterator>
+
+#include <torch/csrc/jit/serialization/pickle.h>
+
+namespace {
+
+using at::Tensor;
+
+const std::string folder = UPWELL_GOLDEN_FOLDER;
+
+struct Golden {
+    explicit Golden(const std::string &name) : state(folder + "/" + name + ".state.pt") {
+        std::ifstream file(folder + "/" + name + ".maps.pt", std::ios::binary);
+        REQUIRE(file);
+        const std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
+        maps = torch::jit::pickle_load(bytes).toGenericDict();
+    }
+    Tensor operator[](const std::string &key) const { return maps->at(key).toTensor(); }
+
+    std::string state;
+
+private:
+    std::optional<c10::impl::GenericDict> maps;
+};
+
+double worst(const Tensor &actual, const Tensor &expected) {
+    REQUIRE(actual.sizes() == expected.sizes());
+    return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
+}
+
+// forward: inputs -> output of a module in float64.
+template<typename Forward>
+void check(const Golden &golden, const std::vector<std::string> &inputs, Forward forward) {
+    std::vector<Tensor> leaves;
+    for (const std::string &input : inputs) {
+        leaves.push_back(golden["in." + input].clone().set_requires_grad(true));
+    }
+    const Tensor output = forward(leaves);
+    CHECK(worst(output, golden["out"]) < 1e-9);
+    output.backward(golden["cot"]);
+    for (size_t i = 0; i < inputs.size(); i++) {
+        CHECK(worst(leaves[i].grad(), golden["grad.in." + inputs[i]]) < 1e-9);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("ReSFU with published parameters is the published module", "[golden]") {
+    const Golden golden("resfu");
+    upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(16).dim_x(32).scale_factor(4));
+    resfu->to(at::kDouble);
+    upwell::nn::load_state_dict(*resfu, golden.state);
+    check(golden, {"y", "x"}, [&](auto &in) { return resfu->forward(in[0], in[1]); });
+}
+
+TEST_CASE("a cloned ReSFU with the paper's layout is the paper's module", "[golden]") {
+    const Golden golden("resfu_paper");
+    upwell::nn::ReSFU original(upwell::nn::ReSFUOptions(16).dim_x(32).scale_factor(4).gf_scale(1).layout("paper"));
+    original->to(at::kDouble);
+    upwell::nn::load_state_dict(*original, golden.state);
+    const auto resfu = std::dynamic_pointer_cast<upwell::nn::ReSFUImpl>(original->clone());
+    check(golden, {"y", "x"}, [&](auto &in) { return resfu->forward(in[0], in[1]); });
+}
+
+TEST_CASE("CARAFE with published parameters is the published module", "[golden]") {
+    const Golden golden("carafe");
+    upwell::nn::CARAFE carafe(upwell::nn::CARAFEOptions(6, 2).up_group(2).compressed_channels(16));
+    carafe->to(at::kDouble);
+    upwell::nn::load_state_dict(*carafe, golden.state);
+    check(golden, {"x"}, [&](auto &in) { return carafe->forward(in[0]); });
+}
+
+TEST_CASE("Bilinear and Nearest are torch's interpolation", "[golden]") {
+    upwell::nn::Bilinear bilinear(4);
+    check(Golden("bilinear"), {"x"}, [&](auto &in) { return bilinear->forward(in[0]); });
+    upwell::nn::Nearest nearest(4);
+    check(Golden("nearest"), {"x"}, [&](auto &in) { return nearest->forward(in[0]); });
+}
+
+TEST_CASE("a module refuses what does not fit and names it", "[error]") {
+    upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(16).dim_x(32));
+    const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});
+    CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("ReSFU") && ContainsSubstring("[1, 31, 2, 2]"));
+    CHECK_THROWS_WITH(upwell::nn::ReSFU(upwell::nn::ReSFUOptions(16).kernel_size(4)), ContainsSubstring("kernel_size"));
+    CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, folder + "/carafe.state.pt"), ContainsSubstring("unexpected"));
+    CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, "nowhere.pt"), ContainsSubstring("nowhere.pt"));
+}
