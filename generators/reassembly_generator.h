@@ -77,8 +77,9 @@ private:
     using Input = Halide::GeneratorInput<Buffer> *;
 
     Problem make_problem() {
-        Problem problem{describe(kernel), lower(describe(kernel).taps), nullptr, nullptr, type,
-                        (value ? value : d_output)->dim(2).extent()};
+        const Input map = value ? value : d_output;
+        Problem problem{describe(kernel), lower(describe(kernel).taps), nullptr, nullptr, type, map->dim(2).extent(),
+                        map->dim(3).extent()};
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
         return problem;

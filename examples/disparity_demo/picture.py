@@ -26,12 +26,12 @@ SMOOTHING = 20  # steps that a loss curve averages over
 
 def show_results(results: list[Result], parts: Parts, path: Path) -> tuple[str, Path]:
     """Top: picture, low-res input and truth. Below, per method: what it makes of them, and how far off it is."""
-    part, columns = parts.test, max(len(results), 4)
+    part, columns = parts.test, max(len(results), 3)
     height, width = part.truth.shape[2:]
     known = part.truth[part.valid]
     scale, error_scale = Normalize(known.min().item(), known.max().item()), Normalize(0, LARGEST_ERROR)
     panel = 3.1  # inches wide
-    figure = plt.figure(figsize=(panel * columns + 1.2, 3 * (panel * height / width - 0.05)), layout="constrained")
+    figure = plt.figure(figsize=(panel * columns + 1.2, 3 * (panel * height / width + 0.1)), layout="constrained")
     axes = figure.subplot_mosaic(_layout(results, columns), empty_sentinel=".")
 
     _show_whole(axes["whole"], parts)

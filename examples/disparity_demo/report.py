@@ -46,11 +46,17 @@ def table(results: list[Result], style: str = "simple") -> str:
     return tabulate(rows, ["held-out part", *SCORES.values()], tablefmt=style, floatfmt=formats, maxheadercolwidths=20)
 
 
+def winners(results: list[Result]) -> str:
+    """Which method has the lowest figure of each column, one line each."""
+    best = {key: min(results, key=lambda result: result.scores[key]).method for key in SCORES}
+    return "\n".join(f"lowest {what}: {TITLES[best[key]]}" for key, what in SCORES.items())
+
+
 def write(results: list[Result], settings: dict, folder: Path) -> list[tuple[str, Path]]:
     """scores.json (settings, scores, losses) and scores.md (the table) -> what they are and where."""
     methods = {result.method: {"scores": result.scores, "losses": result.losses} for result in results}
     content = {"settings": settings | {"out": str(folder)}, "columns": SCORES, "methods": methods}
     files = [("Numbers", folder / "scores.json"), ("Table", folder / "scores.md")]
     files[0][1].write_text(json.dumps(content, indent=1) + "\n")
-    files[1][1].write_text(table(results, "github") + "\n")
+    files[1][1].write_text(f"{table(results, 'github')}\n\n{winners(results)}\n")
     return files

@@ -29,12 +29,12 @@ class Part:
     low: Tensor  # 1, 1, h, w, disparity in (high-res) px
     ratio: int
 
-    def crop(self, row: int, column: int, cells: int) -> "Part":
-        """The square of cells x cells low-res pixels whose first is (row, column)."""
-        low = (..., slice(row, row + cells), slice(column, column + cells))
-        high = (..., *(slice(self.ratio * s.start, self.ratio * s.stop) for s in low[1:]))
-        maps = (self.image, self.truth, self.valid, self.near_edge)
-        return Part(*(each[high] for each in maps), self.low[low], self.ratio)
+    def crop(self, row: int, column: int, size: int) -> "Part":
+        """The size x size pixels whose first is (row, column), with a low-res grid that starts there too."""
+        window = (..., slice(row, row + size), slice(column, column + size))
+        image, truth, valid, near_edge = (each[window] for each in (self.image, self.truth, self.valid, self.near_edge))
+        low = torch.from_numpy(downsample(truth[0, 0].numpy(), valid[0, 0].numpy(), self.ratio))
+        return Part(image, truth, valid, near_edge, low[None, None], self.ratio)
 
 
 @dataclass

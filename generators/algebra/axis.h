@@ -21,8 +21,9 @@ public:
 
     // Pixels per cell when every cell is alike, else 0.
     virtual int ratio() const { return 0; }
-    // First pixel of cell 0 when every cell is alike.
+    // First pixel of cell 0 when every cell is alike; the pixels before it belong to cell -1.
     virtual int shift() const { return 0; }
+    int first_cell() const { return shift() > 0 ? -1 : 0; }
 
     // The nearest pixel of the image; most are inside, and loops over those are made without the clamp.
     Halide::Expr pixel(Halide::Expr p) const { return Halide::clamp(Halide::likely(p), 0, high - 1); }

@@ -27,12 +27,32 @@ Func spread_value(const Problem &p, Func value) {
     return spread;
 }
 
+// Window cell (jx, jy) of the pixels in column px of a cell row (exact) or of pixel (px, py).
+Expr exact_window_cell(const Problem &p, Func spread, Expr px, Expr cell, Expr channel, Expr column, Expr row) {
+    return spread(px - p.columns->shift() + p.columns->ratio() * (p.window.first + column), cell + p.window.first + row,
+                  channel, n);
+}
+
 Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, Expr column, Expr row) {
-    const Expr cell_row = p.rows->base(py) + p.window.first + row;
-    if (p.exact()) {
-        return spread(px - p.columns->shift() + p.columns->ratio() * (p.window.first + column), cell_row, channel, n);
-    }
-    return spread(channel, p.columns->base(px) + p.window.first + column, cell_row, n);
+    return spread(channel, p.columns->base(px) + p.window.first + column, p.rows->base(py) + p.window.first + row, n);
+}
+
+// All pixel rows, cell by cell: row in its cell, cell, sample. The first and the last cell may lie partly outside.
+RDom rows_by_cell(const Problem &p) {
+    const int first = p.rows->first_cell();
+    RDom pixels(0, p.rows->ratio(), first, p.rows->low - first, 0, p.samples, "pixels");
+    const Expr y = p.rows->begin(pixels.y) + pixels.x;
+    pixels.where(y >= 0 && y < p.rows->high);
+    return pixels;
+}
+
+// output(x, y, third, n) = value(row, cell, y, n), row after row of each cell.
+void define_by_cell(const Problem &p, Func output, Var third, const RDom &pixels,
+                    const std::function<Expr(Expr, Expr, Expr, Expr)> &value) {
+    const Expr y_in_cell = p.rows->begin(pixels.y) + pixels.x;
+    output(x, y, third, n) = undef(p.type);
+    output(x, unsafe_promise_clamped(y_in_cell, 0, p.rows->high - 1), third, pixels.z) =
+        value(pixels.x, pixels.y, y_in_cell, pixels.z);
 }
 
 }  // namespace
@@ -40,15 +60,16 @@ Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, 
 Reassembly::Reassembly(const Problem &p, Func value, Func logits)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
       window(0, p.window.size, 0, p.window.size, "window"), sum("window_sum"), output("reassembled") {
-    const Expr product = weights.window(x, y, window.x, window.y, n) *
-                         window_cell(p, spread, x, y, c, window.x, window.y);
     if (p.exact()) {
-        sum(x, y, c, n) = make_zero(p.type);
-        sum(x, y, c, n) += product;
-        output(x, y, c, n) = sum(x, y, c, n);
+        sum(x, row, cell, c, n) = make_zero(p.type);
+        sum(x, row, cell, c, n) += weights.window(x, p.rows->begin(cell) + row, window.x, window.y, n) *
+                                   exact_window_cell(p, spread, x, cell, c, window.x, window.y);
+        pixels = rows_by_cell(p);
+        define_by_cell(p, output, c, pixels, [&](Expr row, Expr cell, Expr, Expr n) { return sum(x, row, cell, c, n); });
     } else {
         sum(c, x, y, n) = make_zero(p.type);
-        sum(c, x, y, n) += product;
+        sum(c, x, y, n) += weights.window(x, y, window.x, window.y, n) *
+                           window_cell(p, spread, x, y, c, window.x, window.y);
         output(x, y, c, n) = sum(c, x, y, n);
     }
 }
@@ -99,19 +120,28 @@ ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Fu
 
 ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
-      gradient("gradient"), channel(0, p.channels, "channel"), d_window("d_window"), output("d_weight") {
-    const Expr column = p.columns->pixel(x), row = p.rows->pixel(y);
-    Expr d_pixel;
+      gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"), d_window("d_window"),
+      output("d_weight") {
     if (p.exact()) {
-        d_pixel = d_output(column, row, channel, n);
+        const Expr pixel_row = p.rows->pixel(p.rows->begin(cell) + row);
+        d_cell(x, row, cell, jx, jy, n) = make_zero(p.type);
+        d_cell(x, row, cell, jx, jy, n) += d_output(p.columns->pixel(x), pixel_row, channel, n) *
+                                           exact_window_cell(p, spread, x, cell, channel, jx, jy);
+        const int ratio = p.rows->ratio(), shift = p.rows->shift();
+        d_window(x, y, jx, jy, n) = d_cell(x, (y - shift) % ratio, (y - shift) / ratio, jx, jy, n);
     } else {
-        gradient(c, x, y, n) = d_output(column, row, clamp(c, 0, p.channels - 1), n);
-        d_pixel = gradient(channel, x, y, n);
+        gradient(c, x, y, n) = d_output(p.columns->pixel(x), p.rows->pixel(y), clamp(c, 0, p.channels - 1), n);
+        d_window(x, y, jx, jy, n) = make_zero(p.type);
+        d_window(x, y, jx, jy, n) += gradient(channel, x, y, n) * window_cell(p, spread, x, y, channel, jx, jy);
     }
-    d_window(x, y, jx, jy, n) = make_zero(p.type);
-    d_window(x, y, jx, jy, n) += d_pixel * window_cell(p, spread, x, y, channel, jx, jy);
     adjoint = window_weights_adjoint(p.op, *p.columns, *p.rows, weights, d_window);
-    output(x, y, tap, n) = adjoint.d_input(x, y, tap, n);
+    if (p.exact()) {
+        pixels = rows_by_cell(p);
+        define_by_cell(p, output, tap, pixels,
+                       [&](Expr, Expr, Expr y, Expr n) { return adjoint.d_input(x, y, tap, n); });
+    } else {
+        output(x, y, tap, n) = adjoint.d_input(x, y, tap, n);
+    }
 }
 
 }  // namespace upwell

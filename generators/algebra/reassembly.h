@@ -15,7 +15,7 @@ struct Problem {
     AxisWindow window;
     std::shared_ptr<const Axis> columns, rows;
     Halide::Type type;
-    Halide::Expr channels;
+    Halide::Expr channels, samples;
 
     // Every low-res cell has the same ratio x ratio pixels: high-res columns can be expanded once and read shifted.
     bool exact() const { return columns->ratio() > 0 && rows->ratio() > 0; }
@@ -30,8 +30,9 @@ struct Reassembly {
     Halide::Func spread;  // exact: low-res rows expanded to high-res columns, x, y (low-res), c, n
                           // else: the low-res map with channels first, c, x, y, n (both low-res)
     Halide::RDom window;  // jx, jy
-    Halide::Func sum;     // exact: x, y, c, n; else c, x, y, n
-    Halide::Func output;  // x, y, c, n
+    Halide::Func sum;     // exact: x, row, cell, c, n; else c, x, y, n
+    Halide::RDom pixels;  // exact only: row in cell, cell, sample
+    Halide::Func output;  // x, y, c, n; exact: its update goes through the rows cell by cell
 };
 
 struct ReassemblyValueAdjoint {
@@ -59,9 +60,11 @@ struct ReassemblyWeightAdjoint {
     Halide::Func spread;    // as in Reassembly
     Halide::Func gradient;  // else only: d_output with channels first
     Halide::RDom channel;   // c
+    Halide::Func d_cell;    // exact only: x, row, cell, jx, jy, n
     Halide::Func d_window;  // x, y, jx, jy, n
     WeightsAdjoint adjoint;
-    Halide::Func output;    // x, y, tap, n
+    Halide::RDom pixels;    // exact only: row in cell, cell, sample
+    Halide::Func output;    // x, y, tap, n; exact: its update goes through the rows cell by cell
 };
 
 }  // namespace upwell

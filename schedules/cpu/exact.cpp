@@ -12,7 +12,7 @@ namespace {
 
 // The register block of the inner loop and the rows of a task.
 struct Blocking {
-    int lanes, rows, channels, groups;  // groups: row blocks of a task
+    int lanes, rows, channels, cells;  // cells: low-res rows of a task
 };
 
 // 16 accumulators hide the latency of a multiply-add and leave room for operands in 32 registers.
@@ -31,7 +31,7 @@ Blocking choose(const Problem &p, const WindowKnobs &knobs, const Target &target
     b.lanes = target.natural_vector_size(p.type);
     b.rows = largest_divisor(p.rows->ratio(), knobs.unroll_rows > 0 ? (int)knobs.unroll_rows : 4);
     b.channels = knobs.unroll_channels > 0 ? (int)knobs.unroll_channels : std::max(1, accumulators / b.rows);
-    b.groups = std::max(1, (knobs.strip_rows > 0 ? (int)knobs.strip_rows : strip_rows) / b.rows);
+    b.cells = std::max(1, (knobs.strip_rows > 0 ? (int)knobs.strip_rows : strip_rows) / p.rows->ratio());
     return b;
 }
 
@@ -50,36 +50,42 @@ void schedule_spread(const Problem &p, Func spread, int lanes) {
 
 }  // namespace
 
-// A task is a strip of pixel rows. Its weights are found once and serve every channel.
+// A task is a strip of cell rows. Its weights are found once and serve every channel. All pixel rows of a cell read the
+// same low-res rows, so one loaded value serves a block of them.
 void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Blocking b = choose(p, knobs, target, 16);
-    Var group("group"), row("row"), strip("strip"), block("block"), channel("channel"), xo("xo"), xi("xi"), task("task");
-    parts.output.split(y, group, row, b.rows, whole)
-        .split(group, strip, group, b.groups, guard)
+    Var block("block"), channel("channel"), xo("xo"), xi("xi");
+    RVar group("group"), row_in_block("row_in_block"), strip("strip"), cell_in_strip("cell_in_strip"), task("task");
+    const RVar sample = parts.pixels.z;
+    parts.output.update()
+        .allow_race_conditions()  // every row is written once
+        .split(parts.pixels.x, group, row_in_block, b.rows)
+        .split(parts.pixels.y, strip, cell_in_strip, b.cells, guard)
         .split(c, block, channel, b.channels, guard)
         .split(x, xo, xi, b.lanes, guard)
-        .reorder(xi, row, channel, xo, group, block, strip, n)
+        .reorder(xi, row_in_block, channel, xo, group, cell_in_strip, block, strip, sample)
         .vectorize(xi)
-        .unroll(row)
+        .unroll(row_in_block)
         .unroll(channel)
-        .fuse(strip, n, task)
+        .fuse(strip, sample, task)
         .parallel(task)
-        .never_partition(group, block, task);
+        .never_partition(group, cell_in_strip, block, task);
     // Fixed extents keep the accumulators in registers also where the image or the channels end early.
     parts.sum.compute_at(parts.output, xo)
         .bound_extent(x, b.lanes)
+        .bound_extent(row, b.rows)
         .bound_extent(c, b.channels)
         .vectorize(x, b.lanes, whole)
-        .unroll(y)
+        .unroll(row)
         .unroll(c);
     parts.sum.update()
-        .reorder(x, y, c, parts.window.x, parts.window.y)
+        .reorder(x, row, c, parts.window.x, parts.window.y)
         .vectorize(x, b.lanes, whole)
-        .unroll(y)
+        .unroll(row)
         .unroll(c)
         .unroll(parts.window.x);
-    parts.spread.store_at(parts.output, block).compute_at(parts.output, group);
+    parts.spread.store_at(parts.output, block).compute_at(parts.output, cell_in_strip);
     schedule_spread(p, parts.spread, b.lanes);
     parts.weights.window.compute_at(parts.output, task);
     schedule_weights(p, parts.weights, parts.weights.window, b.lanes);
@@ -91,18 +97,17 @@ void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &kno
     // An accumulator is a window column of a channel.
     Blocking b = choose(p, knobs, target, 32);
     b.channels = knobs.unroll_channels > 0 ? (int)knobs.unroll_channels : std::max(1, accumulators / p.window.size);
-    const int low_rows = std::max(1, b.groups * b.rows / p.rows->ratio());
-    Var strip("strip"), row("row"), block("block"), channel("channel"), task("task");
-    parts.output.split(y, strip, row, low_rows, guard)
+    Var strip("strip"), low_row("low_row"), block("block"), channel("channel"), task("task");
+    parts.output.split(y, strip, low_row, b.cells, guard)
         .split(c, block, channel, b.channels, guard)
-        .reorder(x, channel, row, block, strip, n)
+        .reorder(x, channel, low_row, block, strip, n)
         .vectorize(x, b.lanes, guard)
         .fuse(strip, n, task)
         .parallel(task)
         .never_partition_all();
 
     RVar xo("xo"), xi("xi");
-    parts.padded.compute_at(parts.output, row)
+    parts.padded.compute_at(parts.output, low_row)
         .bound_extent(c, b.channels)
         .bound(jx, 0, p.window.size)
         .vectorize(x, b.lanes, whole)
@@ -127,11 +132,11 @@ void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &kno
     // Gradient rows are copied as they are first needed: in order, and next to each other, which the channels of the
     // gradient, far apart in memory, are not.
     parts.gradient.store_at(parts.output, block)
-        .compute_at(parts.output, row)
+        .compute_at(parts.output, low_row)
         .bound_extent(c, b.channels)
         .vectorize(x, b.lanes, whole)
         .never_partition(y, c);
-    parts.gathered.compute_at(parts.output, row)
+    parts.gathered.compute_at(parts.output, low_row)
         .bound_extent(c, b.channels)
         .vectorize(x, b.lanes, whole)
         .never_partition_all();
@@ -141,52 +146,55 @@ void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &kno
     schedule_folded_weights(p, parts.weights, parts.folded, b.lanes);
 }
 
-// A task is a strip of pixel rows. An accumulator is a window column of a pixel row, summed over a block of channels.
+// A task is a strip of cell rows. An accumulator is a window column of a pixel row, summed over a block of channels.
 void schedule_exact_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
-    Blocking b = choose(p, knobs, target, 16);
+    const Blocking b = choose(p, knobs, target, 16);
     const int size = p.window.size;
-    Var group("group"), row("row"), strip("strip"), task("task"), xo("xo"), xi("xi"), block("block");
-    RVar blocks("blocks"), channels("channels");
-    parts.output.bound(tap, 0, p.op.taps.count())
-        .split(y, group, row, b.rows, whole)
-        .split(group, strip, group, b.groups, guard)
+    Var xo("xo"), xi("xi"), block("block"), group("group"), row_in_block("row_in_block");
+    RVar strip("strip"), cell_in_strip("cell_in_strip"), task("task"), blocks("blocks"), channels("channels");
+    const RVar sample = parts.pixels.z;
+    parts.output.update()
+        .allow_race_conditions()  // every row is written once
+        .split(parts.pixels.y, strip, cell_in_strip, b.cells, guard)
         .split(x, xo, xi, b.lanes, guard)
-        .reorder(xi, tap, xo, row, group, strip, n)
+        .reorder(xi, tap, xo, parts.pixels.x, cell_in_strip, strip, sample)
         .vectorize(xi)
         .unroll(tap)
-        .fuse(strip, n, task)
+        .fuse(strip, sample, task)
         .parallel(task)
         .never_partition_all();
+    parts.output.bound(tap, 0, p.op.taps.count());
 
-    parts.d_window.compute_at(parts.output, task)
+    parts.d_cell.compute_at(parts.output, task)
+        .bound(row, 0, p.rows->ratio())
         .bound(jx, 0, size)
         .bound(jy, 0, size)
-        .reorder_storage(x, jx, jy, y, n)
+        .reorder_storage(x, jx, jy, row, cell, n)
         .vectorize(x, b.lanes, whole)
         .never_partition_all();
-    parts.d_window.update().split(parts.channel.x, blocks, channels, knobs.sum_channels, guard);
-    Func block_sum = parts.d_window.update().rfactor(blocks, block);
-    parts.d_window.update()
-        .split(y, group, row, b.rows, whole)
+    parts.d_cell.update().split(parts.channel.x, blocks, channels, knobs.sum_channels, guard);
+    Func block_sum = parts.d_cell.update().rfactor(blocks, block);
+    parts.d_cell.update()
+        .split(row, group, row_in_block, b.rows, whole)
         .split(x, xo, xi, b.lanes, whole)
-        .reorder(xi, row, jx, xo, jy, group, blocks, n)
+        .reorder(xi, row_in_block, jx, xo, jy, group, cell, blocks, n)
         .vectorize(xi)
-        .unroll(row)
+        .unroll(row_in_block)
         .unroll(jx)
-        .never_partition(group, blocks, n);
-    block_sum.compute_at(parts.d_window, xo)
+        .never_partition(group, cell, blocks, n);
+    block_sum.compute_at(parts.d_cell, xo)
         .bound_extent(x, b.lanes)
-        .bound_extent(y, b.rows)
+        .bound_extent(row, b.rows)
         .vectorize(x, b.lanes, whole)
-        .unroll(y)
+        .unroll(row)
         .unroll(jx);
     block_sum.update()
-        .reorder(x, y, jx, channels, jy, block, n)
+        .reorder(x, row, jx, channels, jy, block, cell, n)
         .vectorize(x, b.lanes, whole)
-        .unroll(y)
+        .unroll(row)
         .unroll(jx);
-    parts.spread.compute_at(parts.d_window, blocks);
+    parts.spread.compute_at(parts.d_cell, blocks);
     schedule_spread(p, parts.spread, b.lanes);
     schedule_weights_adjoint(parts, xo, b.lanes);
 }

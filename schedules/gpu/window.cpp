@@ -24,7 +24,16 @@ void schedule_on_gpu(Reassembly &parts) {
     const Problem &p = parts.problem;
     const int size = p.window.size;
     Var bx("bx"), by("by"), tx("tx"), ty("ty");
-    parts.output.reorder(c, x, y, n).gpu_tile(x, y, bx, by, tx, ty, 32, 4, TailStrategy::GuardWithIf).gpu_blocks(n);
+    if (p.exact()) {
+        parts.output.update()
+            .allow_race_conditions()  // every row is written once
+            .split(x, bx, tx, 32, TailStrategy::GuardWithIf)
+            .reorder(c, tx, parts.pixels.x, bx, parts.pixels.y, parts.pixels.z)
+            .gpu_threads(tx, parts.pixels.x)
+            .gpu_blocks(bx, parts.pixels.y, parts.pixels.z);
+    } else {
+        parts.output.reorder(c, x, y, n).gpu_tile(x, y, bx, by, tx, ty, 32, 4, TailStrategy::GuardWithIf).gpu_blocks(n);
+    }
     parts.sum.compute_at(parts.output, c).update().unroll(parts.window.x).unroll(parts.window.y);
     parts.weights.window.compute_at(parts.output, tx);
     unroll_inner(parts.weights.window, {size, size});

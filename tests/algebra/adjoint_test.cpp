@@ -41,7 +41,7 @@ struct Setting {
     Setting(const Named &named, const Size &size)
         : sizes{reference::find(named.name), named.op.taps.kernel, 2, 3, size.h, size.w, size.H, size.W},
           in(test::random_inputs(sizes)), problem{named.op, lower(named.op.taps), nullptr, nullptr, Float(64),
-                                                  sizes.C} {
+                                                  sizes.C, sizes.N} {
         const int ratio = size.H / size.h;
         const bool exact = size.H == ratio * size.h && size.W == ratio * size.w;
         problem.columns = axis(exact ? ratio : 0, size.w, size.W);
@@ -156,6 +156,20 @@ class MuxToSelect : public Internal::IRMutator {
     }
 };
 
+// The window kernel's formula pixel by pixel, which Halide can differentiate also where the algorithm goes cell by cell.
+Func by_pixel(const Reassembly &parts, Func value) {
+    const upwell::Problem &p = parts.problem;
+    const RDom window(0, p.window.size, 0, p.window.size, "window");
+    const auto cell = [&](const Axis &axis, Var pixel, RVar j) {
+        return clamp(axis.base(pixel) + p.window.first + j, 0, axis.low - 1);
+    };
+    Func output("by_pixel");
+    output(x, y, c, n) = Internal::make_zero(p.type);
+    output(x, y, c, n) += parts.weights.window(x, y, window.x, window.y, n) *
+                          value(cell(*p.columns, x, window.x), cell(*p.rows, y, window.y), clamp(c, 0, p.channels - 1), n);
+    return output;
+}
+
 // The gradients that Halide derives from the forward algorithm.
 class Derived {
 public:
@@ -176,8 +190,6 @@ private:
     Derivative propagate(Reassembly &parts) const {
         MuxToSelect selects;
         std::vector<Func> stages = store(parts.weights);
-        stages.push_back(parts.spread.compute_root());
-        stages.push_back(parts.sum.compute_root());
         for (Func &f : stages) {
             f.function().mutate(&selects);
         }
@@ -187,7 +199,7 @@ private:
         for (int i = 0; i < setting.d_output.dimensions(); i++) {
             region.emplace_back(0, setting.d_output.dim(i).extent());
         }
-        Derivative gradients = propagate_adjoints(parts.output, adjoint, region);
+        Derivative gradients = propagate_adjoints(by_pixel(parts, value), adjoint, region);
         for (const Func &f : stages) {
             gradients(f).compute_root();
         }
