@@ -6,7 +6,6 @@
 
 #include <ATen/ops/empty.h>
 
-#include "huge_pages.h"
 #include "torch_threads.h"
 
 namespace upwell::bridge {
@@ -94,14 +93,13 @@ upwell::Tensor view(const Tensor &tensor) {
 
 // A new output, filled unless it is on the meta device.
 Tensor call(const std::string &op, const Parameters &parameters, std::initializer_list<Tensor> inputs,
-            c10::SymIntArrayRef sizes) {
+                c10::SymIntArrayRef sizes) {
     const Tensor &first = *inputs.begin();
     check_elements(op, "output", sizes);
     const Tensor output = at::empty_symint(sizes, first.options());
     if (first.is_meta()) {
         return output;
     }
-    prefer_huge_pages(output.data_ptr(), output.nbytes());
     run_on_torch_threads();
     std::vector<Tensor> dense;
     std::vector<upwell::Tensor> views;
