@@ -20,8 +20,7 @@ constexpr int chains = 12;
 constexpr long steps = 4'000'000;  // some tens of milliseconds
 constexpr int repeats = 5;
 
-template<typename T>
-T run_chains() {
+template<typename T> T run_chains() {
     typedef T Vector __attribute__((vector_size(vector_bytes)));
     Vector decay = Vector{} + T(0.5), rise = Vector{} + T(1);
     asm volatile("" : "+x"(decay), "+x"(rise));  // constants that the compiler cannot fold
@@ -42,8 +41,7 @@ T run_chains() {
 }
 
 // Seconds from the common start until the last thread is done.
-template<typename T>
-double seconds_on(int threads) {
+template<typename T> double seconds_on(int threads) {
     std::atomic<int> ready{0};
     std::atomic<bool> go{false};
     std::vector<T> results(threads);  // used, so that the chains are not optimised away
@@ -68,8 +66,7 @@ double seconds_on(int threads) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-template<typename T>
-double peak(int threads) {
+template<typename T> double peak(int threads) {
     const double multiply_adds = double(steps) * chains * (vector_bytes / sizeof(T)) * threads;
     double best = 0;
     for (int i = 0; i < repeats; i++) {
@@ -82,5 +79,9 @@ double peak(int threads) {
 }  // namespace
 
 // Multiply-adds per second on that many threads.
-extern "C" double upwell_multiply_add_peak_float32(int threads) { return peak<float>(threads); }
-extern "C" double upwell_multiply_add_peak_float64(int threads) { return peak<double>(threads); }
+extern "C" double upwell_multiply_add_peak_float32(int threads) {
+    return peak<float>(threads);
+}
+extern "C" double upwell_multiply_add_peak_float64(int threads) {
+    return peak<double>(threads);
+}

@@ -20,12 +20,12 @@ using torch::Tensor;
 using torch::indexing::Ellipsis;
 using torch::indexing::Slice;
 
-constexpr int64_t CropCells = 12; // low-res pixels per side of a training crop
+constexpr int64_t CropCells = 12;  // low-res pixels per side of a training crop
 
 struct Part {
-    Tensor image; // 1, 3, H, W in 0 .. 1
-    Tensor truth; // 1, 1, H, W in px, 0 where unknown
-    Tensor low;   // 1, 1, h, w in px
+    Tensor image;  // 1, 3, H, W in 0 .. 1
+    Tensor truth;  // 1, 1, H, W in px, 0 where unknown
+    Tensor low;    // 1, 1, h, w in px
 };
 
 // A file that torch.save wrote.
@@ -38,7 +38,8 @@ Tensor load(const std::filesystem::path &path) {
 }
 
 Part load_part(const std::filesystem::path &folder, const std::string &name) {
-    return {load(folder / (name + "_image.pt")), load(folder / (name + "_truth.pt")), load(folder / (name + "_low.pt"))};
+    return {load(folder / (name + "_image.pt")), load(folder / (name + "_truth.pt")),
+            load(folder / (name + "_low.pt"))};
 }
 
 Part random_crop(const Part &part) {
@@ -55,8 +56,7 @@ Part random_crop(const Part &part) {
 Tensor bilinear(const Part &part) {
     namespace F = torch::nn::functional;
     const std::vector<int64_t> size{part.truth.size(2), part.truth.size(3)};
-    return F::interpolate(part.low,
-                          F::InterpolateFuncOptions().size(size).mode(torch::kBilinear).align_corners(false));
+    return F::interpolate(part.low, F::InterpolateFuncOptions().size(size).mode(torch::kBilinear).align_corners(false));
 }
 
 // Mean absolute error in px where the truth is known; pixels that bilinear gets wrong weigh more by `emphasis`.
@@ -66,7 +66,7 @@ Tensor error(const Tensor &upsampled, const Part &part, double emphasis = 0) {
     return (weight * (upsampled - part.truth).abs()).sum() / weight.sum();
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char **argv) try {
     const std::filesystem::path folder = argc > 1 ? argv[1] : "build/demo";
@@ -78,7 +78,7 @@ int main(int argc, char **argv) try {
     auto options = upwell::nn::ReSFUOptions(3).dim_x(1).embedding_dim(16).normx(false).normy(false);
     options.scale_factor(train.truth.size(2) / train.low.size(2));
     upwell::nn::ReSFU resfu(options);
-    torch::nn::init::normal_(resfu->q->weight, 0, 0.3); // few channels: the published 0.02 would be too little
+    torch::nn::init::normal_(resfu->q->weight, 0, 0.3);  // few channels: the published 0.02 would be too little
     torch::nn::init::normal_(resfu->k->weight, 0, 0.3);
     const auto upsample = [&](const Part &part) {
         return resfu->forward(2 * part.image - 1, (part.low - mean) / spread) * spread + mean;

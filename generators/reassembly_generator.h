@@ -71,15 +71,15 @@ public:
     }
 
 private:
-    using Parts = std::conditional_t<direction == Direction::Output, Reassembly,
-                                     std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint,
-                                                        ReassemblyWeightAdjoint>>;
+    using Parts = std::conditional_t<
+        direction == Direction::Output, Reassembly,
+        std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
     using Input = Halide::GeneratorInput<Buffer> *;
 
     Problem make_problem() {
         const Input map = value ? value : d_output;
-        Problem problem{describe(kernel), lower(describe(kernel).taps), nullptr, nullptr, type, map->dim(2).extent(),
-                        map->dim(3).extent()};
+        Problem problem{describe(kernel),     lower(describe(kernel).taps), nullptr, nullptr, type,
+                        map->dim(2).extent(), map->dim(3).extent()};
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
         return problem;
@@ -93,7 +93,8 @@ private:
         const Input table = axis == 0 ? columns : rows, fraction = axis == 0 ? column_fraction : row_fraction;
         const Halide::Expr high = table->dim(0).extent();
         if (direction != Direction::ValueAdjoint) {
-            return std::make_shared<TableAxis>(*table, *fraction, Halide::Func(), 1, value->dim(axis).extent(), high, type);
+            return std::make_shared<TableAxis>(*table, *fraction, Halide::Func(), 1, value->dim(axis).extent(), high,
+                                               type);
         }
         const Input begin = axis == 0 ? column_begin : row_begin;
         const Halide::Expr low = begin->dim(0).extent() + 2 * begin->dim(0).min() - 1;  // from -margin to low + margin
@@ -128,12 +129,12 @@ private:
 }  // namespace upwell
 
 // Registers NAME, NAME_d_value and, where the operator has weights, NAME_d_weight.
-#define UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                 \
-    using NAME##_output = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::Output>;                    \
-    using NAME##_value_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::ValueAdjoint>;       \
-    HALIDE_REGISTER_GENERATOR(NAME##_output, NAME)                                                             \
+#define UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                         \
+    using NAME##_output = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::Output>;                            \
+    using NAME##_value_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::ValueAdjoint>;               \
+    HALIDE_REGISTER_GENERATOR(NAME##_output, NAME)                                                                     \
     HALIDE_REGISTER_GENERATOR(NAME##_value_adjoint, NAME##_d_value)
-#define UPWELL_REGISTER_REASSEMBLY(NAME, DESCRIBE)                                                             \
-    UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                     \
-    using NAME##_weight_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::WeightAdjoint>;     \
+#define UPWELL_REGISTER_REASSEMBLY(NAME, DESCRIBE)                                                                     \
+    UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                             \
+    using NAME##_weight_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::WeightAdjoint>;             \
     HALIDE_REGISTER_GENERATOR(NAME##_weight_adjoint, NAME##_d_weight)

@@ -7,8 +7,12 @@ namespace upwell {
 namespace {
 
 // a / b for b > 0, rounded down.
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
+int64_t floor_divide(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
+int64_t ceil_divide(int64_t a, int64_t b) {
+    return -floor_divide(-a, b);
+}
 
 // Position of pixel p among the low-res cells, as a fraction: numerator / denominator.
 struct Position {
@@ -31,8 +35,10 @@ Range valid_offsets(const AxisRule &rule, int64_t p, int64_t base, int64_t low, 
             return {-(p / rule.mask_ratio), (high - 1 - p) / rule.mask_ratio};
         }
         return {ceil_divide(-p * low, high), floor_divide((high - 1 - p) * low, high)};
-    case Validity::LowRes: return {-base, low - 1 - base};
-    case Validity::All: break;
+    case Validity::LowRes:
+        return {-base, low - 1 - base};
+    case Validity::All:
+        break;
     }
     return {-rule.kernel, rule.kernel};
 }

@@ -22,7 +22,8 @@ struct AxisRule {
 struct AxisTable {
     std::vector<int32_t> taps;     // [3][high]: base, first valid tap, last valid tap
     std::vector<double> fraction;  // [high]: position - base
-    std::vector<int32_t> begin;    // begin[m + margin]: first pixel whose base is at least m, m in [-margin, low + margin]
+    std::vector<int32_t>
+        begin;  // begin[m + margin]: first pixel whose base is at least m, m in [-margin, low + margin]
     int64_t margin;
     int32_t cell;  // most pixels with one base, at least 1
 };

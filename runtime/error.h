@@ -17,7 +17,7 @@ public:
 
     const ParallelFor *const pool;  // null: the runtime's own
 
-    void fail(const std::string &message);                  // keeps the first
+    void fail(const std::string &message);                   // keeps the first
     void fail(std::exception_ptr exception);                 // keeps the first
     void finish(const std::string &name, int status) const;  // throws what failed
 

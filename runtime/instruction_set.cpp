@@ -16,9 +16,9 @@ InstructionSet processor() {
     if (!all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"), __builtin_cpu_supports("f16c"))) {
         return InstructionSet::Baseline;
     }
-    const bool avx512 = all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"),
-                            __builtin_cpu_supports("avx512vl"), __builtin_cpu_supports("avx512bw"),
-                            __builtin_cpu_supports("avx512dq"));
+    const bool avx512 =
+        all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"), __builtin_cpu_supports("avx512vl"),
+            __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512dq"));
     return avx512 ? InstructionSet::Avx512 : InstructionSet::Avx2;
 }
 
@@ -59,19 +59,26 @@ InstructionSet instruction_set() {
     return std::min(here, limit().load());
 }
 
-void limit_instruction_set(InstructionSet most) { limit() = most; }
+void limit_instruction_set(InstructionSet most) {
+    limit() = most;
+}
 
 const char *name(InstructionSet set) {
     switch (set) {
-    case InstructionSet::Baseline: return "baseline";
-    case InstructionSet::Avx2: return "avx2";
-    case InstructionSet::Avx512: return "avx512";
+    case InstructionSet::Baseline:
+        return "baseline";
+    case InstructionSet::Avx2:
+        return "avx2";
+    case InstructionSet::Avx512:
+        return "avx512";
     }
     return "";
 }
 
 // The kernels are compiled for the three sets above and no others, and this also asks whether the operating
 // system saves the registers, which Halide's own check does not.
-void install_instruction_set() { halide_set_custom_can_use_target_features(can_use); }
+void install_instruction_set() {
+    halide_set_custom_can_use_target_features(can_use);
+}
 
 }  // namespace upwell

@@ -78,9 +78,12 @@ std::vector<std::string> input_names(const Operator &op) {
 
 std::string output_name(const Operator &op) {
     switch (op.direction) {
-    case Direction::Forward: return "output";
-    case Direction::DValue: return "d_value";
-    case Direction::DWeight: return std::string("d_") + op.family->weights;
+    case Direction::Forward:
+        return "output";
+    case Direction::DValue:
+        return "d_value";
+    case Direction::DWeight:
+        return std::string("d_") + op.family->weights;
     }
     return "";
 }

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL)                                      \
-    extern "C" int SYMBOL##_argv(void **);
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL) extern "C" int SYMBOL##_argv(void **);
 #include "variants.inc"
 #undef UPWELL_VARIANT
 
@@ -15,8 +14,8 @@ namespace {
 std::string public_name(const Row &row) {
     const std::string generator = row.generator;
     const std::string masked = "_masked";
-    const bool is_masked =
-        generator.size() > masked.size() && generator.compare(generator.size() - masked.size(), masked.size(), masked) == 0;
+    const bool is_masked = generator.size() > masked.size() &&
+                           generator.compare(generator.size() - masked.size(), masked.size(), masked) == 0;
     const std::string plain = is_masked ? generator.substr(0, generator.size() - masked.size()) : generator;
     for (const Operator &op : operators()) {
         if (op.direction == row.direction && plain == op.family->generator) {
@@ -81,8 +80,8 @@ const Row &choose(const Problem &problem) {
     throw Error(problem.op.name, "",
                 "no kernel was built for kernel " + std::to_string(problem.parameters.kernel) + ", " +
                     std::to_string(problem.h) + " x " + std::to_string(problem.w) + " to " + std::to_string(problem.H) +
-                    " x " + std::to_string(problem.W) + ", " + name(problem.dtype) + ", on " +
-                    name(instruction_set()) + "; built: " + list_of(generator, problem.op.direction));
+                    " x " + std::to_string(problem.W) + ", " + name(problem.dtype) + ", on " + name(instruction_set()) +
+                    "; built: " + list_of(generator, problem.op.direction));
 }
 
 std::vector<Variant> variants() {

@@ -8,7 +8,9 @@ namespace {
 
 constexpr int64_t most_elements = INT32_MAX;  // kernels index with int32
 
-int64_t element_size(Dtype dtype) { return dtype == Dtype::Float32 ? 4 : 8; }
+int64_t element_size(Dtype dtype) {
+    return dtype == Dtype::Float32 ? 4 : 8;
+}
 
 // a * b + c, or the largest integer where that does not fit.
 int64_t multiply_add(int64_t a, int64_t b, int64_t c) {
@@ -69,7 +71,9 @@ void check_addressable(const std::string &op, const std::string &argument, const
 
 }  // namespace
 
-const char *name(Dtype dtype) { return dtype == Dtype::Float32 ? "float32" : "float64"; }
+const char *name(Dtype dtype) {
+    return dtype == Dtype::Float32 ? "float32" : "float64";
+}
 
 halide_type_t halide_type(Dtype dtype) {
     return halide_type_t(halide_type_float, static_cast<uint8_t>(8 * element_size(dtype)));

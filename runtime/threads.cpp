@@ -59,7 +59,9 @@ void install_parallel_for() {
     pthread_atfork(nullptr, nullptr, [] { pool_died_in_fork = true; });
 }
 
-const ParallelFor *current_pool() { return pool; }
+const ParallelFor *current_pool() {
+    return pool;
+}
 
 void set_parallel_for(ParallelFor parallel_for) {
     // A replaced pool may still be in use by a call under way, so all of them stay.

@@ -5,8 +5,7 @@ namespace upwell {
 
 namespace {
 
-template<typename Parts>
-void schedule_on_cpu(Parts &parts, const WindowKnobs &knobs, const Halide::Target &target) {
+template<typename Parts> void schedule_on_cpu(Parts &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     if (parts.problem.exact()) {
         schedule_exact_on_cpu(parts, knobs, target);
     } else {

@@ -17,18 +17,22 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // An option as it is kept for the backward pass.
-inline int64_t keep(int64_t option) { return option; }
-inline std::optional<int64_t> keep(std::optional<int64_t> option) { return option; }
-inline std::string keep(std::string_view option) { return std::string(option); }
+inline int64_t keep(int64_t option) {
+    return option;
+}
+inline std::optional<int64_t> keep(std::optional<int64_t> option) {
+    return option;
+}
+inline std::string keep(std::string_view option) {
+    return std::string(option);
+}
 
-template<class... Options>
-void save_options(AutogradContext *context, Options... options) {
+template<class... Options> void save_options(AutogradContext *context, Options... options) {
     context->saved_data["options"] = std::make_tuple(keep(options)...);
 }
 
 // Calls f(options...) with what save_options kept.
-template<class... Options, class F>
-auto with_options(AutogradContext *context, F f) {
+template<class... Options, class F> auto with_options(AutogradContext *context, F f) {
     using Kept = std::tuple<decltype(keep(std::declval<Options>()))...>;
     return std::apply(f, context->saved_data["options"].template to<Kept>());
 }
@@ -44,8 +48,7 @@ inline std::array<c10::SymInt, 2> saved_size(AutogradContext *context) {
 
 // An operator with weights. Op names its three directions: forward, d_value, d_weight.
 // Keeps its inputs and nothing else, the value only where the weights' gradient needs it.
-template<class Op, class... Options>
-class Forward : public torch::autograd::Function<Forward<Op, Options...>> {
+template<class Op, class... Options> class Forward : public torch::autograd::Function<Forward<Op, Options...>> {
 public:
     static constexpr bool is_traceable = true;
 
@@ -79,8 +82,7 @@ public:
 };
 
 // Its d_value, which is linear in d_output and the transpose of the forward operator.
-template<class Op, class... Options>
-class DValue : public torch::autograd::Function<DValue<Op, Options...>> {
+template<class Op, class... Options> class DValue : public torch::autograd::Function<DValue<Op, Options...>> {
 public:
     static constexpr bool is_traceable = true;
 

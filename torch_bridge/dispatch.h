@@ -5,8 +5,7 @@
 
 namespace upwell::bridge {
 
-template<class Signature>
-auto find_torch_operator(const char *name) {
+template<class Signature> auto find_torch_operator(const char *name) {
     return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 

@@ -93,7 +93,7 @@ upwell::Tensor view(const Tensor &tensor) {
 
 // A new output, filled unless it is on the meta device.
 Tensor call(const std::string &op, const Parameters &parameters, std::initializer_list<Tensor> inputs,
-                c10::SymIntArrayRef sizes) {
+            c10::SymIntArrayRef sizes) {
     const Tensor &first = *inputs.begin();
     check_elements(op, "output", sizes);
     const Tensor output = at::empty_symint(sizes, first.options());

@@ -3,7 +3,7 @@
 namespace upwell {
 
 using namespace Halide;
-using Internal::const_true, Internal::make_const, Internal::make_one, Internal::make_zero;
+using Internal::make_const, Internal::make_zero;
 
 ExactAxis::ExactAxis(const Taps &taps, int ratio, Expr low, Type type)
     : taps(taps), ratio_(ratio), shift_(phase_shift(taps, ratio)) {

@@ -16,8 +16,8 @@ public:
     virtual Halide::Expr fraction(Halide::Expr p) const = 0;   // of the way to the next cell, in [0, 1)
     virtual Halide::Expr first_tap(Halide::Expr p) const = 0;  // taps first..last stay inside the image
     virtual Halide::Expr last_tap(Halide::Expr p) const = 0;
-    virtual Halide::Expr begin(Halide::Expr cell) const = 0;   // first pixel of a cell
-    virtual Halide::Expr longest_cell() const = 0;             // pixels in the longest cell
+    virtual Halide::Expr begin(Halide::Expr cell) const = 0;  // first pixel of a cell
+    virtual Halide::Expr longest_cell() const = 0;            // pixels in the longest cell
 
     // Pixels per cell when every cell is alike, else 0.
     virtual int ratio() const { return 0; }

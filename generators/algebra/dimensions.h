@@ -5,11 +5,11 @@
 
 namespace upwell {
 
-inline const Halide::Var x("x"), y("y");      // pixel column and row
-inline const Halide::Var c("c"), n("n");      // channel, sample
-inline const Halide::Var tap("tap");          // row-major over kernel x kernel
+inline const Halide::Var x("x"), y("y");            // pixel column and row
+inline const Halide::Var c("c"), n("n");            // channel, sample
+inline const Halide::Var tap("tap");                // row-major over kernel x kernel
 inline const Halide::Var row("row"), cell("cell");  // pixel row in its cell, low-res row
-inline const Halide::Var iy("iy");            // row of taps
-inline const Halide::Var jx("jx"), jy("jy");  // column and row of the window
+inline const Halide::Var iy("iy");                  // row of taps
+inline const Halide::Var jx("jx"), jy("jy");        // column and row of the window
 
 }  // namespace upwell

@@ -5,7 +5,7 @@
 namespace upwell {
 
 using namespace Halide;
-using Internal::const_true, Internal::make_const, Internal::make_one, Internal::make_zero;
+using Internal::make_zero;
 
 namespace {
 
@@ -65,11 +65,12 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
         sum(x, row, cell, c, n) += weights.window(x, p.rows->begin(cell) + row, window.x, window.y, n) *
                                    exact_window_cell(p, spread, x, cell, c, window.x, window.y);
         pixels = rows_by_cell(p);
-        define_by_cell(p, output, c, pixels, [&](Expr row, Expr cell, Expr, Expr n) { return sum(x, row, cell, c, n); });
+        define_by_cell(p, output, c, pixels,
+                       [&](Expr row, Expr cell, Expr, Expr n) { return sum(x, row, cell, c, n); });
     } else {
         sum(c, x, y, n) = make_zero(p.type);
-        sum(c, x, y, n) += weights.window(x, y, window.x, window.y, n) *
-                           window_cell(p, spread, x, y, c, window.x, window.y);
+        sum(c, x, y, n) +=
+            weights.window(x, y, window.x, window.y, n) * window_cell(p, spread, x, y, c, window.x, window.y);
         output(x, y, c, n) = sum(c, x, y, n);
     }
 }
@@ -77,7 +78,7 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
 ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)),
       folded(fold_border(p.op, *p.columns, *p.rows, weights.window)), gradient("gradient"), partial("partial"),
-      padded("padded"), gathered("gathered"),      sum("d_value_sum"), output("d_value") {
+      padded("padded"), gathered("gathered"), sum("d_value_sum"), output("d_value") {
     const int size = p.window.size, first = p.window.first;
     const Expr column = p.columns->pixel(x), row = p.rows->pixel(y);
     if (p.exact()) {
@@ -113,8 +114,9 @@ ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Fu
     const auto [py, in_row] = pixel(*p.rows, y - first - pixels[3], pixels[1]);
     pixels.where(in_column && in_row);
     sum(c, x, y, n) = make_zero(p.type);
-    sum(c, x, y, n) += folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
-                       gradient(c, clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), n);
+    sum(c, x, y, n) +=
+        folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
+        gradient(c, clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), n);
     output(x, y, c, n) = sum(c, x, y, n);
 }
 

@@ -63,8 +63,8 @@ struct ReassemblyWeightAdjoint {
     Halide::Func d_cell;    // exact only: x, row, cell, jx, jy, n
     Halide::Func d_window;  // x, y, jx, jy, n
     WeightsAdjoint adjoint;
-    Halide::RDom pixels;    // exact only: row in cell, cell, sample
-    Halide::Func output;    // x, y, tap, n; exact: its update goes through the rows cell by cell
+    Halide::RDom pixels;  // exact only: row in cell, cell, sample
+    Halide::Func output;  // x, y, tap, n; exact: its update goes through the rows cell by cell
 };
 
 }  // namespace upwell

@@ -45,7 +45,8 @@ Expr tap_is_valid(const Operator &op, const Axis &columns, const Axis &rows, Exp
         return const_true();
     }
     const int ix = tap % op.taps.kernel, iy = tap / op.taps.kernel;
-    return columns.first_tap(px) <= ix && ix <= columns.last_tap(px) && rows.first_tap(py) <= iy && iy <= rows.last_tap(py);
+    return columns.first_tap(px) <= ix && ix <= columns.last_tap(px) && rows.first_tap(py) <= iy &&
+           iy <= rows.last_tap(py);
 }
 
 // Whether window cell (jx, jy) of pixel (x, y) counts: with a zero border, cells outside the map do not.
@@ -78,8 +79,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         }
         w.peak(x, y, n) = peak;
         for (int i = 0; i < op.taps.count(); i++) {
-            exponentials.push_back(select(tap_is_valid(op, columns, rows, px, py, i), exp(logits(px, py, i, n) - w.peak(x, y, n)),
-                                          make_zero(type)));
+            exponentials.push_back(select(tap_is_valid(op, columns, rows, px, py, i),
+                                          exp(logits(px, py, i, n) - w.peak(x, y, n)), make_zero(type)));
         }
         w.exponential(x, y, tap, n) = mux(tap, exponentials);
         for (int i = 0; i < op.taps.count(); i++) {
@@ -119,15 +120,15 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         cells.push_back(sum.value(type));
     }
     const Expr scale = op.normaliser == Normaliser::Softmax ? w.inverse_total(x, y, n) : make_one(type);
-    w.window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), mux(jy, cells) * scale, make_zero(type));
+    w.window(x, y, jx, jy, n) =
+        select(cell_has_weight(op, columns, rows, window), mux(jy, cells) * scale, make_zero(type));
     return w;
 }
 
 namespace {
 
 // Folds one axis of the window: cell j of a pixel whose base cell is base.
-Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j,
-          const std::function<Expr(int)> &weight) {
+Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j, const std::function<Expr(int)> &weight) {
     const Type type = axis.type;
     std::vector<Expr> folded;
     for (int cell = 0; cell < window.size; cell++) {
@@ -139,8 +140,8 @@ Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j,
         for (int other = cell + 1; other < window.size; other++) {
             above = above + weight(other);
         }
-        const Expr value = weight(cell) + select(at == 0, below, make_zero(type)) +
-                           select(at == axis.low - 1, above, make_zero(type));
+        const Expr value =
+            weight(cell) + select(at == 0, below, make_zero(type)) + select(at == axis.low - 1, above, make_zero(type));
         folded.push_back(select(at >= 0 && at < axis.low, value, make_zero(type)));
     }
     return mux(j, folded);
@@ -156,10 +157,10 @@ FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &r
         folded.along_x(x, y, jx, jy, n) = weight(x, y, jx, jy, n);
         along_rows = folded.along_x(x, y, jx, jy, n);
     } else {
-        folded.along_x(x, y, jx, jy, n) = fold(columns, window, columns.base(x), jx,
-                                               [&](int cell) -> Expr { return weight(x, y, cell, jy, n); });
-        along_rows = fold(rows, window, rows.base(y), jy,
-                          [&](int cell) -> Expr { return folded.along_x(x, y, jx, cell, n); });
+        folded.along_x(x, y, jx, jy, n) =
+            fold(columns, window, columns.base(x), jx, [&](int cell) -> Expr { return weight(x, y, cell, jy, n); });
+        along_rows =
+            fold(rows, window, rows.base(y), jy, [&](int cell) -> Expr { return folded.along_x(x, y, jx, cell, n); });
     }
     folded.window(x, y, jx, jy, n) = select(y >= 0 && y < rows.high, along_rows, make_zero(columns.type));
     return folded;
@@ -173,7 +174,8 @@ WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, c
     WeightsAdjoint adjoint{Func("d_weight_row"), Func("d_tap"), Func("softmax_inner"), Func("d_weight")};
 
     Func inner_window("d_inner_window");
-    inner_window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n), make_zero(type));
+    inner_window(x, y, jx, jy, n) =
+        select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n), make_zero(type));
     std::vector<Expr> rows_of_taps, d_taps;
     for (int iy = 0; iy < kernel; iy++) {
         SparseSum sum;
@@ -186,7 +188,8 @@ WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, c
     for (int i = 0; i < op.taps.count(); i++) {
         SparseSum sum;
         for (int j = 0; j < window.size; j++) {
-            sum.add(weight_at(window.tap_cells[i % kernel][j], columns.fraction(x), type), adjoint.d_row(x, y, j, i / kernel, n));
+            sum.add(weight_at(window.tap_cells[i % kernel][j], columns.fraction(x), type),
+                    adjoint.d_row(x, y, j, i / kernel, n));
         }
         d_taps.push_back(sum.value(type));
     }

@@ -20,11 +20,11 @@ struct Operator {
 
 // The stages of a pixel's weights, by name, for a schedule to place.
 struct Weights {
-    Halide::Func peak;         // x, y, n          largest logit (softmax only)
-    Halide::Func exponential;  // x, y, tap, n     exp(logit - peak), 0 for a masked tap (softmax only)
+    Halide::Func peak;           // x, y, n          largest logit (softmax only)
+    Halide::Func exponential;    // x, y, tap, n     exp(logit - peak), 0 for a masked tap (softmax only)
     Halide::Func inverse_total;  // x, y, n        1 / sum of exponentials (softmax only)
-    Halide::Func row;          // x, y, jx, iy, n  lowered along columns
-    Halide::Func window;       // x, y, jx, jy, n  lowered along both axes: W_j(p)
+    Halide::Func row;            // x, y, jx, iy, n  lowered along columns
+    Halide::Func window;         // x, y, jx, jy, n  lowered along both axes: W_j(p)
 };
 
 // x, y: axes of the pixels. logits: x, y, tap, n; undefined for a Constant normaliser.

@@ -66,15 +66,4 @@ int phase_shift(const Taps &taps, int ratio) {
     return taps.sampling == Sampling::Nearest ? 0 : ratio / 2;
 }
 
-int lowering_cost(const AxisWindow &window) {
-    int nonzeros = 0;
-    for (const auto &cells : window.tap_cells) {
-        for (const Polynomial &weight : cells) {
-            nonzeros += weight != zero;
-        }
-    }
-    // Columns first for every tap row, then rows for every window column.
-    return nonzeros * (static_cast<int>(window.tap_cells.size()) + window.size);
-}
-
 }  // namespace upwell

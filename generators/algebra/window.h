@@ -39,10 +39,8 @@ struct Position {
 // p: high-res pixel, low and high: cells and pixels of the axis. Exact: integer arithmetic until the last division.
 Position position(const Taps &taps, long long p, long long low, long long high);
 
-// How far the first pixel of a cell lies from ratio * cell, for an integer ratio: base(p) = floor((p - phase_shift) / ratio).
+// How far the first pixel of a cell lies from ratio * cell, for an integer ratio: base(p) = floor((p - phase_shift) /
+// ratio).
 int phase_shift(const Taps &taps, int ratio);
-
-// Non-zero multiply-adds of L: what lowering one pixel's weights costs, both axes.
-int lowering_cost(const AxisWindow &window);
 
 }  // namespace upwell

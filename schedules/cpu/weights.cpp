@@ -1,5 +1,6 @@
 #include "weights.h"
 
+#include "../unroll.h"
 #include "algebra/dimensions.h"
 
 namespace upwell {
@@ -7,14 +8,6 @@ namespace upwell {
 using namespace Halide;
 
 namespace {
-
-// A stage with up to two dimensions of known size between the pixel and the sample, unrolled.
-void unroll_inner(Func f, const std::vector<int> &sizes) {
-    const std::vector<Var> dimensions = f.args();
-    for (size_t i = 0; i < sizes.size(); i++) {
-        f.bound(dimensions[2 + i], 0, sizes[i]).unroll(dimensions[2 + i]);
-    }
-}
 
 void in_registers(Func f, Func consumer, Var at, int lanes, const std::vector<int> &sizes) {
     f.compute_at(consumer, at).vectorize(x, lanes, whole);

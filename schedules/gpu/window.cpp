@@ -1,22 +1,12 @@
 // GPU schedule (CUDA, OpenCL) of the window kernel.
 #include "../window.h"
 
+#include "../unroll.h"
 #include "algebra/dimensions.h"
 
 namespace upwell {
 
 using namespace Halide;
-
-namespace {
-
-void unroll_inner(Func f, const std::vector<int> &sizes) {
-    const std::vector<Var> dimensions = f.args();
-    for (size_t i = 0; i < sizes.size(); i++) {
-        f.bound(dimensions[2 + i], 0, sizes[i]).unroll(dimensions[2 + i]);
-    }
-}
-
-}  // namespace
 
 // A thread is a pixel. Its weights are found once, stay in registers and serve every channel; neighbouring threads
 // are neighbouring columns, so that stores coalesce.

@@ -40,8 +40,8 @@ const std::vector<Size> sizes{{2, 3, 6, 9}, {1, 1, 4, 4}, {3, 4, 7, 6}, {5, 4, 3
 struct Setting {
     Setting(const Named &named, const Size &size)
         : sizes{reference::find(named.name), named.op.taps.kernel, 2, 3, size.h, size.w, size.H, size.W},
-          in(test::random_inputs(sizes)), problem{named.op, lower(named.op.taps), nullptr, nullptr, Float(64),
-                                                  sizes.C, sizes.N} {
+          in(test::random_inputs(sizes)), problem{named.op, lower(named.op.taps), nullptr, nullptr, Float(64), sizes.C,
+                                                  sizes.N} {
         const int ratio = size.H / size.h;
         const bool exact = size.H == ratio * size.h && size.W == ratio * size.w;
         problem.columns = axis(exact ? ratio : 0, size.w, size.W);
@@ -156,7 +156,8 @@ class MuxToSelect : public Internal::IRMutator {
     }
 };
 
-// The window kernel's formula pixel by pixel, which Halide can differentiate also where the algorithm goes cell by cell.
+// The window kernel's formula pixel by pixel, which Halide can differentiate also where the algorithm goes cell by
+// cell.
 Func by_pixel(const Reassembly &parts, Func value) {
     const upwell::Problem &p = parts.problem;
     const RDom window(0, p.window.size, 0, p.window.size, "window");
@@ -165,8 +166,9 @@ Func by_pixel(const Reassembly &parts, Func value) {
     };
     Func output("by_pixel");
     output(x, y, c, n) = Internal::make_zero(p.type);
-    output(x, y, c, n) += parts.weights.window(x, y, window.x, window.y, n) *
-                          value(cell(*p.columns, x, window.x), cell(*p.rows, y, window.y), clamp(c, 0, p.channels - 1), n);
+    output(x, y, c, n) +=
+        parts.weights.window(x, y, window.x, window.y, n) *
+        value(cell(*p.columns, x, window.x), cell(*p.rows, y, window.y), clamp(c, 0, p.channels - 1), n);
     return output;
 }
 

@@ -11,7 +11,7 @@ struct Size {
 };
 
 // Enlarging, shrinking, one pixel, and pairs where float32 arithmetic lands one pixel off.
-const std::vector<Size> sizes{{1, 1}, {1, 9},   {5, 7},   {7, 5},  {14, 16},  {14, 32}, {6, 12},
+const std::vector<Size> sizes{{1, 1}, {1, 9},   {5, 7},   {7, 5},   {14, 16},   {14, 32},    {6, 12},
                               {9, 1}, {3, 100}, {33, 57}, {57, 33}, {100, 300}, {1000, 1001}};
 
 }  // namespace
@@ -55,7 +55,8 @@ TEST_CASE("a tap is valid where its neighbour is inside", "[axis]") {
     for (const Size size : sizes) {
         for (const int64_t mask_ratio : {0, 1, 4}) {
             CAPTURE(size.low, size.high, mask_ratio);
-            const AxisTable high = make_axis_table({Grid::Centre, Validity::HighRes, 5, mask_ratio}, size.low, size.high);
+            const AxisTable high =
+                make_axis_table({Grid::Centre, Validity::HighRes, 5, mask_ratio}, size.low, size.high);
             const AxisTable low = make_axis_table({Grid::Cell, Validity::LowRes, 5, 0}, size.low, size.high);
             for (int64_t p = 0; p < size.high; p++) {
                 for (int64_t tap = 0; tap < 5; tap++) {

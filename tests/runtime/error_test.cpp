@@ -27,7 +27,9 @@ struct Call {
 
 }  // namespace
 
-TEST_CASE("a right call runs", "[error]") { CHECK(Call().message() == "no error"); }
+TEST_CASE("a right call runs", "[error]") {
+    CHECK(Call().message() == "no error");
+}
 
 TEST_CASE("an error has its operator and argument apart", "[error]") {
     Call call;

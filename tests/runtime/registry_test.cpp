@@ -29,7 +29,8 @@ int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio) {
 TEST_CASE("no kernel is listed twice", "[registry]") {
     std::set<std::string> seen;
     for (const Variant &v : variants()) {
-        const std::string key = v.operator_name + " " + std::to_string(v.kernel) + " " + std::to_string(v.ratio) + name(v.dtype);
+        const std::string key =
+            v.operator_name + " " + std::to_string(v.kernel) + " " + std::to_string(v.ratio) + name(v.dtype);
         CHECK(seen.insert(key).second);
     }
     CHECK(seen.size() == registry().size());
@@ -47,7 +48,8 @@ TEST_CASE("whatever has a ratio of its own also has a general kernel that runs a
 }
 
 TEST_CASE("only exact integer ratios take a kernel of their own", "[registry]") {
-    const bool built = find("fns", Direction::Forward, 3, 4, Dtype::Float32) && instruction_set() >= InstructionSet::Avx2;
+    const bool built =
+        find("fns", Direction::Forward, 3, 4, Dtype::Float32) && instruction_set() >= InstructionSet::Avx2;
     const int four = built ? 4 : 0;
     CHECK(chosen_ratio(16, 24, 0) == four);
     CHECK(chosen_ratio(16, 24, 4) == four);

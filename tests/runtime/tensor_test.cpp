@@ -45,7 +45,8 @@ TEST_CASE("strides that kernels cannot follow are refused", "[tensor]") {
     Tensor tensor = value.tensor();
     SECTION("the last one is not 1") {
         tensor.strides = {32, 1, 8, 2};
-        CHECK_THROWS_WITH(run("nearest", {}, {tensor}, output.tensor()), ContainsSubstring("nearest: value should have strides"));
+        CHECK_THROWS_WITH(run("nearest", {}, {tensor}, output.tensor()),
+                          ContainsSubstring("nearest: value should have strides"));
     }
     SECTION("negative") {
         tensor.strides = {32, 16, -4, 1};

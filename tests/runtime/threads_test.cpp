@@ -39,8 +39,7 @@ struct Pool {
 };
 
 // Whether a child of fork() runs `work` to its end within 20 s.
-template<class F>
-bool child_succeeds(F work) {
+template<class F> bool child_succeeds(F work) {
     const pid_t child = fork();
     if (child == 0) {
         alarm(20);

@@ -12,8 +12,7 @@
 namespace upwell::test {
 
 // N,C,H,W, contiguous.
-template<class T>
-struct Map {
+template<class T> struct Map {
     std::vector<int64_t> sizes;
     std::vector<T> data;
 
@@ -28,13 +27,10 @@ struct Map {
         std::generate(data.begin(), data.end(), [&] { return static_cast<T>(uniform(bits)); });
     }
 
-    Tensor tensor() {
-        return {data.data(), sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64, sizes, {}};
-    }
+    Tensor tensor() { return {data.data(), sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64, sizes, {}}; }
 };
 
-template<class T>
-double worst_difference(const std::vector<T> &a, const std::vector<T> &b) {
+template<class T> double worst_difference(const std::vector<T> &a, const std::vector<T> &b) {
     double worst = a.size() == b.size() ? 0 : INFINITY;
     for (size_t i = 0; i < std::min(a.size(), b.size()); i++) {
         worst = std::max(worst, std::abs(double(a[i]) - double(b[i])));
@@ -77,8 +73,7 @@ inline std::vector<Case> cases(int64_t H, int64_t W) {
 }
 
 // The output of a case on reproducible inputs.
-template<class T>
-std::vector<T> run_case(const Case &c) {
+template<class T> std::vector<T> run_case(const Case &c) {
     std::vector<Map<T>> maps;
     for (size_t i = 0; i < c.inputs.size(); i++) {
         maps.emplace_back(c.inputs[i], static_cast<unsigned>(i + 1));

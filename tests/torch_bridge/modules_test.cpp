@@ -38,8 +38,7 @@ double worst(const Tensor &actual, const Tensor &expected) {
 }
 
 // forward: inputs -> output of a module in float64.
-template<typename Forward>
-void check(const Golden &golden, const std::vector<std::string> &inputs, Forward forward) {
+template<typename Forward> void check(const Golden &golden, const std::vector<std::string> &inputs, Forward forward) {
     std::vector<Tensor> leaves;
     for (const std::string &input : inputs) {
         leaves.push_back(golden["in." + input].clone().set_requires_grad(true));
@@ -91,6 +90,7 @@ TEST_CASE("a module refuses what does not fit and names it", "[error]") {
     const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});
     CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("ReSFU") && ContainsSubstring("[1, 31, 2, 2]"));
     CHECK_THROWS_WITH(upwell::nn::ReSFU(upwell::nn::ReSFUOptions(16).kernel_size(4)), ContainsSubstring("kernel_size"));
-    CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, folder + "/carafe.state.pt"), ContainsSubstring("unexpected"));
+    CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, folder + "/carafe.state.pt"),
+                      ContainsSubstring("unexpected"));
     CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, "nowhere.pt"), ContainsSubstring("nowhere.pt"));
 }

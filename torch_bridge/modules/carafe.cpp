@@ -28,10 +28,9 @@ void CARAFEImpl::reset() {
         torch::nn::Conv2d(torch::nn::Conv2dOptions(options.channels(), options.compressed_channels(), 1)));
     content_encoder = register_module(
         "content_encoder",
-        torch::nn::Conv2d(
-            torch::nn::Conv2dOptions(options.compressed_channels(), weights, options.encoder_kernel())
-                .padding((options.encoder_kernel() - 1) * dilation / 2)
-                .dilation(dilation)));
+        torch::nn::Conv2d(torch::nn::Conv2dOptions(options.compressed_channels(), weights, options.encoder_kernel())
+                              .padding((options.encoder_kernel() - 1) * dilation / 2)
+                              .dilation(dilation)));
     torch::nn::init::xavier_uniform_(channel_compressor->weight);
     torch::nn::init::normal_(content_encoder->weight, 0, 0.001);
     torch::nn::init::zeros_(channel_compressor->bias);

@@ -19,12 +19,12 @@ struct Ratio {
 struct PCDCBlockOptions {
     explicit PCDCBlockOptions(int64_t in_channels) : in_channels_(in_channels) {}
 
-    TORCH_ARG(int64_t, in_channels);                // D of k and q
-    TORCH_ARG(int64_t, kernel_size) = 3;            // K, odd
-    TORCH_ARG(int64_t, groups) = 4;                 // of the convolutions
-    TORCH_ARG(int64_t, gn_dim) = 8;                 // groups of the GroupNorms; divides D and 128
-    TORCH_ARG(double, lr_mult) = 1;                 // factor on the gradients of the parameters
-    TORCH_ARG(std::string, layout) = "published";   // L = 128; or "paper": L = 32, no ReLU before the compressor
+    TORCH_ARG(int64_t, in_channels);               // D of k and q
+    TORCH_ARG(int64_t, kernel_size) = 3;           // K, odd
+    TORCH_ARG(int64_t, groups) = 4;                // of the convolutions
+    TORCH_ARG(int64_t, gn_dim) = 8;                // groups of the GroupNorms; divides D and 128
+    TORCH_ARG(double, lr_mult) = 1;                // factor on the gradients of the parameters
+    TORCH_ARG(std::string, layout) = "published";  // L = 128; or "paper": L = 32, no ReLU before the compressor
 };
 
 // v = conv(k, w, taps one ratio apart) - conv1x1(q, sum of w) + bias, then two 1x1 convolutions to K*K scores.

@@ -46,7 +46,9 @@ void init_convolution(torch::nn::Module &module) {
     }
 }
 
-bool same(Ratio a, Ratio b) { return a.high * b.low == b.high * a.low; }
+bool same(Ratio a, Ratio b) {
+    return a.high * b.low == b.high * a.low;
+}
 
 }  // namespace
 
@@ -72,8 +74,8 @@ void ReSFUImpl::reset() {
     if (options.normy()) {
         norm_y = register_module("norm_y", published_group_norm(options.dim_y()));
     }
-    GF = register_module(
-        "GF", GuidedFilter(options.radius(), options.eps(), D, options.gf_scale(), options.gf_centred()));
+    GF = register_module("GF",
+                         GuidedFilter(options.radius(), options.eps(), D, options.gf_scale(), options.gf_centred()));
     if (options.y_conv()) {
         q = register_module("q", Conv2d(Conv2dOptions(options.dim_y(), D, 1).bias(options.qkv_bias())));
     }

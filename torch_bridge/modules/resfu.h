@@ -13,23 +13,23 @@ namespace upwell::nn {
 struct ReSFUOptions {
     explicit ReSFUOptions(int64_t dim_y) : dim_y_(dim_y), dim_x_(dim_y) {}
 
-    TORCH_ARG(int64_t, dim_y);                      // channels of the guidance
-    TORCH_ARG(int64_t, dim_x);                      // channels of the features
-    TORCH_ARG(int64_t, groups) = 4;                 // of the PCDC convolutions
-    TORCH_ARG(int64_t, kernel_size) = 3;            // K, neighbours per side, odd
+    TORCH_ARG(int64_t, dim_y);            // channels of the guidance
+    TORCH_ARG(int64_t, dim_x);            // channels of the features
+    TORCH_ARG(int64_t, groups) = 4;       // of the PCDC convolutions
+    TORCH_ARG(int64_t, kernel_size) = 3;  // K, neighbours per side, odd
     TORCH_ARG(std::optional<double>, scale_factor) = 4;
-    TORCH_ARG(int64_t, embedding_dim) = 32;         // D of queries and keys
+    TORCH_ARG(int64_t, embedding_dim) = 32;  // D of queries and keys
     TORCH_ARG(bool, y_conv) = true;
     TORCH_ARG(bool, qkv_bias) = true;
     TORCH_ARG(bool, normx) = true;
     TORCH_ARG(bool, normy) = true;
-    TORCH_ARG(int64_t, gn_dim) = 8;                 // groups of the PCDC GroupNorms
-    TORCH_ARG(int64_t, radius) = 8;                 // radius, eps, gf_scale: of the guided filter
+    TORCH_ARG(int64_t, gn_dim) = 8;  // groups of the PCDC GroupNorms
+    TORCH_ARG(int64_t, radius) = 8;  // radius, eps, gf_scale: of the guided filter
     TORCH_ARG(double, eps) = 1e-3;
-    TORCH_ARG(double, lr_mult) = 1;                 // factor on the gradients of the PCDC parameters
+    TORCH_ARG(double, lr_mult) = 1;  // factor on the gradients of the PCDC parameters
     TORCH_ARG(int64_t, gf_scale) = 2;
-    TORCH_ARG(std::string, layout) = "published";   // of the PCDC blocks, or "paper"
-    TORCH_ARG(bool, gf_centred) = false;            // correct the published filter's shift
+    TORCH_ARG(std::string, layout) = "published";  // of the PCDC blocks, or "paper"
+    TORCH_ARG(bool, gf_centred) = false;           // correct the published filter's shift
 };
 
 struct ReSFUImpl : torch::nn::Cloneable<ReSFUImpl> {

@@ -85,8 +85,12 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
           "str border=\"zero\") -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(upwell, CPU, m) { implement(m); }
-TORCH_LIBRARY_IMPL(upwell, Meta, m) { implement(m); }
+TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Meta, m) {
+    implement(m);
+}
 TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
     m.impl("carafe", differentiable);
     m.impl("carafe_d_value", differentiable_d_value);

@@ -95,13 +95,15 @@ Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kern
 
 Tensor carafe_reassembly_d_value(const Tensor &d_output, const Tensor &weight, c10::SymInt h, c10::SymInt w,
                                  int64_t kernel, int64_t groups) {
-    static const auto op = bridge::find_torch_operator<decltype(carafe_reassembly_d_value)>("upwell::carafe_reassembly_d_value");
+    static const auto op =
+        bridge::find_torch_operator<decltype(carafe_reassembly_d_value)>("upwell::carafe_reassembly_d_value");
     return op.call(d_output, weight, std::move(h), std::move(w), kernel, groups);
 }
 
 Tensor carafe_reassembly_d_weight(const Tensor &d_output, const Tensor &value, const Tensor &weight, int64_t kernel,
                                   int64_t groups) {
-    static const auto op = bridge::find_torch_operator<decltype(carafe_reassembly_d_weight)>("upwell::carafe_reassembly_d_weight");
+    static const auto op =
+        bridge::find_torch_operator<decltype(carafe_reassembly_d_weight)>("upwell::carafe_reassembly_d_weight");
     return op.call(d_output, value, weight, kernel, groups);
 }
 
@@ -117,8 +119,12 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
           "-> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(upwell, CPU, m) { implement(m); }
-TORCH_LIBRARY_IMPL(upwell, Meta, m) { implement(m); }
+TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Meta, m) {
+    implement(m);
+}
 TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
     m.impl("carafe_reassembly", differentiable);
     m.impl("carafe_reassembly_d_value", differentiable_d_value);

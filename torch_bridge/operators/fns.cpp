@@ -79,12 +79,17 @@ namespace upwell::bridge {
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("fns(Tensor value, Tensor logits, int kernel, int? mask_ratio=None) -> Tensor");
-    m.def("fns_d_value(Tensor d_output, Tensor logits, SymInt h, SymInt w, int kernel, int? mask_ratio=None) -> Tensor");
+    m.def(
+        "fns_d_value(Tensor d_output, Tensor logits, SymInt h, SymInt w, int kernel, int? mask_ratio=None) -> Tensor");
     m.def("fns_d_logits(Tensor d_output, Tensor value, Tensor logits, int kernel, int? mask_ratio=None) -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(upwell, CPU, m) { implement(m); }
-TORCH_LIBRARY_IMPL(upwell, Meta, m) { implement(m); }
+TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Meta, m) {
+    implement(m);
+}
 TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
     m.impl("fns", differentiable);
     m.impl("fns_d_value", differentiable_d_value);

@@ -8,8 +8,12 @@
 namespace upwell::bridge {
 namespace {
 
-Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size) { return resample("bilinear", "value", value, size); }
-Tensor nearest(const Tensor &value, c10::SymIntArrayRef size) { return resample("nearest", "value", value, size); }
+Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size) {
+    return resample("bilinear", "value", value, size);
+}
+Tensor nearest(const Tensor &value, c10::SymIntArrayRef size) {
+    return resample("nearest", "value", value, size);
+}
 
 Tensor bilinear_d_value(const Tensor &d_output, c10::SymIntArrayRef size) {
     return resample("bilinear_d_value", "d_output", d_output, size);
@@ -67,8 +71,12 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("nearest_d_value(Tensor d_output, SymInt[2] size) -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(upwell, CPU, m) { implement(m); }
-TORCH_LIBRARY_IMPL(upwell, Meta, m) { implement(m); }
+TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Meta, m) {
+    implement(m);
+}
 TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
     m.impl("bilinear", (differentiable<ops::bilinear, ops::bilinear_d_value>));
     m.impl("bilinear_d_value", (differentiable<ops::bilinear_d_value, ops::bilinear>));
