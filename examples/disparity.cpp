@@ -20,7 +20,8 @@ using torch::Tensor;
 using torch::indexing::Ellipsis;
 using torch::indexing::Slice;
 
-constexpr int64_t CropCells = 12;  // low-res pixels per side of a training crop
+constexpr int64_t CropCells = 22;  // low-res pixels per side of a training crop
+constexpr int64_t Guide = 16;      // channels of the guidance that a stem makes of the picture
 
 struct Part {
     Tensor image;  // 1, 3, H, W in 0 .. 1
@@ -75,18 +76,31 @@ int main(int argc, char **argv) try {
     const double mean = train.low.mean().item<double>(), spread = train.low.std().item<double>();
 
     torch::manual_seed(0);
-    auto options = upwell::nn::ReSFUOptions(3).dim_x(1).embedding_dim(16).normx(false).normy(false);
-    options.scale_factor(train.truth.size(2) / train.low.size(2));
-    upwell::nn::ReSFU resfu(options);
-    torch::nn::init::normal_(resfu->q->weight, 0, 0.3);  // few channels: the published 0.02 would be too little
-    torch::nn::init::normal_(resfu->k->weight, 0, 0.3);
-    const auto upsample = [&](const Part &part) {
-        return resfu->forward(2 * part.image - 1, (part.low - mean) / spread) * spread + mean;
+    // Two convolutions, trained along, turn the picture into features.
+    const auto convolution = [](int64_t channels) {
+        return torch::nn::Conv2d(
+            torch::nn::Conv2dOptions(channels, Guide, 3).padding(1).padding_mode(torch::kReplicate));
     };
-    torch::optim::Adam optimiser(resfu->parameters(), 2e-3);
+    torch::nn::Sequential stem(convolution(3), torch::nn::ReLU(), convolution(Guide));
+    upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(Guide)
+                                .dim_x(1)
+                                .embedding_dim(16)
+                                .layout("paper")
+                                .normx(false)
+                                .normy(false)
+                                .scale_factor(train.truth.size(2) / train.low.size(2)));
+    torch::nn::init::normal_(resfu->q->weight, 0, 0.1);  // few channels: the published 0.02 would be too little
+    torch::nn::init::normal_(resfu->k->weight, 0, 0.1);
+    const auto upsample = [&](const Part &part) {
+        return resfu->forward(stem->forward(2 * part.image - 1), (part.low - mean) / spread) * spread + mean;
+    };
+    std::vector<Tensor> parameters = stem->parameters();
+    for (const Tensor &parameter : resfu->parameters())
+        parameters.push_back(parameter);
+    torch::optim::Adam optimiser(parameters, 5e-3);
     for (int step = 1; step <= steps; ++step) {
         const Part crop = random_crop(train);
-        const Tensor loss = error(upsample(crop), crop, 20);
+        const Tensor loss = error(upsample(crop), crop, 5);
         optimiser.zero_grad();
         loss.backward();
         optimiser.step();

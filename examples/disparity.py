@@ -15,7 +15,7 @@ from disparity_demo.training import train
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--ratio", type=int, default=8, help="high-res pixels per low-res pixel, 2 to 32")
-    parser.add_argument("--steps", type=int, default=600, help="training steps of every method that has parameters")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps of every method that has parameters")
     parser.add_argument("--seed", type=int, default=0, help="of initial values and crops, the same for every method")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for pictures and tables")
     parser.add_argument("--methods", nargs="+", choices=NAMES, default=list(NAMES), help="what to compare")
