@@ -30,7 +30,7 @@ $(BUILD)/build.ninja: | $(STAMP)
 
 build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch bridge
 	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
-	@echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
+	@test ! -d $(BUILD)/python || echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
 
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET)

@@ -36,8 +36,9 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
     // k, q N,D,H,W -> scores N,K*K,H,W.
     at::Tensor forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns);
 
-    // The same numbers for less work where k_up is the bilinear upsampling of k (N,D,h,w), neighbours one low-res pixel
-    // apart: a spread-out convolution of an upsampled map is the upsampling of the plain convolution.
+    // The same numbers, exactly for integer ratios, for less work where k_up is the bilinear upsampling of k (N,D,h,w),
+    // neighbours one low-res pixel apart: a spread-out convolution of an upsampled map is the upsampling of the plain
+    // convolution.
     at::Tensor forward_low_res(const at::Tensor &k, const at::Tensor &k_up, const at::Tensor &q);
 
     PCDCBlockOptions options;

@@ -80,7 +80,8 @@ class PCDCBlock(nn.Module):
         """forward(k_up, q) where k_up is the bilinear upsampling of k, neighbours one low-res pixel apart.
 
         The upsampling of the convolution of k on [-1, h] x [-1, w] is the spread-out convolution of k_up:
-        exactly the same numbers for H/h times W/w less work.
+        the same numbers, exactly for integer ratios, for H/h times W/w less work. (At other ratios
+        forward would interpolate k_up once more, between its pixels; this does not.)
 
         k [N, D, h, w], k_up and q [N, D, H, W] -> scores [N, K*K, H, W].
         """
