@@ -39,9 +39,14 @@ function(upwell_add_variant generator direction)
     foreach (target IN LISTS arg_TARGETS)
         list(APPEND targets ${upwell_${target}})
     endforeach ()
+    # The general kernels copy maps with channels rounded up to whole vectors, which may take more than 2 GiB.
+    set(features user_context)
+    if (ratio EQUAL 0)
+        list(APPEND features large_buffers)
+    endif ()
     add_halide_library(
         ${variant} FROM upwell.generator GENERATOR ${full_name} USE_RUNTIME upwell.halide_runtime
-        TARGETS ${targets} FEATURES user_context PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE}
+        TARGETS ${targets} FEATURES ${features} PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE}
     )
     target_link_libraries(upwell_runtime PRIVATE ${variant})
 

@@ -215,3 +215,10 @@ def test_every_kernel_and_number_of_channels_works_on_maps_wider_than_a_vector(
         assert_close(output, expected[0], tolerance, f"ratio {ratio}: output")
         assert_close(gradients[0], expected[1][0], tolerance, f"ratio {ratio}: d_value")
         assert_close(gradients[1], expected[1][1], tolerance, f"ratio {ratio}: d_{WEIGHTS[operator]}")
+
+
+def test_large_maps_with_few_channels_run_through_the_general_kernel():
+    """Its copy of the map with channels rounded up to whole vectors takes more than 2 GiB here."""
+    value = torch.rand(1, 1, 3000, 3000, dtype=torch.float32)
+    expected = torch.nn.functional.interpolate(value.double(), (100, 90), mode="bilinear").float()
+    torch.testing.assert_close(upwell.ops.bilinear(value, (100, 90)), expected, rtol=0, atol=1e-5)
