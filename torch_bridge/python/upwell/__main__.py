@@ -1,0 +1,33 @@
+"""The command line: python -m upwell COMMAND."""
+
+import argparse
+import sys
+
+from upwell.inspect.command import add_operators
+
+
+def main(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["train"]:  # it has a command line of its own
+        from upwell.train.__main__ import main as train
+
+        train(argv[1:])
+        return
+    parser = command_line()
+    chosen = parser.parse_args(argv)
+    try:
+        print(chosen.report(chosen))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def command_line() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="upwell", description="Feature upsampling operators.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_operators(commands.add_parser("inspect", help="what an operator costs, by a model"))
+    commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

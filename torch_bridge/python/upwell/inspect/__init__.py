@@ -1,0 +1,1 @@
+"""What an operator costs, by a model: `python -m upwell inspect OPERATOR`. Nothing is run or timed."""

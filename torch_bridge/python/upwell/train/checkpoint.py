@@ -1,0 +1,88 @@
+"""Files that are whole or not there: written beside their place, flushed to disk, then renamed over it."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from upwell.train.errors import TrainingError
+from upwell.train.model import SegmentationModel
+
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+FORMAT = 1  # of what a checkpoint holds
+DEFINES_MODEL = ("classes", "upsampler", "encoder")
+
+
+def write_whole(path: Path, data: bytes, keep: Path | None = None) -> None:
+    """data as the file path; keep receives what the file was before."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep and path.exists():
+                os.replace(path, keep)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be written: {error.strerror}; what was there before is untouched"
+        )
+
+
+def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
+    buffer = io.BytesIO()  # so that a full disk is an OSError of one write, not one of torch's many
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_whole(path, buffer.getvalue(), keep)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What save was given."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read: {error.strerror}")
+    except Exception:  # zip, pickle and torch each have their own for a damaged file
+        raise TrainingError(f"{path}: not a whole checkpoint{_other(path)}")
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TrainingError(f"{path}: not a checkpoint of upwell.train")
+    return state
+
+
+def _other(path: Path) -> str:
+    """A hint at the checkpoint before a damaged one."""
+    previous = path.with_name(PREVIOUS)
+    return f"; the one before it: --resume {previous}" if previous != path and previous.exists() else ""
+
+
+def find(resume: str | None, out: Path) -> Path | None:
+    """The checkpoint to resume; None to start anew. A run that is there already is not written over."""
+    here = [out / name for name in (LAST, PREVIOUS) if (out / name).exists()]
+    if resume is None and here:
+        raise TrainingError(f"{here[0]}: exists; continue it with --resume auto, or choose another --out")
+    if resume == "auto":
+        return here[0] if here else None
+    return Path(resume) if resume else None
+
+
+def check_same_model(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name in DEFINES_MODEL:
+        if saved[name] != wanted[name]:
+            raise TrainingError(
+                f"{path}: was trained with --{name} {saved[name]}, not --{name} {wanted[name]}"
+            )
+
+
+def load_model(path: str | Path) -> nn.Module:
+    """The trained model, on the CPU, in eval mode: [N, 3, H, W] in 0 to 1 -> logits [N, classes, H, W]."""
+    state = load(Path(path))
+    model = SegmentationModel(*(state["arguments"][name] for name in DEFINES_MODEL), pretrained=False)
+    model.load_state_dict(state["model"])
+    return model.eval()

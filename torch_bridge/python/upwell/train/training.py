@@ -1,0 +1,131 @@
+"""A whole run: data, model, epochs, and what is written after each."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from upwell.train import checkpoint
+from upwell.train.data import Pair, find_pairs
+from upwell.train.data_check import check_data
+from upwell.train.distributed import Group
+from upwell.train.encoder import resolve_encoder
+from upwell.train.errors import TrainingError
+from upwell.train.loop import Sample, train_epoch, validate
+from upwell.train.model import SegmentationModel
+from upwell.train.picture import write_picture
+from upwell.train.report import describe, record, write_metrics
+
+PICTURES = 4  # rows of predictions.png
+MAY_DIFFER = ("out", "resume", "device", "workers", "threads", "images", "masks", "val_images", "val_masks")
+
+
+class Run:
+    """What a checkpoint holds."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        self.arguments = {name: _plain(value) for name, value in vars(arguments).items()}
+        self.model = SegmentationModel(arguments.classes, arguments.upsampler, arguments.encoder)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), arguments.lr, weight_decay=arguments.weight_decay
+        )
+        self.history: list[dict[str, Any]] = []
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "arguments": self.arguments,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+        }
+
+    def restore(self, path: Path, state: dict[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.history = state["history"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"{path}: does not fit this model: {error}")
+
+    def changed(self, saved: dict[str, Any]) -> list[str]:
+        """The options that are not as they were, in words."""
+        names = [name for name in saved if name not in MAY_DIFFER and saved[name] != self.arguments.get(name)]
+        return [
+            f"--{name.replace('_', '-')} was {saved[name]}, is {self.arguments.get(name)}" for name in names
+        ]
+
+
+def train(arguments: argparse.Namespace, group: Group) -> None:
+    say = tqdm.write if group.first else lambda text: None
+    arguments.encoder = group.gather(resolve_encoder(arguments.encoder))[0]
+    path, saved = find_checkpoint(arguments, group)
+    training, validation = load_pairs(arguments, group)
+    group.together(lambda: make_folder(arguments.out) if group.first else None)
+
+    torch.manual_seed(arguments.seed)
+    run = group.together(lambda: Run(arguments))
+    model = group.parallel(run.model)
+    say(f"encoder {arguments.encoder}, upsampler {arguments.upsampler}, {group.size} x {group.device.type}")
+    say(f"{len(training)} images to train on, {len(validation)} to validate on")
+    if saved:
+        group.together(lambda: run.restore(path, saved))
+        say("\n".join([f"resumed {path} after epoch {len(run.history)}", *run.changed(saved["arguments"])]))
+    for epoch in range(len(run.history), arguments.epochs):
+        loss = train_epoch(model, run.optimizer, training, arguments, group, epoch)
+        scores, samples = validate(run.model, validation, arguments, group, PICTURES)
+        run.history.append(record(epoch, loss, scores))
+        say(describe(run.history[-1], arguments.epochs))
+        group.together(lambda: write(run, samples) if group.first else None)
+    say(f"{arguments.out.resolve()}: {summary(run.history)}")
+
+
+def find_checkpoint(arguments: argparse.Namespace, group: Group) -> tuple[Path | None, dict[str, Any] | None]:
+    """Where to resume, and what is there; nothing for a run that starts anew."""
+    path = group.together(lambda: checkpoint.find(arguments.resume, arguments.out) if group.first else None)
+    saved = group.together(lambda: checkpoint.load(path) if path else None)
+    # Other machines may not see the files that the first process wrote.
+    path, saved = group.gather((path, saved))[0]
+    if saved:
+        group.together(lambda: checkpoint.check_same_model(path, saved["arguments"], vars(arguments)))
+    return path, saved
+
+
+def load_pairs(arguments: argparse.Namespace, group: Group) -> tuple[list[Pair], list[Pair]]:
+    training = group.together(lambda: find_pairs(arguments.images, arguments.masks))
+    validation = group.together(lambda: find_pairs(arguments.val_images, arguments.val_masks))
+    for pairs in (training, validation):
+        check_data(pairs, arguments.classes, arguments.ignore, group)
+    return training, validation
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{out}: {error.strerror}")
+
+
+def write(run: Run, samples: list[Sample]) -> None:
+    """Best before last: killed in between, the epoch is repeated from last.pt, and its best written again."""
+    state, out = run.state(), Path(run.arguments["out"])
+    if best_epoch(run.history) == len(run.history):
+        checkpoint.save(out / checkpoint.BEST, state)
+    checkpoint.save(out / checkpoint.LAST, state, keep=out / checkpoint.PREVIOUS)
+    write_metrics(out / "metrics.json", run.arguments, run.history)
+    write_picture(out / "predictions.png", samples, run.arguments["classes"], run.arguments["ignore"])
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The first with the highest mIoU, counted from 1."""
+    return max(history, key=lambda entry: entry["miou"] or 0)["epoch"]
+
+
+def summary(history: list[dict[str, Any]]) -> str:
+    best = best_epoch(history)
+    return f"{len(history)} epochs, best mIoU {100 * (history[best - 1]['miou'] or 0):.1f} % in epoch {best}"
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
