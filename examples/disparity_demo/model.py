@@ -1,5 +1,7 @@
 """One model for every upsampler: low-res disparity in, the picture as guide, high-res disparity out."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 import upwell
@@ -27,13 +29,13 @@ class DisparityUpsampler(nn.Module):
     only brings the inputs of the learned weights to a usual size.
     """
 
-    def __init__(self, name: str, train: Part):
+    def __init__(self, name: str, train: Part, make: Callable[..., nn.Module] = upwell.nn.make):
         super().__init__()
         self.register_buffer("mean", train.low.mean())
         self.register_buffer("spread", train.low.std())
         guided = name == "resfu"
         self.stem = make_stem() if guided else nn.Identity()
-        self.upsampler = upwell.nn.make(name, 1, GUIDE if guided else 3, train.ratio, **OPTIONS.get(name, {}))
+        self.upsampler = make(name, 1, GUIDE if guided else 3, train.ratio, **OPTIONS.get(name, {}))
         if guided:  # the published 0.02 suits many channels; of so few it would leave queries nearly constant
             for projection in (self.upsampler.q, self.upsampler.k):
                 nn.init.normal_(projection.weight, std=PROJECTION_SPREAD)

@@ -25,26 +25,32 @@ def train(name: str, model: DisparityUpsampler, part: Part, steps: int, seed: in
     """Train the model in place; the losses, in px, one per step. A model without parameters has none."""
     if not list(model.parameters()):
         return []
-    optimiser = Adam(model.parameters(), LEARNING_RATE)
-    schedule = OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps + 1)
     losses = []
-    with tqdm(random_crops(part, steps, seed), f"training {TITLES[name]:>8}", steps, unit="step") as bar:
-        for crop in bar:
-            loss = weighted_error(model(crop.image, crop.low), crop)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
+    with tqdm(optimise(model, part, steps, seed), f"training {TITLES[name]:>8}", steps, unit="step") as bar:
+        for loss in bar:
+            losses.append(loss)
             bar.set_postfix_str(f"loss {np.mean(losses[-20:]):.2f} px")
     return losses
 
 
-def random_crops(part: Part, steps: int, seed: int) -> Iterator[Part]:
-    """A square crop per step, from any pixel on, varied at random."""
+def optimise(model: DisparityUpsampler, part: Part, steps: int, seed: int, crop: int = CROP) -> Iterator[float]:
+    """Train the model in place on crops of about crop x crop px; yields the loss, in px, after every step."""
+    optimiser = Adam(model.parameters(), LEARNING_RATE)
+    schedule = OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps + 1)
+    for example in random_crops(part, steps, seed, crop):
+        loss = weighted_error(model(example.image, example.low), example)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        yield loss.item()
+
+
+def random_crops(part: Part, steps: int, seed: int, crop: int = CROP) -> Iterator[Part]:
+    """A square crop per step, about crop px per side, from any pixel on, varied at random."""
     random = np.random.default_rng(seed)
     H, W = part.truth.shape[2:]
-    size = min(max(CROP // part.ratio, 4), *part.low.shape[2:]) * part.ratio
+    size = min(max(crop // part.ratio, 4), *part.low.shape[2:]) * part.ratio
     for _ in range(steps):
         yield vary(part.crop(random.integers(H - size + 1), random.integers(W - size + 1), size), random)
 
