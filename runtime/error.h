@@ -27,6 +27,9 @@ private:
     std::exception_ptr exception;
 };
 
+// Everything that a process needs before its first call, once: error handler, instruction set, threads.
+void install_once();
+
 // Installs the handler that gives Halide's messages to the Call they belong to.
 void install_error_handler();
 

@@ -2,26 +2,15 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
-#include <mutex>
 
 #include "axis_table.h"
 #include "error.h"
-#include "instruction_set.h"
 #include "registry.h"
 #include "tensor.h"
 #include "threads.h"
 
 namespace upwell {
 namespace {
-
-void install_once() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        install_error_handler();
-        install_instruction_set();
-        install_parallel_for();
-    });
-}
 
 AxisRule rule_of(const Problem &problem) {
     const Family &family = *problem.op.family;

@@ -1,6 +1,8 @@
 // Pointer, dtype, sizes and strides of a tensor -> what a kernel takes.
 #include "tensor.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace upwell {
@@ -9,7 +11,7 @@ namespace {
 constexpr int64_t most_elements = INT32_MAX;  // kernels index with int32
 
 int64_t element_size(Dtype dtype) {
-    return dtype == Dtype::Float32 ? 4 : 8;
+    return dtype == Dtype::Float64 ? 8 : 4;
 }
 
 // a * b + c, or the largest integer where that does not fit.
@@ -72,11 +74,12 @@ void check_addressable(const std::string &op, const std::string &argument, const
 }  // namespace
 
 const char *name(Dtype dtype) {
-    return dtype == Dtype::Float32 ? "float32" : "float64";
+    return dtype == Dtype::Float32 ? "float32" : dtype == Dtype::Float64 ? "float64" : "int32";
 }
 
 halide_type_t halide_type(Dtype dtype) {
-    return halide_type_t(halide_type_float, static_cast<uint8_t>(8 * element_size(dtype)));
+    const halide_type_code_t code = dtype == Dtype::Int32 ? halide_type_int : halide_type_float;
+    return halide_type_t(code, static_cast<uint8_t>(8 * element_size(dtype)));
 }
 
 void check_tensor(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype) {
@@ -137,11 +140,30 @@ Buffer::Buffer(const Tensor &tensor, int64_t groups) {
     const auto dimension = [](int64_t extent, int64_t stride) {
         return halide_dimension_t(0, static_cast<int32_t>(extent), static_cast<int32_t>(stride));
     };
-    dimensions = {dimension(tensor.sizes[3], 1), dimension(tensor.sizes[2], strides[2]),
-                  dimension(channels, strides[1]), dimension(tensor.sizes[0] * groups, group_stride)};
+    const std::array<halide_dimension_t, 4> four{dimension(tensor.sizes[3], 1), dimension(tensor.sizes[2], strides[2]),
+                                                 dimension(channels, strides[1]),
+                                                 dimension(tensor.sizes[0] * groups, group_stride)};
+    std::copy(four.begin(), four.end(), dimensions.begin());
     buffer.host = static_cast<uint8_t *>(tensor.data);
     buffer.type = halide_type(tensor.dtype);
     buffer.dimensions = 4;
+    buffer.dim = dimensions.data();
+}
+
+Buffer::Buffer(const Tensor &tensor) {
+    const size_t rank = tensor.sizes.size();
+    int64_t dense = 1;
+    for (size_t i = 0; i < rank; i++) {
+        const size_t from = rank - 1 - i;
+        const int64_t stride = tensor.strides.empty() ? dense : tensor.strides[from];
+        // Kernels want the innermost stride to be 1, which a dimension of size 1 may not say.
+        dimensions[i] =
+            halide_dimension_t(0, static_cast<int32_t>(tensor.sizes[from]), static_cast<int32_t>(i == 0 ? 1 : stride));
+        dense *= tensor.sizes[from];
+    }
+    buffer.host = static_cast<uint8_t *>(tensor.data);
+    buffer.type = halide_type(tensor.dtype);
+    buffer.dimensions = static_cast<int32_t>(rank);
     buffer.dim = dimensions.data();
 }
 

@@ -22,6 +22,8 @@ class Buffer {
 public:
     // N,G*C,H,W as a buffer of W, H, C, N*G.
     Buffer(const Tensor &tensor, int64_t groups);
+    // Any tensor of up to 8 dimensions, as many, innermost first.
+    explicit Buffer(const Tensor &tensor);
     // A dense table of extents[0] x extents[1] x ..., its first dimension from `min` on.
     Buffer(void *data, halide_type_t type, const std::vector<int64_t> &extents, int64_t min = 0);
     Buffer(const Buffer &) = delete;
@@ -30,7 +32,7 @@ public:
     halide_buffer_t *get() { return &buffer; }
 
 private:
-    std::array<halide_dimension_t, 4> dimensions{};
+    std::array<halide_dimension_t, 8> dimensions{};
     halide_buffer_t buffer{};
 };
 

@@ -19,11 +19,12 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace upwell {
 
-enum class Dtype { Float32, Float64 };
+enum class Dtype { Float32, Float64, Int32 };  // Int32: of tables only
 
 // What a neighbour outside the map does in carafe: it weighs and is zero (as published), or it leaves the softmax.
 enum class Border { Zero, Mask };
@@ -57,6 +58,14 @@ private:
 // Runs an operator and returns when its output is complete. Throws Error. An output without elements needs no run.
 void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs,
          const Tensor &output);
+
+// One argument of run_kernel: a tensor of up to 8 dimensions, outermost first, an integer, or a real number.
+using Argument = std::variant<Tensor, int64_t, double>;
+
+// Runs a kernel that is more than a reassembly (guided_filter, pcdc_scores, ...) by its generator's name, with the
+// generator's arguments in their order (generators/operators/), its outputs last; dtype: of the maps. Strides are any
+// whose last one is 1. Throws Error: no such kernel, or sizes that do not fit each other; outputs are unwritten then.
+void run_kernel(const std::string &name, Dtype dtype, const std::vector<Argument> &arguments);
 
 // The least that a processor must have to run a kernel, and what to run it with.
 enum class InstructionSet { Baseline, Avx2, Avx512 };

@@ -135,10 +135,43 @@ if (NOT UPWELL_VARIANTS STREQUAL "minimal")
     endforeach ()
 endif ()
 
+# Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator> [further features]).
+function(upwell_add_kernel generator)
+    foreach (dtype IN ITEMS float32 float64)
+        set(symbol upwell_${generator}_${dtype})
+        set(targets ${upwell_avx2} ${upwell_baseline})
+        if (dtype STREQUAL "float32")
+            list(PREPEND targets ${upwell_avx512})
+        endif ()
+        add_halide_library(
+            ${symbol} FROM upwell.filter_generator GENERATOR ${generator} USE_RUNTIME upwell.halide_runtime
+            TARGETS ${targets} FEATURES user_context ${ARGN} PARAMS type=${dtype}
+        )
+        target_link_libraries(upwell_runtime PRIVATE ${symbol})
+        string(REPLACE "float" "Float" dtype_name ${dtype})
+        set_property(GLOBAL APPEND_STRING PROPERTY upwell_kernel_rows "UPWELL_KERNEL(${generator}, ${dtype_name}, Baseline, ${symbol})\n")
+        set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_list "| ${generator} | any | any | ${dtype} | every |\n")
+    endforeach ()
+endfunction()
+
+foreach (generator IN ITEMS guided_filter guided_filter_adjoint)
+    upwell_add_kernel(${generator} large_buffers)  # some scratch has the size of the map
+endforeach ()
+foreach (
+    generator IN ITEMS
+    pcdc pcdc_adjoint pcdc_collect pcdc_collect_cells pcdc_moments pcdc_scores pcdc_scores_adjoint pcdc_statistics
+    pcdc_upsampled_moments pcdc_upsampled_scores pcdc_upsampled_scores_adjoint pcdc_upsampled_statistics
+    group_statistics group_statistics_adjoint
+)
+    upwell_add_kernel(${generator})
+endforeach ()
+
 # The registry's rows, and the same table for people: <build>/runtime/variants.md.
 get_property(rows GLOBAL PROPERTY upwell_variant_rows)
 get_property(lines GLOBAL PROPERTY upwell_variant_list)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/variants.inc CONTENT "${rows}" @ONLY)
+get_property(kernel_rows GLOBAL PROPERTY upwell_kernel_rows)
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/kernels.inc CONTENT "${kernel_rows}" @ONLY)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/variants.md CONTENT
 "Kernels in this build (UPWELL_VARIANTS=${UPWELL_VARIANTS}); every other size, ratio and mask takes the row `any`.
 

@@ -9,15 +9,14 @@
 #include "torch_threads.h"
 
 namespace upwell::bridge {
-namespace {
-
-using Sizes = std::vector<c10::SymInt>;
 
 std::string format(c10::SymIntArrayRef sizes) {
     std::ostringstream text;
     text << sizes;
     return text.str();
 }
+
+namespace {
 
 // Kernels index with int32. Sizes that are not known yet are checked when they are.
 void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes) {
@@ -33,7 +32,8 @@ void check_elements(const std::string &op, const std::string &argument, c10::Sym
     }
 }
 
-// [N, C, height, width] of a map that kernels can take.
+}  // namespace
+
 Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor) {
     TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble, op, ": ", argument,
                 " should be float32 or float64 but is ", tensor.scalar_type());
@@ -70,6 +70,8 @@ void check_size(const std::string &op, const std::string &argument, c10::SymIntA
     }
 }
 
+namespace {
+
 void check_parameters(const Weighted &op, const c10::SymInt &channels) {
     const std::vector<int64_t> built = kernels(op.family);
     const int64_t kernel = op.parameters.kernel, groups = op.parameters.groups;
@@ -86,10 +88,38 @@ Sizes weight_sizes(const Weighted &op, const Sizes &map, const c10::SymInt &H, c
     return {map[0], taps, H, W};
 }
 
+}  // namespace
+
 upwell::Tensor view(const Tensor &tensor) {
-    const Dtype dtype = tensor.scalar_type() == at::kFloat ? Dtype::Float32 : Dtype::Float64;
+    const at::ScalarType type = tensor.scalar_type();
+    const Dtype dtype = type == at::kFloat ? Dtype::Float32 : type == at::kInt ? Dtype::Int32 : Dtype::Float64;
     return {tensor.data_ptr(), dtype, tensor.sizes().vec(), tensor.strides().vec()};
 }
+
+namespace {
+
+Argument to_argument(const Tensor &tensor) {
+    return view(tensor);
+}
+Argument to_argument(int64_t integer) {
+    return integer;
+}
+Argument to_argument(double real) {
+    return real;
+}
+
+}  // namespace
+
+void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments) {
+    run_on_torch_threads();
+    std::vector<Argument> list;
+    for (const Given &argument : arguments) {
+        std::visit([&](const auto &value) { list.emplace_back(to_argument(value)); }, argument);
+    }
+    run_kernel(name, like.scalar_type() == at::kFloat ? Dtype::Float32 : Dtype::Float64, list);
+}
+
+namespace {
 
 // A new output, filled unless it is on the meta device.
 Tensor call(const std::string &op, const Parameters &parameters, std::initializer_list<Tensor> inputs,

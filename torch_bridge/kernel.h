@@ -4,6 +4,8 @@
 
 #include <array>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -13,6 +15,26 @@ namespace upwell::bridge {
 
 using at::Tensor;
 using Size = std::array<c10::SymInt, 2>;  // height, width
+
+using Sizes = std::vector<c10::SymInt>;
+
+std::string format(c10::SymIntArrayRef sizes);
+
+// [N, C, height, width] of a map that kernels can take; throws.
+Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor);
+// Throws unless dtype and device are those of `like`, the argument called `first`.
+void check_alike(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
+                 const Tensor &like);
+void check_sizes(const std::string &op, const std::string &argument, const Sizes &actual, const Sizes &expected);
+
+// Throws unless size is two positive integers.
+void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);
+
+upwell::Tensor view(const Tensor &tensor);
+
+// Runs a kernel of the dtype of `like` by its generator's name, on torch's threads.
+using Given = std::variant<Tensor, int64_t, double>;
+void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
 
 // An operator with weights (logits or given).
 struct Weighted {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string_view>
+#include <tuple>
 
 #include <ATen/core/Tensor.h>
 
@@ -39,5 +40,41 @@ Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size);
 Tensor bilinear_d_value(const Tensor &d_output, c10::SymIntArrayRef size);
 Tensor nearest(const Tensor &value, c10::SymIntArrayRef size);
 Tensor nearest_d_value(const Tensor &d_output, c10::SymIntArrayRef size);
+
+// Statistics of group normalisations: mean and 1 / sqrt(variance + eps), both N,groups. blur: of x blurred by the 3x3
+// Gaussian (sigma 1, replicate border). upsampled: of x's bilinear upsampling to size, in closed form.
+std::tuple<Tensor, Tensor> group_stats(const Tensor &x, int64_t groups, double eps = 1e-5, bool blur = false);
+Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
+                            const Tensor &rstd, bool blur);
+std::tuple<Tensor, Tensor> upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups,
+                                                 double eps = 1e-5);
+Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
+                                      const Tensor &rstd, c10::SymIntArrayRef size);
+
+// The guided filter (He et al., arXiv 1505.00996) per channel: guide N,D,H,W, input N,D,h,w, interpolated to H,W ->
+// N,D,H,W. radius: of the box, in pixels of the guide. scale: fitted on every scale-th pixel. centred: the fit put back
+// where those pixels are; published (false): as if they were the centres of scale x scale blocks.
+Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps = 1e-3, int64_t scale = 1,
+                     bool centred = false);
+std::tuple<Tensor, Tensor> guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input,
+                                                  int64_t radius, double eps, int64_t scale, bool centred);
+
+// Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): conv(key, weight, dilation, groups,
+// replicate border) - conv1x1(query, weight's sum over taps) + bias. key, query N,D,H,W, weight L,D/groups,K,K, bias L
+// -> N,L,H,W.
+Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias = {},
+            int64_t groups = 1, at::IntArrayRef dilation = {1, 1});
+
+// Scores of a PCDC block (Eq. 12): GroupNorm of key and query (statistics of each its own, norm_weight shared; its bias
+// would cancel), pcdc, ReLU (if relu), grouped 1x1 convolution, ReLU, GroupNorm, 1x1 convolution.
+// query N,D,H,W, weight L,D/groups,K,K, norm_weight D, bias L, compress_weight M,L/groups, score_weight S,M -> N,S,H,W.
+// ratio {row high, row low, column high, column low}: key N,D,H,W, taps high / low pixels apart; blur: of the key by
+// the 3x3 Gaussian before anything else. No ratio: key N,D,h,w stands for its bilinear upsampling, taps one of its
+// pixels apart.
+Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
+                   const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
+                   const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups,
+                   at::OptionalIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
 
 }  // namespace upwell::ops

@@ -1,4 +1,4 @@
-// The guided filter (He et al., arXiv 1505.00996), per channel, as a composition of torch operations.
+// The guided filter (He et al., arXiv 1505.00996), per channel.
 #pragma once
 
 #include <torch/nn/cloneable.h>
@@ -13,18 +13,13 @@ struct GuidedFilterImpl : torch::nn::Cloneable<GuidedFilterImpl> {
     GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale = 1, bool centred = false);
     void reset() override;
 
-    // guide, input N,D,H,W -> N,D,H,W.
+    // guide N,D,H,W, input N,D,h,w, interpolated to H,W -> N,D,H,W.
     at::Tensor forward(const at::Tensor &guide, const at::Tensor &input);
 
-    int64_t radius;  // in subsampled pixels
+    int64_t radius;
     double eps;
     int64_t channels, scale;
     bool centred;
-
-private:
-    at::Tensor subsample(const at::Tensor &x) const;
-    at::Tensor box_mean(const at::Tensor &x) const;
-    at::Tensor upsample(const at::Tensor &x, int64_t H, int64_t W) const;
 };
 TORCH_MODULE(GuidedFilter);
 

@@ -1,4 +1,4 @@
-// Paired central difference convolution (ReSFU): scores of K*K neighbours, as a composition of torch operations.
+// Paired central difference convolution (ReSFU): scores of K*K neighbours.
 #pragma once
 
 #include <string>
@@ -33,13 +33,13 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
     explicit PCDCBlockImpl(PCDCBlockOptions options);
     void reset() override;
 
-    // k, q N,D,H,W -> scores N,K*K,H,W.
-    at::Tensor forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns);
+    // k, q N,D,H,W -> scores N,K*K,H,W. blur: k by the 3x3 Gaussian (sigma 1, replicate border) before anything else.
+    at::Tensor forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns, bool blur = false);
 
-    // The same numbers, exactly for integer ratios, for less work where k_up is the bilinear upsampling of k (N,D,h,w),
-    // neighbours one low-res pixel apart: a spread-out convolution of an upsampled map is the upsampling of the plain
-    // convolution.
-    at::Tensor forward_low_res(const at::Tensor &k, const at::Tensor &k_up, const at::Tensor &q);
+    // forward with the bilinear upsampling of k (N,D,h,w), neighbours one low-res pixel apart: the same numbers,
+    // exactly for integer ratios, for less work: a spread-out convolution of an upsampled map is the upsampling of the
+    // plain convolution.
+    at::Tensor forward_low_res(const at::Tensor &k, const at::Tensor &q);
 
     PCDCBlockOptions options;
     torch::nn::GroupNorm norm = nullptr;
@@ -48,8 +48,7 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
 
 private:
     at::Tensor scaled(const at::Tensor &parameter) const;
-    at::Tensor spread_convolution(const at::Tensor &k, Ratio rows, Ratio columns) const;
-    at::Tensor scores(const at::Tensor &key, const at::Tensor &q) const;
+    at::Tensor scores(const at::Tensor &k, const at::Tensor &q, at::OptionalIntArrayRef ratio, bool blur) const;
 };
 TORCH_MODULE(PCDCBlock);
 

@@ -4,25 +4,15 @@
 #include <array>
 #include <cmath>
 
-#include <ATen/ops/convolution.h>
-#include <ATen/ops/group_norm.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/matmul.h>
 #include <torch/nn/init.h>
 
 #include "../operators.h"
 #include "check.h"
-#include "pad.h"
 
 namespace upwell::nn {
 namespace {
-
-// x N,D,H,W blurred per channel by a 3x3 Gaussian of sigma 1, replicate border.
-at::Tensor gaussian3(const at::Tensor &x) {
-    const double side = std::exp(-0.5) / (1 + 2 * std::exp(-0.5));
-    const at::Tensor profile = at::tensor({side, 1 - 2 * side, side}, at::kDouble).to(x.options());
-    const at::Tensor weight = profile.outer(profile).expand({x.size(1), 1, 3, 3});
-    return at::convolution(replicate_pad(x, 1, 1), weight, {}, {1, 1}, {0, 0}, {1, 1}, false, {0, 0}, x.size(1));
-}
 
 // 32 groups, or one per channel below 32 (published); otherwise the largest divisor of channels up to 32.
 torch::nn::GroupNorm published_group_norm(int64_t channels) {
@@ -33,8 +23,23 @@ torch::nn::GroupNorm published_group_norm(int64_t channels) {
     return torch::nn::GroupNorm(torch::nn::GroupNormOptions(groups, channels));
 }
 
-at::Tensor normalise(const torch::nn::GroupNorm &norm, const at::Tensor &x) {
-    return norm ? at::group_norm(x, norm->options.num_groups(), norm->weight, norm->bias, norm->options.eps()) : x;
+// convolution(norm(x)) of a 1x1 convolution, without the normalised map: the normalisation is affine once its
+// statistics are known, so it goes into the weights, one set per sample.
+at::Tensor project_normalised(const torch::nn::Conv2d &convolution, const torch::nn::GroupNorm &norm,
+                              const at::Tensor &x) {
+    if (!norm) {
+        return convolution.ptr()->forward(x);
+    }
+    const int64_t groups = norm->options.num_groups();
+    const auto [mean, rstd] = ops::group_stats(x, groups, norm->options.eps());
+    const auto per_channel = [&](const at::Tensor &s) { return s.repeat_interleave(x.size(1) / groups, 1); };
+    const at::Tensor scale = norm->weight * per_channel(rstd), weight = convolution->weight.flatten(1);
+    at::Tensor bias = at::matmul(norm->bias - scale * per_channel(mean), weight.t());
+    if (convolution->bias.defined()) {
+        bias = bias + convolution->bias;
+    }
+    return at::baddbmm(bias.unsqueeze(2), weight * scale.unsqueeze(1), x.flatten(2))
+        .unflatten(2, {x.size(2), x.size(3)});
 }
 
 void init_convolution(torch::nn::Module &module) {
@@ -104,14 +109,14 @@ at::Tensor ReSFUImpl::forward(const at::Tensor &y, const at::Tensor &x) {
     const std::array<Ratio, 2> spread = published ? std::array<Ratio, 2>{integer, integer} : true_ratio;
     const bool follows_size = same(spread[0], true_ratio[0]) && same(spread[1], true_ratio[1]);
 
-    const at::Tensor y_normal = normalise(norm_y, y);
-    const at::Tensor query = q ? q(y_normal) : y_normal;
-    const at::Tensor key = k(normalise(norm_x, x));
-    const at::Tensor key_up = ops::bilinear(key, std::array<c10::SymInt, 2>{H, W});
-    const at::Tensor filtered = GF(query, key_up);
-    const at::Tensor semantic = follows_size ? semantic_scores->forward_low_res(key, key_up, filtered)
-                                             : semantic_scores->forward(key_up, filtered, spread[0], spread[1]);
-    const at::Tensor detail = detail_scores->forward(gaussian3(query), query, spread[0], spread[1]);
+    const at::Tensor query = q ? project_normalised(q, norm_y, y) : norm_y ? norm_y->forward(y) : y;
+    const at::Tensor key = project_normalised(k, norm_x, x);
+    const at::Tensor filtered = GF(query, key);
+    const at::Tensor semantic = follows_size
+                                    ? semantic_scores->forward_low_res(key, filtered)
+                                    : semantic_scores->forward(ops::bilinear(key, std::array<c10::SymInt, 2>{H, W}),
+                                                               filtered, spread[0], spread[1]);
+    const at::Tensor detail = detail_scores->forward(query, query, spread[0], spread[1], true);
     const std::optional<int64_t> mask_ratio = follows_size ? std::nullopt : std::optional<int64_t>(integer.high);
     return ops::fns(x, semantic + detail, options.kernel_size(), mask_ratio);
 }

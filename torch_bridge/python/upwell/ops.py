@@ -10,7 +10,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["bilinear", "carafe", "carafe_reassembly", "fns", "nearest"]
+__all__ = [
+    "bilinear",
+    "carafe",
+    "carafe_reassembly",
+    "fns",
+    "group_stats",
+    "guided_filter",
+    "nearest",
+    "pcdc",
+    "pcdc_scores",
+]
 
 
 def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None) -> Tensor:
@@ -71,3 +81,115 @@ def bilinear(value: Tensor, size: Sequence[int]) -> Tensor:
 def nearest(value: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest neighbour: row p is row floor(p h/H). value [N, C, h, w], size (H, W) -> [N, C, H, W]."""
     return torch.ops.upwell.nearest(value, size)
+
+
+def group_stats(
+    x: Tensor, groups: int, eps: float = 1e-5, blur: bool = False, size: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean and 1/sqrt(variance + eps) of groups of channels, as a group normalisation takes them.
+
+    Args:
+        x: [N, C, H, W], groups dividing C.
+        groups: of channels.
+        eps: added to the variance.
+        blur: of x blurred by the 3x3 Gaussian (sigma 1, replicate border).
+        size: of x upsampled bilinearly to it, in closed form; not together with blur.
+
+    Returns:
+        Two [N, groups].
+    """
+    if size is None:
+        return torch.ops.upwell.group_stats(x, groups, eps, blur)
+    if blur:
+        raise ValueError("group_stats: blur and size exclude each other")
+    return torch.ops.upwell.upsampled_group_stats(x, size, groups, eps)
+
+
+def guided_filter(
+    guide: Tensor, input: Tensor, radius: int, eps: float = 1e-3, scale: int = 1, centred: bool = False
+) -> Tensor:
+    """The guided filter (He et al., arXiv 1505.00996), per channel: mean(a) guide + mean(b), with a guide + b
+    fitted to input in every box; means are over the pixels of the box that lie in the image.
+
+    Args:
+        guide: [N, D, H, W].
+        input: [N, D, h, w], interpolated to H, W (bilinear, align_corners=False) where it is read.
+        radius: of the box, in pixels of the guide (radius // scale samples); any.
+        eps: what a variance of the guide has to exceed to count as an edge.
+        scale: the fit is made on every scale-th pixel.
+        centred: put the fit back where those pixels are. Published (False): as if they were the centres of
+            scale x scale blocks, which shifts it by (scale - 1)/2 pixels.
+
+    Returns:
+        [N, D, H, W].
+    """
+    return torch.ops.upwell.guided_filter(guide, input, radius, eps, scale, centred)
+
+
+def pcdc(
+    key: Tensor,
+    query: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    groups: int = 1,
+    dilation: Sequence[int] = (1, 1),
+) -> Tensor:
+    """Paired central difference convolution (ReSFU, Eq. 11): conv(key, weight) - conv1x1(query, sum of weight over
+    its taps) + bias, replicate border.
+
+    Args:
+        key, query: [N, D, H, W].
+        weight: [L, D/groups, K, K], K odd.
+        bias: [L].
+        groups: of both convolutions.
+        dilation: (rows, columns) between taps.
+
+    Returns:
+        [N, L, H, W].
+    """
+    return torch.ops.upwell.pcdc(key, query, weight, bias, groups, dilation)
+
+
+def pcdc_scores(
+    key: Tensor,
+    query: Tensor,
+    norm_weight: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    compress_weight: Tensor,
+    compress_bias: Tensor,
+    hidden_weight: Tensor,
+    hidden_bias: Tensor,
+    score_weight: Tensor,
+    score_bias: Tensor,
+    groups: int,
+    norm_groups: int,
+    ratio: Sequence[int] | None = None,
+    relu: bool = True,
+    blur: bool = False,
+) -> Tensor:
+    """A whole PCDC block (ReSFU, Eq. 12): GroupNorm of key and of query, pcdc, ReLU, grouped 1x1 convolution,
+    ReLU, GroupNorm, 1x1 convolution. No map of L or M channels is stored, in neither direction.
+
+    Args:
+        key: [N, D, H, W] with ratio; without, [N, D, h, w], which stands for its bilinear upsampling to H, W, with
+            taps one of its pixels apart.
+        query: [N, D, H, W].
+        norm_weight: [D], of the normalisation of key and query; a bias would cancel.
+        weight, bias: [L, D/groups, K, K] and [L] (any shape), of the difference.
+        compress_weight, compress_bias: [M, L/groups] (or with two more dimensions of 1) and [M].
+        hidden_weight, hidden_bias: [M], of the second normalisation.
+        score_weight, score_bias: [S, M] (or with two more dimensions of 1) and [S].
+        groups: of the difference and the first 1x1 convolution.
+        norm_groups: of both normalisations; eps is 1e-5.
+        ratio: (row high, row low, column high, column low): taps are high / low pixels apart, bilinear between
+            pixels, replicate border.
+        relu: between the difference and the first 1x1 convolution (the paper has none).
+        blur: the key by the 3x3 Gaussian (sigma 1, replicate border) before anything else.
+
+    Returns:
+        [N, S, H, W].
+    """
+    block = (norm_weight, weight, bias, compress_weight, compress_bias)
+    block += (hidden_weight, hidden_bias, score_weight, score_bias)
+    return torch.ops.upwell.pcdc_scores(key, query, *block, groups, norm_groups, ratio, relu, blur)

@@ -1,11 +1,10 @@
-"""The guided filter (He et al., arXiv 1505.00996), per channel, as a composition of torch operations."""
+"""The guided filter (He et al., arXiv 1505.00996), per channel."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.pad import pad_to
+from upwell.nn.check import check
 
 
 class GuidedFilter(nn.Module):
@@ -22,41 +21,15 @@ class GuidedFilter(nn.Module):
 
     def __init__(self, radius: int, eps: float, channels: int, scale: int = 1, centred: bool = False):
         super().__init__()
-        self.radius = radius // scale
+        check(radius >= 0, f"GuidedFilter: radius should be at least 0 but is {radius}")
+        check(scale >= 1, f"GuidedFilter: scale should be at least 1 but is {scale}")
+        self.radius = radius
         self.eps = eps
         self.scale = scale
         self.centred = centred
-        # Part of the published state_dict; the box means below do not need it.
-        self.register_buffer("kernel", torch.ones(channels, 1, 1, 2 * self.radius + 1))
+        # Part of the published state_dict; the box means do not need it.
+        self.register_buffer("kernel", torch.ones(channels, 1, 1, 2 * (radius // scale) + 1))
 
     def forward(self, guide: Tensor, input: Tensor) -> Tensor:
-        """guide, input [N, D, H, W] -> [N, D, H, W]."""
-        I, p = self._subsample(guide), self._subsample(input)
-        mean_I, mean_p, mean_Ip, mean_II = self._box_mean(torch.stack([I, p, I * p, I * I])).unbind()
-        a = (mean_Ip - mean_I * mean_p) / (mean_II - mean_I * mean_I + self.eps)
-        b = mean_p - a * mean_I
-        a, b = self._upsample(self._box_mean(torch.stack([a, b])), guide.shape[2:]).unbind()
-        return a * guide + b
-
-    def _subsample(self, x: Tensor) -> Tensor:
-        """Every scale-th pixel from the first, floor(H/scale) rows (at least one)."""
-        h, w = (max(length // self.scale, 1) for length in x.shape[2:])
-        return x[:, :, : h * self.scale : self.scale, : w * self.scale : self.scale]
-
-    def _box_mean(self, x: Tensor) -> Tensor:
-        """Mean over the pixels of the (2R+1)^2 box that lie in the image. x [fields, N, D, h, w]."""
-        R = self.radius
-        rows = F.avg_pool2d(x.flatten(0, 1), (2 * R + 1, 1), 1, (R, 0), count_include_pad=False)
-        return F.avg_pool2d(rows, (1, 2 * R + 1), 1, (0, R), count_include_pad=False).view_as(x)
-
-    def _upsample(self, x: Tensor, size: torch.Size) -> Tensor:
-        """x [fields, N, D, h, w] -> [fields, N, D, *size]."""
-        if self.scale == 1:
-            return x
-        flat = x.flatten(0, 1)
-        if self.centred:  # corners aligned, cell i lands on the pixel i * scale it came from
-            h, w = (self.scale * (length - 1) + 1 for length in flat.shape[2:])
-            full = pad_to(F.interpolate(flat, (h, w), mode="bilinear", align_corners=True), size)
-        else:
-            full = ops.bilinear(flat, size)
-        return full.unflatten(0, x.shape[:2])
+        """guide [N, D, H, W], input [N, D, h, w], interpolated to H, W -> [N, D, H, W]."""
+        return ops.guided_filter(guide, input, self.radius, self.eps, self.scale, self.centred)

@@ -1,7 +1,9 @@
-"""GroupNorm as ReSFU uses it: any map size, and statistics that can be taken from another map."""
+"""GroupNorm as ReSFU uses it: any map size, and folded into the projection behind it."""
 
 import torch
 from torch import Tensor, nn
+
+from upwell import ops
 
 
 class GroupNorm(nn.GroupNorm):
@@ -16,11 +18,18 @@ def published_group_norm(channels: int) -> GroupNorm:
     return GroupNorm(max(groups for groups in range(1, 33) if channels % groups == 0), channels)
 
 
-def group_statistics(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and 1/sqrt(variance + eps) of each sample and group of x [N, D, H, W], as [N, D, 1, 1]."""
-    each = x.shape[1] // groups
-    grouped = x.unflatten(1, (groups, each))
-    mean = grouped.mean((2, 3, 4), keepdim=True)
-    variance = (grouped - mean).square().mean((2, 3, 4), keepdim=True)
-    mean, rstd = (s.expand(-1, -1, each, 1, 1).flatten(1, 2) for s in (mean, (variance + eps).rsqrt()))
-    return mean, rstd
+def project_normalised(convolution: nn.Conv2d, norm: nn.GroupNorm | None, x: Tensor) -> Tensor:
+    """convolution(norm(x)) of a 1x1 convolution, x [N, C, H, W], without the normalised map.
+
+    The normalisation is affine once its statistics are known: they go into the weights, one set per sample.
+    """
+    if norm is None:
+        return convolution(x)
+    statistics = ops.group_stats(x, norm.num_groups, norm.eps)
+    mean, rstd = (s.repeat_interleave(x.shape[1] // norm.num_groups, 1) for s in statistics)
+    scale = norm.weight * rstd  # N, C
+    weight = convolution.weight.flatten(1)
+    bias = (norm.bias - scale * mean) @ weight.T
+    if convolution.bias is not None:
+        bias = bias + convolution.bias
+    return torch.baddbmm(bias[:, :, None], weight * scale[:, None, :], x.flatten(2)).unflatten(2, x.shape[2:])

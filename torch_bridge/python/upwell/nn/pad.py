@@ -9,11 +9,6 @@ def replicate_pad(x: Tensor, rows: int, columns: int) -> Tensor:
     return _extend(_extend(x, 2, rows, rows), 3, columns, columns)
 
 
-def pad_to(x: Tensor, size: torch.Size) -> Tensor:
-    """x [N, C, h, w] -> [N, C, *size], size at least (h, w): the last row and column repeated."""
-    return _extend(_extend(x, 2, 0, size[0] - x.shape[2]), 3, 0, size[1] - x.shape[3])
-
-
 def _extend(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     """The first slice along axis repeated before times in front, the last after times behind."""
     shape = list(x.shape)
@@ -22,13 +17,3 @@ def _extend(x: Tensor, axis: int, before: int, after: int) -> Tensor:
         shape[axis] = count
         parts.append(x.narrow(axis, start, 1).expand(shape))
     return torch.cat([parts[0], x, parts[1]], axis)
-
-
-def shift(x: Tensor, axis: int, numerator: int, denominator: int) -> Tensor:
-    """x at p + numerator/denominator along axis: linear between pixels, replicate border."""
-    whole, remainder = divmod(numerator, denominator)
-    length = x.shape[axis]
-    extended = _extend(x, axis, max(-whole, 0), max(whole + 1, 0))
-    near = extended.narrow(axis, max(whole, 0), length)
-    far = extended.narrow(axis, max(whole, 0) + 1, length)
-    return torch.lerp(near, far, remainder / denominator)

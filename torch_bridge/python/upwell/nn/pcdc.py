@@ -1,15 +1,13 @@
-"""Paired central difference convolution (ReSFU): scores of K*K neighbours, composed of torch operations."""
+"""Paired central difference convolution (ReSFU): scores of K*K neighbours."""
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check, check_divides, check_odd
-from upwell.nn.norm import GroupNorm, group_statistics
-from upwell.nn.pad import replicate_pad, shift
+from upwell.nn.norm import GroupNorm
 
 # Channels L of the difference: the paper's text says 32, its code 128.
 LAYOUTS = {"published": 128, "paper": 32}
@@ -71,25 +69,35 @@ class PCDCBlock(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, mid_channels, 1, 1))
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, k: Tensor, q: Tensor, rows: Ratio, columns: Ratio) -> Tensor:
-        """k, q [N, D, H, W], neighbours rows and columns apart -> scores [N, K*K, H, W]."""
-        k = torch.group_norm(k, self.norm.num_groups, self._scaled(self.norm.weight), None, self.norm.eps)
-        return self._scores(self._spread_convolution(k, rows, columns), q)
+    def forward(self, k: Tensor, q: Tensor, rows: Ratio, columns: Ratio, blur: bool = False) -> Tensor:
+        """k, q [N, D, H, W], neighbours rows and columns apart -> scores [N, K*K, H, W].
 
-    def forward_low_res(self, k: Tensor, k_up: Tensor, q: Tensor) -> Tensor:
-        """forward(k_up, q) where k_up is the bilinear upsampling of k, neighbours one low-res pixel apart.
-
-        The upsampling of the convolution of k on [-1, h] x [-1, w] is the spread-out convolution of k_up:
-        the same numbers, exactly for integer ratios, for H/h times W/w less work. (At other ratios
-        forward would interpolate k_up once more, between its pixels; this does not.)
-
-        k [N, D, h, w], k_up and q [N, D, H, W] -> scores [N, K*K, H, W].
+        blur: k by the 3x3 Gaussian (sigma 1, replicate border) before anything else.
         """
-        mean, rstd = group_statistics(k_up, self.norm.num_groups, self.norm.eps)
-        k = (k - mean) * rstd * self._scaled(self.norm.weight)[:, None, None]
-        around = self.kernel_size // 2 + 1
-        low = F.conv2d(replicate_pad(k, around, around), self._scaled(self.weight), groups=self.groups)
-        return self._scores(upsample_beyond_border(low, q.shape[2:]), q)
+        return ops.pcdc_scores(k, q, *self._parameters_in_order(), ratio=[*rows, *columns], blur=blur, **self._options())
+
+    def forward_low_res(self, k: Tensor, q: Tensor) -> Tensor:
+        """forward(bilinear(k), q) with neighbours one pixel of k apart, for less work: k [N, D, h, w], q [N, D, H, W].
+
+        The upsampling of the convolution of k on [-1, h] x [-1, w] is the spread-out convolution of the upsampled
+        k: the same numbers, exactly for integer ratios, for H/h times W/w less work. (At other ratios forward
+        would interpolate the upsampled k once more, between its pixels; this does not.)
+        """
+        return ops.pcdc_scores(k, q, *self._parameters_in_order(), **self._options())
+
+    def _options(self) -> dict:
+        return {"groups": self.groups, "norm_groups": self.norm.num_groups, "relu": self.layout == "published"}
+
+    def _parameters_in_order(self) -> list[Tensor]:
+        """What ops.pcdc_scores takes behind key and query."""
+        first, _, norm, last = self.channel_compressor[-4:]
+        # The norm's bias cancels; naming it gives it the gradient 0 that optimisers and DDP expect.
+        bias = self._scaled(self.bias) + 0 * self.norm.bias.sum()
+        compressor = (first.weight, first.bias, norm.weight, norm.bias, last.weight, last.bias)
+        return [
+            *(self._scaled(self.norm.weight), self._scaled(self.weight), bias),
+            *(self._scaled(parameter) for parameter in compressor),
+        ]
 
     def _scaled(self, parameter: Tensor) -> Tensor:
         """The parameter's value, its gradient times lr_mult; no hook, so copies keep it."""
@@ -97,49 +105,3 @@ class PCDCBlock(nn.Module):
             return parameter
         fixed = parameter.detach()
         return fixed + self.lr_mult * (parameter - fixed)
-
-    def _spread_convolution(self, k: Tensor, rows: Ratio, columns: Ratio) -> Tensor:
-        """conv(k, weight) with taps one ratio apart, replicate border, bilinear between pixels."""
-        radius, weight = self.kernel_size // 2, self._scaled(self.weight)
-        if rows.high % rows.low == 0 and columns.high % columns.low == 0:
-            dilation = (rows.high // rows.low, columns.high // columns.low)
-            padded = replicate_pad(k, radius * dilation[0], radius * dilation[1])
-            return F.conv2d(padded, weight, dilation=dilation, groups=self.groups)
-        offsets = range(-radius, radius + 1)
-        shifted = [shift(k, 2, i * rows.high, rows.low) for i in offsets]
-        taps = [shift(row, 3, i * columns.high, columns.low) for row in shifted for i in offsets]
-        stacked = torch.stack(taps, 2).flatten(1, 2)  # N, D * K*K, H, W
-        return F.conv2d(stacked, weight.flatten(1)[:, :, None, None], groups=self.groups)
-
-    def _scores(self, key: Tensor, q: Tensor) -> Tensor:
-        """key [N, L, H, W] convolved already, q [N, D, H, W] -> scores [N, K*K, H, W]."""
-        q = torch.group_norm(q, self.norm.num_groups, self._scaled(self.norm.weight), None, self.norm.eps)
-        sums = self._scaled(self.weight).sum((2, 3), keepdim=True)
-        # The norm's bias cancels; naming it gives it the gradient 0 that optimisers and DDP expect.
-        bias = self._scaled(self.bias) + 0 * self.norm.bias.sum()
-        v = key - F.conv2d(q, sums, groups=self.groups) + bias
-        first, _, norm, last = self.channel_compressor[-4:]
-        if self.layout == "published":
-            v = v.relu_()
-        hidden = F.conv2d(v, self._scaled(first.weight), self._scaled(first.bias), groups=self.groups).relu_()
-        affine = self._scaled(norm.weight), self._scaled(norm.bias)
-        hidden = torch.group_norm(hidden, norm.num_groups, *affine, norm.eps)
-        return F.conv2d(hidden, self._scaled(last.weight), self._scaled(last.bias))
-
-
-def upsample_beyond_border(low: Tensor, size: torch.Size) -> Tensor:
-    """Upsampling of a map known one pixel beyond its border: low [N, L, h + 2, w + 2] -> [N, L, *size]."""
-    h, w = low.shape[2] - 2, low.shape[3] - 2
-    H, W = size
-    if H % h == 0 and W % w == 0:
-        rows, columns = H // h, W // w
-        whole = ops.bilinear(low, (H + 2 * rows, W + 2 * columns))
-        return whole[:, :, rows : rows + H, columns : columns + W]
-    return _interpolation(low, h, H) @ low @ _interpolation(low, w, W).T
-
-
-def _interpolation(like: Tensor, h: int, H: int) -> Tensor:
-    """[H, h + 2]: the weight of the pixels -1 .. h in a row of the upsampled map, 1 - |u(p) - pixel|."""
-    twice_u = (2 * torch.arange(H, device=like.device) + 1) * h - H  # 2 H u(p), an integer
-    distance = (twice_u[:, None] - 2 * H * torch.arange(-1, h + 1, device=like.device)).abs()
-    return (1 - distance.to(like.dtype) / (2 * H)).clamp_min(0)

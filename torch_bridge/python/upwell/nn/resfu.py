@@ -4,9 +4,8 @@ from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check, check_map, check_odd
-from upwell.nn.gaussian import gaussian3
 from upwell.nn.guided_filter import GuidedFilter
-from upwell.nn.norm import published_group_norm
+from upwell.nn.norm import project_normalised, published_group_norm
 from upwell.nn.pcdc import PCDCBlock, Ratio
 
 
@@ -67,6 +66,7 @@ class ReSFU(nn.Module):
         self.dim_y = dim_y
         self.dim_x = dim_x
         self.kernel_size = kernel_size
+        self.y_conv = y_conv
         self.scale_factor = scale_factor
         if normx:
             self.norm_x = published_group_norm(dim_x)
@@ -94,16 +94,18 @@ class ReSFU(nn.Module):
         spread = self._published_ratios() or true
         follows_size = all(s.high * t.low == s.low * t.high for s, t in zip(spread, true))
 
-        q = self.q(self.norm_y(y) if self.normy else y)
-        k = self.k(self.norm_x(x) if self.normx else x)
-        k_up = ops.bilinear(k, q.shape[2:])
-        q_gf = self.GF(q, k_up)
+        q = project_normalised(self.q, self.norm_y if self.normy else None, y) if self.y_conv else self._normal(y)
+        k = project_normalised(self.k, self.norm_x if self.normx else None, x)
+        q_gf = self.GF(q, k)
         if follows_size:
-            semantic = self.semantic_scores.forward_low_res(k, k_up, q_gf)
+            semantic = self.semantic_scores.forward_low_res(k, q_gf)
         else:
-            semantic = self.semantic_scores(k_up, q_gf, *spread)
-        detail = self.detail_scores(gaussian3(q), q, *spread)
+            semantic = self.semantic_scores(ops.bilinear(k, q.shape[2:]), q_gf, *spread)
+        detail = self.detail_scores(q, q, *spread, blur=True)
         return ops.fns(x, semantic + detail, self.kernel_size, None if follows_size else spread[0].high)
+
+    def _normal(self, y: Tensor) -> Tensor:
+        return self.norm_y(y) if self.normy else y
 
     def _true_ratios(self, y: Tensor, x: Tensor) -> tuple[Ratio, Ratio]:
         return Ratio(y.shape[2], x.shape[2]), Ratio(y.shape[3], x.shape[3])

@@ -1,0 +1,35 @@
+// Mean and variance of groups of channels, of a map or of the map blurred (weights side, 1 - 2 side, side on each axis,
+// border repeated), and their gradient. Two passes: the second sums squares of differences from the mean.
+#pragma once
+
+#include "Halide.h"
+
+namespace upwell::group_statistics {
+
+constexpr int strip_rows = 32;  // of a partial sum
+constexpr int columns = 16;     // that are summed side by side
+
+inline const Halide::Var x("x"), y("y"), c("c"), n("n"), g("g"), strip("strip"), column("column"), kind("kind");
+
+// The map blurred: x, y, c, n, sizes W, H.
+Halide::Func blur(const std::string &name, Halide::Func map, Halide::Expr side, Halide::Expr width,
+                  Halide::Expr height);
+
+// map W, H, C, N -> output 2 (mean, variance), groups, N.
+struct GroupStatistics {
+    Halide::Func sums, mean, squares, output;  // sums, squares: column, strip, g, n
+    Halide::RDom pixels, totals;
+
+    GroupStatistics(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,
+                    Halide::Expr height);
+};
+
+// scale(c, n) blur(blur(map)) + shift(c, n): with the right factors the gradient that the statistics pass on.
+struct GroupStatisticsAdjoint {
+    Halide::Func blurred, output;
+
+    GroupStatisticsAdjoint(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
+                           Halide::Expr width, Halide::Expr height);
+};
+
+}  // namespace upwell::group_statistics

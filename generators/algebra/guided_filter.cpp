@@ -1,0 +1,127 @@
+#include "guided_filter.h"
+
+#include "dimensions.h"
+#include "tuples.h"
+
+namespace upwell {
+
+using namespace Halide;
+using Internal::make_const, Internal::make_zero;
+
+namespace {
+
+// f, 0 where it is not a number or infinite.
+Func finite(Func f) {
+    Func result("finite");
+    result(x, y, c) = select(is_finite(f(x, y, c)), f(x, y, c), make_zero(f.type()));
+    return result;
+}
+
+// Mean of 8 x 8 samples spread over the plane: near enough to the mean of all.
+Func plane_centre(const std::string &name, Func samples, const GuidedFilterProblem &p) {
+    constexpr int grid = 8;
+    Func centre(name);
+    const RDom r(0, grid, 0, grid, "grid");
+    const Expr column = r.x * (p.sample_columns() - 1) / (grid - 1), row = r.y * (p.sample_rows() - 1) / (grid - 1);
+    centre(c) = make_zero(p.type);
+    centre(c) += samples(column, row, c) * make_const(p.type, 1.0 / (grid * grid));
+    return centre;
+}
+
+// Some values of a tuple.
+Func pick(Func f, std::vector<int> which) {
+    Func picked(f.name() + "_picked");
+    std::vector<Expr> chosen;
+    for (const int i : which) {
+        chosen.push_back(f(x, y, c)[i]);
+    }
+    picked(x, y, c) = Tuple(chosen);
+    return picked;
+}
+
+}  // namespace
+
+GuidedFilterFit::GuidedFilterFit(const GuidedFilterProblem &p)
+    : problem(p), samples("samples"), moments("moments"), fit("fit") {
+    Func guide_samples("guide_samples"), centred_input("centred_input");
+    const Expr column = clamp(x, 0, p.sample_columns() - 1), row = clamp(y, 0, p.sample_rows() - 1);
+    guide_samples(x, y, c) = p.guide(column * p.scale, row * p.scale, c);
+    const auto along_x = [&](Func rows) { return interpolate("input_samples", rows, 0, p.key_columns); };
+    const auto along_y = [&](Func input) { return interpolate("input_rows", input, 1, p.key_rows); };
+    guide_centre = plane_centre("guide_centre", finite(guide_samples), p);
+    input_centre = plane_centre("input_centre", along_x(along_y(finite(p.input))), p);
+    centred_input(x, y, c) = p.input(x, y, c) - input_centre(c);
+    input_rows = along_y(centred_input);
+    samples(x, y, c) = Tuple(guide_samples(x, y, c) - guide_centre(c), along_x(input_rows)(x, y, c));
+
+    const Expr I = samples(x, y, c)[0], P = samples(x, y, c)[1];
+    moments(x, y, c) = Tuple(I, P, I * P, I * I);
+    column_means = box_mean("column_means", moments, 1, p.box_rows);
+    means = box_mean("means", column_means.result, 0, p.box_columns);
+
+    const FuncRef m = means.result(x, y, c);
+    const Expr a = (m[2] - m[0] * m[1]) / (m[3] - m[0] * m[0] + p.eps);
+    fit(x, y, c) = Tuple(a, m[1] - a * m[0]);
+}
+
+Expr GuidedFilterFit::centred_guide(Expr column, Expr row) const {
+    return problem.guide(column, row, c) - guide_centre(c);
+}
+
+GuidedFilter::GuidedFilter(const GuidedFilterProblem &p) : start(p), model_rows("model_rows"), output("filtered") {
+    row_model = box_mean("row_model", start.fit, 0, p.box_columns);
+    model_rows(x, y, c) = row_model.result(x, y, c);
+    model = box_mean("model", model_rows, 1, p.box_rows);
+    widened = interpolate("widened", model.result, 0, p.columns);
+    const Func full = interpolate("full", widened, 1, p.rows);
+    output(x, y, c) = full(x, y, c)[0] * start.centred_guide(x, y) + full(x, y, c)[1] + start.input_centre(c);
+}
+
+GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_output)
+    : start(p), d_means("d_means"), sample_rows("sample_rows"), d_samples("d_samples"),
+      sample(0, p.sample_columns(), "sample"), d_guide_rows("d_guide_rows"), sample_row("sample_row"),
+      d_guide("d_guide"), d_input("d_input") {
+    // Back to the gradient of a and b.
+    Func d_full("d_full");
+    const Expr column = clamp(likely(x), 0, p.width() - 1);  // the last tile of columns may reach beyond the image
+    d_full(x, y, c) = Tuple(d_output(column, y, c) * start.centred_guide(column, y), d_output(column, y, c));
+    d_widened = interpolate_transpose("d_widened", d_full, 1, p.rows);
+    d_column_model = box_mean_transpose("d_column_model", d_widened.sum, 1, p.box_rows);
+    d_row_model = interpolate_transpose("d_row_model", d_column_model.result, 0, p.columns);
+    d_fit = box_mean_transpose("d_fit", d_row_model.sum, 0, p.box_columns);
+
+    // Through a = covariance / variance and b = m(p) - a m(I).
+    const FuncRef m = start.means.result(x, y, c), fit = start.fit(x, y, c), d = d_fit.result(x, y, c);
+    const Expr d_a = d[0] - d[1] * m[0];
+    const Expr d_covariance = d_a / (m[3] - m[0] * m[0] + p.eps), d_variance = -d_covariance * fit[0];
+    const Expr d_I = -d[1] * fit[0] - d_covariance * m[1] - 2 * d_variance * m[0], d_p = d[1] - d_covariance * m[0];
+    d_means(x, y, c) = Tuple(d_I, d_p, d_covariance, d_variance);
+
+    // To the samples.
+    d_row_moments = box_mean_transpose("d_row_moments", d_means, 0, p.box_columns);
+    row_model = box_mean("row_model", pick(start.fit, {0}), 0, p.box_columns);
+    const FuncRef d_row = d_row_moments.result(x, y, c);
+    sample_rows(x, y, c) = Tuple(d_row[0], d_row[1], d_row[2], d_row[3], row_model.result(x, y, c));
+    d_moments = box_mean_transpose("d_moments", pick(sample_rows, {0, 1, 2, 3}), 1, p.box_rows);
+    const FuncRef d_moment = d_moments.result(x, y, c), s = start.samples(x, y, c);
+    d_samples(x, y, c) =
+        Tuple(d_moment[0] + s[1] * d_moment[2] + 2 * s[0] * d_moment[3], d_moment[1] + s[0] * d_moment[2]);
+
+    // To the pixels of the guide: through the output, and through the samples.
+    model = box_mean("model", pick(sample_rows, {4}), 1, p.box_rows);
+    widened = interpolate("widened", model.result, 0, p.columns);
+    d_guide_rows(x, y, c) = make_zero(p.type);
+    d_guide_rows(sample * p.scale, y, c) = d_samples(sample, y, c)[0];
+    sample_row(y) = select(y % p.scale == 0 && y / p.scale < p.sample_rows(), y / p.scale, -1);
+    const Expr through_sample = d_guide_rows(x, clamp(sample_row(y), 0, p.sample_rows() - 1), c);
+    const Func slope = interpolate("slope", widened, 1, p.rows);
+    d_guide(x, y, c) =
+        d_output(x, y, c) * slope(x, y, c) + select(sample_row(y) >= 0, through_sample, make_zero(p.type));
+
+    // And to those of the input.
+    d_key_rows = interpolate_transpose("d_key_rows", pick(d_samples, {1}), 1, p.key_rows);
+    d_key = interpolate_transpose("d_key", d_key_rows.sum, 0, p.key_columns);
+    d_input(x, y, c) = d_key.sum(x, y, c);
+}
+
+}  // namespace upwell

@@ -1,0 +1,225 @@
+#include "pcdc.h"
+
+#include <functional>
+
+namespace upwell::pcdc {
+
+using namespace Halide;
+
+namespace {
+
+Expr zero(const Func &like) {
+    return Internal::make_zero(like.types()[0]);
+}
+
+}  // namespace
+
+Staged stage(const std::string &name, Func map, Func centre, Expr side, const Grid &grid) {
+    Staged s{Func(name + "_vertical"), Func(name + "_padded")};
+    // Blocks of i may reach beyond the last channel; what they read there is not used.
+    const Expr channel = min(i + grid.channels * g, grid.all_channels - 1);
+    const Expr height = grid.rows * grid.row_step;
+    const auto at = [&](Expr y) { return map(clamp(x, 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n); };
+    const Expr y = clamp(phase + grid.row_step * row, 0, height - 1);
+    if (!side.defined()) {
+        s.padded(x, row, i, g, phase, n) =
+            map(clamp(likely(x), 0, grid.columns - 1), y, channel, n) - centre(channel, n);
+        return s;
+    }
+    const Expr middle = 1 - 2 * side;
+    s.vertical(x, row, i, g, phase, n) = middle * at(y) + side * (at(y - 1) + at(y + 1)) - centre(channel, n);
+    const Expr px = clamp(likely(x), 0, grid.columns - 1);
+    const auto along = [&](Expr px) { return s.vertical(clamp(px, 0, grid.columns - 1), row, i, g, phase, n); };
+    s.padded(x, row, i, g, phase, n) = middle * along(px) + side * (along(px - 1) + along(px + 1));
+    return s;
+}
+
+Expr Upsampled::column(Expr px, const Grid &grid) const {
+    return clamp(columns(clamp(px, 0, grid.columns - 1)), 0, width - 2);
+}
+
+Expr Upsampled::row(Expr py, const Grid &grid) const {
+    return clamp(rows(clamp(py, 0, grid.rows - 1)), 0, height - 2);
+}
+
+Expr Upsampled::weight(Expr px, Expr py, Expr next_x, Expr next_y, const Grid &grid) const {
+    const Expr fx = column_fraction(clamp(px, 0, grid.columns - 1)), fy = row_fraction(clamp(py, 0, grid.rows - 1));
+    return select(next_x == 1, fx, 1 - fx) * select(next_y == 1, fy, 1 - fy);
+}
+
+void Difference::define(Func bias) {
+    v = Func("v");
+    Expr start = bias(o, g, n);
+    if (upsampled) {
+        for (int next = 0; next < 4; next++) {
+            const int next_x = next % 2, next_y = next / 2;
+            start +=
+                upsampled->weight(x, row, next_x, next_y, grid) *
+                upsampled->coarse(o, upsampled->column(x, grid) + next_x, upsampled->row(row, grid) + next_y, g, n);
+        }
+    }
+    v(o, x, row, g, phase, n) = start;
+    if (taps) {
+        tap = RDom(0, grid.channels, 0, taps->count, "tap");
+        v(o, x, row, g, phase, n) +=
+            taps->weight(o, tap.x, tap.y, g, n) *
+            taps->key.padded(x + taps->column(tap.y), row + taps->row(tap.y), tap.x, g, phase, n);
+    }
+    channel = RDom(0, grid.channels, "channel");
+    v(o, x, row, g, phase, n) += query_weight(o, channel, g, n) * query.padded(x, row, channel, g, phase, n);
+}
+
+Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias, Expr channels)
+    : u("u"), s("s"), sum(0, channels, "sum") {
+    u(o, x, row, g, phase, n) = max(difference.v(o, x, row, g, phase, n), floor);
+    s(o, x, row, g, phase, n) = bias(o, g);
+    s(o, x, row, g, phase, n) += weight(o, sum, g) * u(sum, x, row, g, phase, n);
+}
+
+Statistics::Statistics(const Grid &grid, const Hidden &hidden)
+    : h("h"), mean("mean"), scatter("scatter"), output("output"), pixels(0, tile_columns, 0, tile_rows, "pixels") {
+    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s));
+    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
+    const Expr count =
+        min(grid.columns - tile_x * tile_columns, tile_columns) * min(grid.rows - tile_y * tile_rows, tile_rows);
+    const Expr each = 1 / cast(hidden.s.types()[0], count);
+    const Expr value = h(o, px, prow, g, phase, n), none = zero(h);
+    mean(o, g, tile_x, tile_y, phase, n) = none;
+    mean(o, g, tile_x, tile_y, phase, n) += select(grid.inside(px, prow), value, none) * each;
+    const Expr difference = value - mean(o, g, tile_x, tile_y, phase, n);
+    scatter(o, g, tile_x, tile_y, phase, n) = none;
+    scatter(o, g, tile_x, tile_y, phase, n) += select(grid.inside(px, prow), difference * difference, none);
+    output(o, t, g, tile_x, tile_y, phase, n) =
+        select(t == 0, mean(o, g, tile_x, tile_y, phase, n), scatter(o, g, tile_x, tile_y, phase, n));
+}
+
+Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr count, Expr groups)
+    : h("h"), part("score_part"), sum("score_sum"), output("scores"), channels(0, count, "channels"),
+      groups(0, groups, "groups") {
+    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
+    part(c, x, row, g, phase, n) = zero(centre);
+    part(c, x, row, g, phase, n) += weight(c, channels, g, n) * h(channels, x, row, g, phase, n);
+    sum(c, x, row, phase, n) = bias(c, n);
+    sum(c, x, row, phase, n) += part(c, x, row, this->groups, phase, n);
+    output(x, row, phase, c, n) = sum(c, x, row, phase, n);
+}
+
+Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given)
+    : h("h"), d_scores("d_scores_staged"), sum("moment_sum"), output("moments"),
+      pixels(0, tile_columns, 0, tile_rows, "pixels") {
+    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
+    d_scores(c, x, row, phase, n) =
+        select(grid.inside(x, row), given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, c, n), zero(given));
+    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
+    sum(o, c, g, tile_x, tile_y, phase, n) = zero(given);
+    sum(o, c, g, tile_x, tile_y, phase, n) += h(o, px, prow, g, phase, n) * d_scores(c, px, prow, phase, n);
+    output(o, c, g, tile_x, tile_y, phase, n) = sum(o, c, g, tile_x, tile_y, phase, n);
+}
+
+Func stage_gradient(Func d_output, Expr channels, const Grid &grid) {
+    Func staged("d_v");
+    staged(o, x, row, g, phase, n) = select(
+        grid.inside(x, row) && o < channels,
+        d_output(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, min(o, channels - 1), g, n), zero(d_output));
+    return staged;
+}
+
+HiddenAdjoint::HiddenAdjoint(const Grid &grid, const Hidden &hidden, Func centre, Func d_scores, Func weight,
+                             Func offset, Func slope, Expr scores, Expr floor, Func compress, Expr channels)
+    : staged("d_scores_staged"), d_h("d_h"), d_s("d_s"), d_u("d_u"), d_v("d_v"), score(0, scores, "score"),
+      sum(0, channels, "back_sum") {
+    const Expr none = zero(d_scores);
+    staged(c, x, row, phase, n) = d_scores(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, c, n);
+    d_h(o, x, row, g, phase, n) = offset(o, g, n);
+    d_h(o, x, row, g, phase, n) += weight(o, score, g, n) * staged(score, x, row, phase, n);
+    const Expr s = hidden.s(o, x, row, g, phase, n);
+    d_s(o, x, row, g, phase, n) = select(s > 0 && grid.inside(x, row),
+                                         d_h(o, x, row, g, phase, n) + slope(o, g, n) * (s - centre(o, g, n)), none);
+    d_u(o, x, row, g, phase, n) = none;
+    d_u(o, x, row, g, phase, n) += compress(o, sum, g) * d_s(sum, x, row, g, phase, n);
+    d_v(o, x, row, g, phase, n) = select(hidden.u(o, x, row, g, phase, n) > floor, d_u(o, x, row, g, phase, n), none);
+}
+
+// Columns first + r.x + stride * r.y of the weights' gradients: the sum over the tile of gradient(o) factor(i = r.x,
+// tap = r.y).
+void DifferenceAdjoint::add(const Grid &grid, Func gradient, RDom r, Expr first, Expr stride, const Factor &factor) {
+    Func sum("d_weights_sum");
+    const RDom pixels(0, tile_columns, 0, tile_rows, "pixels");
+    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
+    sum(o, i, tap, g, tile_x, tile_y, phase, n) = zero(gradient);
+    sum(o, i, tap, g, tile_x, tile_y, phase, n) += gradient(o, px, prow, g, phase, n) * factor(px, prow);
+    weights(o, first + r.x + stride * r.y, g, tile_x, tile_y, phase, n) = sum(o, r.x, r.y, g, tile_x, tile_y, phase, n);
+    sums.push_back({sum, r, pixels});
+}
+
+DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
+                                     const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout)
+    : spread_sum("spread_sum"), spread("spread"), weights("d_weights"), frame("frame"), record("record"),
+      output("gradients"), back(0, outputs, "back") {
+    const Grid &grid = difference.grid;
+    const Expr none = zero(d_v), channels = grid.channels;
+    spread_sum(t, x, row, g, phase, n) = none;
+    spread_sum(t, x, row, g, phase, n) += back_weight(t, back, g, n) * d_v(back, x, row, g, phase, n);
+    spread(t, x, row, g, phase, n) = spread_sum(t, x, row, g, phase, n);
+
+    weights(o, t, g, tile_x, tile_y, phase, n) = none;
+    Expr first = 0;
+    if (difference.taps) {
+        const Taps &taps = *difference.taps;
+        add(grid, d_v, RDom(0, channels, 0, taps.count, "key_column"), first, channels, [&](Expr px, Expr prow) {
+            return taps.key.padded(px + taps.column(tap), prow + taps.row(tap), i, g, phase, n);
+        });
+        first = channels * taps.count;
+    }
+    add(grid, d_v, RDom(0, channels, 0, 1, "query_column"), first, 0,
+        [&](Expr px, Expr prow) { return difference.query.padded(px, prow, i, g, phase, n); });
+    const auto one = [&](Expr, Expr) { return Internal::make_one(d_v.types()[0]); };
+    add(grid, d_v, RDom(0, 1, 0, 1, "bias_column"), first + channels, 0, one);
+    if (hidden) {
+        add(grid, adjoint->d_s, RDom(0, outputs, 0, 1, "compress_column"), first + channels + 1, 0,
+            [&](Expr px, Expr prow) { return hidden->u(i, px, prow, g, phase, n); });
+        add(grid, adjoint->d_s, RDom(0, 1, 0, 1, "compress_bias_column"), first + channels + 1 + outputs, 0, one);
+    }
+    const Expr tile_start = tile_x * tile_columns, tile_top = tile_y * tile_rows;
+    if (difference.taps) {
+        const Taps &taps = *difference.taps;
+        frame(i, column, line, g, tile_x, tile_y, phase, n) = none;
+        corners = RDom(0, tile_columns, 0, tile_rows, 0, taps.count, "corners");
+        const RDom &r = corners;
+        frame(i, r.x + taps.column(r.z) + taps.reach_x, r.y + taps.row(r.z) + taps.reach_y, g, tile_x, tile_y, phase,
+              n) += spread(i + channels * r.z, tile_start + r.x, tile_top + r.y, g, phase, n);
+    } else {
+        const Upsampled &up = *difference.upsampled;
+        frame(o, column, line, g, tile_x, tile_y, phase, n) = none;
+        corners = RDom(0, 2, 0, 2, 0, tile_columns, 0, tile_rows, "corners");
+        const RDom &r = corners;
+        const Expr px = tile_start + r.z, prow = tile_top + r.w;
+        const Expr cell_x = up.column(px, grid) - up.column(tile_start, grid) + r.x;
+        const Expr cell_y = up.row(prow, grid) - up.row(tile_top, grid) + r.y;
+        frame(o, clamp(cell_x, 0, up.frame_columns - 1), clamp(cell_y, 0, up.frame_rows - 1), g, tile_x, tile_y, phase,
+              n) += up.weight(px, prow, r.x, r.y, grid) * d_v(o, px, prow, g, phase, n);
+    }
+    // One record of all of it, so that a tile is one task.
+    record(t, g, tile_x, tile_y, phase, n) = none;
+    const auto keep = [&](Expr start, const std::vector<Expr> &extents,
+                          const std::function<Expr(const RDom &)> &value) {
+        const RDom r(0, extents[0], 0, extents[1], 0, extents[2], "copy");
+        record(start + r.x + extents[0] * (r.y + extents[1] * r.z), g, tile_x, tile_y, phase, n) = value(r);
+        copies.push_back(r);
+        return start + extents[0] * extents[1] * extents[2];
+    };
+    Expr end = keep(0, {layout.width, layout.columns, 1},
+                    [&](const RDom &r) { return weights(r.x, r.y, g, tile_x, tile_y, phase, n); });
+    end = keep(end, {tile_columns, tile_rows, channels},
+               [&](const RDom &r) { return spread(first + r.z, tile_start + r.x, tile_top + r.y, g, phase, n); });
+    if (difference.taps) {
+        keep(end, {layout.frame_columns, layout.frame_rows, channels},
+             [&](const RDom &r) { return frame(r.z, r.x, r.y, g, tile_x, tile_y, phase, n); });
+    } else {
+        keep(end, {layout.width, layout.frame_columns, layout.frame_rows},
+             [&](const RDom &r) { return frame(r.x, r.y, r.z, g, tile_x, tile_y, phase, n); });
+    }
+    output(t, g, tile_x, tile_y, phase, n) = record(t, g, tile_x, tile_y, phase, n);
+}
+
+}  // namespace upwell::pcdc

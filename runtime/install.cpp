@@ -1,0 +1,19 @@
+// What a process needs before its first call.
+#include <mutex>
+
+#include "error.h"
+#include "instruction_set.h"
+#include "threads.h"
+
+namespace upwell {
+
+void install_once() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        install_error_handler();
+        install_instruction_set();
+        install_parallel_for();
+    });
+}
+
+}  // namespace upwell

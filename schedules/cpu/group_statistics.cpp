@@ -1,0 +1,39 @@
+// CPU schedules of group statistics: lanes are columns, a task is a strip of rows of a group.
+#include "../group_statistics.h"
+
+namespace upwell::group_statistics {
+
+using namespace Halide;
+
+void schedule(GroupStatistics &s, Expr side, const Target &target) {
+    const int lanes = std::min(columns, target.natural_vector_size(s.output.types()[0]));
+    Var task("task");
+    for (Func f : {s.sums, s.squares}) {
+        f.compute_root().vectorize(column, lanes).fuse(strip, g, task).fuse(task, n, task).parallel(task);
+        Stage update = f.update();
+        update.reorder({column, s.pixels.x, s.pixels.y, s.pixels.z, strip, g, n})
+            .vectorize(column, lanes)
+            .unroll(column)
+            .fuse(strip, g, task)
+            .fuse(task, n, task)
+            .parallel(task);
+        update.specialize(side == 0);
+    }
+    s.mean.compute_root();
+    s.output.bound(kind, 0, 2);
+}
+
+void schedule(GroupStatisticsAdjoint &a, Expr side, const Target &target) {
+    const int lanes = target.natural_vector_size(a.output.types()[0]);
+    Var band("band"), line("line"), task("task");
+    a.output.split(y, band, line, strip_rows, TailStrategy::GuardWithIf)
+        .reorder(x, line, band, c, n)
+        .vectorize(x, lanes, TailStrategy::GuardWithIf)
+        .fuse(band, c, task)
+        .fuse(task, n, task)
+        .parallel(task);
+    a.blurred.store_at(a.output, task).compute_at(a.output, line).vectorize(x, lanes, TailStrategy::RoundUp);
+    a.output.specialize(side == 0);
+}
+
+}  // namespace upwell::group_statistics

@@ -1,0 +1,295 @@
+// CPU schedules of the PCDC family. A task is a tile. Lanes are channels; pixels are unrolled beside them, so that a
+// loaded weight serves several pixels and a loaded value several channels.
+#include "../pcdc.h"
+
+namespace upwell::pcdc {
+
+using namespace Halide;
+
+namespace {
+
+constexpr auto whole = TailStrategy::RoundUp, guard = TailStrategy::GuardWithIf;
+
+// A register block: vectors of channels x pixels.
+struct Block {
+    int lanes, vectors, pixels;
+    int channels() const { return lanes * vectors; }
+};
+
+Block block_for(const Target &target, Type type, int vectors) {
+    const int lanes = target.natural_vector_size(type);
+    const int registers = target.has_feature(Target::AVX512_Skylake) ? 16 : 8;  // accumulators
+    return {lanes, vectors, registers / vectors};
+}
+
+// Places the loops of f, which stores what the accumulators sum: blocks of `lane` and `pixel` run over the rest.
+// Returns the loop over blocks of pixels.
+Var schedule_blocks(Func f, Var lane, Var pixel, const Block &b) {
+    Var lane_block("lane_block"), lane_inner("lane_inner"), vector("vector"), pixel_block("pixel_block"),
+        pixel_inner("pixel_inner");
+    f.split(lane, lane_block, lane_inner, b.channels(), whole)
+        .split(lane_inner, vector, lane_inner, b.lanes, whole)
+        .split(pixel, pixel_block, pixel_inner, b.pixels, whole)
+        .reorder(lane_inner, vector, pixel_inner, pixel_block, row, lane_block)
+        .vectorize(lane_inner)
+        .unroll(vector)
+        .unroll(pixel_inner)
+        .never_partition_all();
+    return pixel_block;
+}
+
+// Accumulators of one block, in registers, for every update's loops in this order.
+void schedule_sum(Func f, Var lane, Var pixel, const Block &b, const std::vector<std::vector<RVar>> &loops) {
+    Var vector("vector"), inner("inner");
+    f.bound_extent(lane, b.channels())
+        .bound_extent(pixel, b.pixels)
+        .split(lane, vector, inner, b.lanes, whole)
+        .reorder(inner, vector, pixel)
+        .vectorize(inner)
+        .unroll(vector)
+        .unroll(pixel);
+    for (size_t stage = 0; stage < loops.size(); stage++) {
+        std::vector<VarOrRVar> order{inner, vector, pixel};
+        order.insert(order.end(), loops[stage].begin(), loops[stage].end());
+        f.update(int(stage))
+            .split(lane, vector, inner, b.lanes, whole)
+            .reorder(order)
+            .vectorize(inner)
+            .unroll(vector)
+            .unroll(pixel);
+    }
+}
+
+// The loops over tiles, whose innermost one is `task`.
+const Var task("task");
+void parallel_tiles(Func f) {
+    f.fuse(tile_x, tile_y, task).fuse(task, phase, task).fuse(task, n, task).parallel(task).never_partition_all();
+}
+
+// Cuts an image (x, row, phase, channels, n) into tiles, each a task. Returns the loop over its rows.
+Var schedule_image(Func f, const std::vector<Var> &channels, int lanes) {
+    Var x_in("x_in"), row_in("row_in");
+    std::vector<VarOrRVar> order{x_in};
+    order.insert(order.end(), channels.begin(), channels.end());
+    for (const Var &v : {row_in, tile_x, tile_y, phase, n}) {
+        order.push_back(v);
+    }
+    f.split(x, tile_x, x_in, tile_columns, guard).split(row, tile_y, row_in, tile_rows, guard).reorder(order);
+    f.vectorize(x_in, lanes, guard);
+    parallel_tiles(f);
+    return row_in;
+}
+
+// A sum over the pixels of a tile, for blocks of channels x `column`.
+void schedule_tile_sum(Func sum, Var column, const Block &b, const std::vector<RVar> &pixels, LoopLevel level) {
+    Var lane_block("lane_block"), lane("lane"), vector("vector"), block("block"), inner("inner");
+    sum.compute_at(level).vectorize(o, b.lanes, whole);
+    std::vector<VarOrRVar> order{lane, vector, inner};
+    order.insert(order.end(), pixels.begin(), pixels.end());
+    order.push_back(block);
+    order.push_back(lane_block);
+    sum.update()
+        .split(o, lane_block, lane, b.channels(), guard)
+        .split(lane, vector, lane, b.lanes, guard)
+        .split(column, block, inner, 4, guard)
+        .reorder(order)
+        .vectorize(lane)
+        .unroll(vector)
+        .never_partition_all();
+}
+
+void schedule_staged(Staged &s, LoopLevel level, int lanes) {
+    for (Func f : {s.vertical, s.padded}) {
+        if (f.defined()) {
+            f.compute_at(level).vectorize(x, lanes, whole);
+        }
+    }
+}
+
+// v, in registers while its consumer's block is made.
+void schedule_difference(Difference d, Func consumer, Var level, const Block &b) {
+    d.v.compute_at(consumer, level);
+    std::vector<std::vector<RVar>> loops{{d.channel}};
+    if (d.taps) {
+        loops.insert(loops.begin(), {d.tap.x, d.tap.y});
+    }
+    schedule_sum(d.v, o, x, b, loops);
+}
+
+void schedule_inputs(Difference d, LoopLevel level, int lanes) {
+    if (d.taps) {
+        schedule_staged(d.taps->key, level, lanes);
+    }
+    schedule_staged(d.query, level, lanes);
+}
+
+// u, and s in registers while h, which consumes it, is made.
+void schedule_hidden(const Difference &d, const Hidden &hidden, Func h, LoopLevel level, const Block &b) {
+    Func u = hidden.u, s = hidden.s;
+    u.compute_at(level);
+    schedule_difference(d, u, schedule_blocks(u, o, x, b), b);
+    h.compute_at(level);
+    s.compute_at(h, schedule_blocks(h, o, x, b));
+    schedule_sum(s, o, x, b, {{hidden.sum}});
+}
+
+}  // namespace
+
+// v as an image.
+void schedule(const Difference &d, Func stored, Func output, const Target &target) {
+    const Block b = block_for(target, d.v.types()[0], 2);
+    const Var row_in = schedule_image(output, {o, g}, b.lanes);
+    schedule_inputs(d, {output, task}, b.lanes);
+    stored.compute_at(output, g);
+    schedule_difference(d, stored, schedule_blocks(stored, o, x, b), b);
+}
+
+void schedule(const Difference &d, const Hidden &hidden, Scores &s, const Target &target) {
+    const Block b = block_for(target, d.v.types()[0], 2);
+    const Var row_in = schedule_image(s.output, {c}, b.lanes);
+    schedule_inputs(d, {s.output, task}, b.lanes);
+    Var lane_block("lane_block"), pixel_block("pixel_block"), lane_inner("lane_inner"), pixel_inner("pixel_inner");
+    s.sum.compute_at(s.output, row_in).vectorize(c, b.lanes, whole);
+    const Block one = block_for(target, d.v.types()[0], 1);
+    s.sum.update()
+        .split(c, lane_block, lane_inner, one.lanes, whole)
+        .split(x, pixel_block, pixel_inner, one.pixels, whole)
+        .reorder(lane_inner, pixel_inner, pixel_block, lane_block, s.groups)
+        .vectorize(lane_inner)
+        .unroll(pixel_inner)
+        .never_partition_all();
+    s.part.compute_at(s.sum, pixel_block);
+    schedule_sum(s.part, c, x, one, {{s.channels}});
+    schedule_hidden(d, hidden, s.h, {s.sum, s.groups}, b);
+}
+
+void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const Target &target) {
+    const Block b = block_for(target, d.v.types()[0], 2);
+    s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, b.lanes, guard);
+    parallel_tiles(s.output);
+    schedule_inputs(d, {s.output, task}, b.lanes);
+    schedule_hidden(d, hidden, s.h, {s.output, g}, b);
+    for (Func f : {s.mean, s.scatter}) {
+        f.compute_at(s.output, g).vectorize(o, b.lanes, whole);
+        Var block("block"), inner("inner"), line_sum("line_sum");
+        // Row by row: a sum of so many squares, all positive, would lose digits in one go.
+        Func lines = f.update().rfactor(s.pixels.y, line_sum);
+        lines.compute_at(s.output, g).vectorize(o, b.lanes, whole);
+        lines.update()
+            .split(o, block, inner, b.lanes, whole)
+            .reorder(inner, s.pixels.x, line_sum, block)
+            .vectorize(inner);
+        f.update().vectorize(o, b.lanes, whole);
+    }
+}
+
+void schedule(const Difference &d, const Hidden &hidden, Moments &m, const Target &target) {
+    const Block b = block_for(target, d.v.types()[0], 2);
+    m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, b.lanes, guard);
+    parallel_tiles(m.output);
+    schedule_inputs(d, {m.output, task}, b.lanes);
+    m.d_scores.compute_at(m.output, task)
+        .reorder_storage(x, row, c, phase, n)
+        .reorder(x, row, c)
+        .vectorize(x, b.lanes, whole);
+    schedule_hidden(d, hidden, m.h, {m.output, g}, b);
+    schedule_tile_sum(m.sum, c, b, {m.pixels.x, m.pixels.y}, {m.output, g});
+}
+
+void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func d_v, DifferenceAdjoint &a,
+              const Target &target) {
+    const Block b = block_for(target, d_v.types()[0], 2), one = block_for(target, d_v.types()[0], 1);
+    a.output.reorder(t, g, tile_x, tile_y, phase, n).vectorize(t, b.lanes, guard);
+    parallel_tiles(a.output);
+    const LoopLevel in_tile{a.output, task}, group{a.output, g};
+    schedule_inputs(d, in_tile, b.lanes);
+    a.record.compute_at(group).vectorize(t, b.lanes, whole);
+    for (size_t k = 0; k < a.copies.size(); k++) {
+        a.record.update(int(k)).allow_race_conditions().vectorize(a.copies[k].x, 8, guard).never_partition_all();
+    }
+    if (adjoint) {
+        adjoint->staged.compute_at(in_tile)
+            .reorder_storage(x, row, c, phase, n)
+            .reorder(x, row, c)
+            .vectorize(x, b.lanes, whole);
+        Func u = hidden->u, s = hidden->s;
+        u.compute_at(group);
+        schedule_difference(d, u, schedule_blocks(u, o, x, b), b);
+        adjoint->d_s.compute_at(group);
+        const Var block = schedule_blocks(adjoint->d_s, o, x, b);
+        s.compute_at(adjoint->d_s, block);
+        schedule_sum(s, o, x, b, {{hidden->sum}});
+        adjoint->d_h.compute_at(adjoint->d_s, block);
+        schedule_sum(adjoint->d_h, o, x, b, {{adjoint->score}});
+        d_v.compute_at(group);
+        adjoint->d_u.compute_at(d_v, schedule_blocks(d_v, o, x, b));
+        schedule_sum(adjoint->d_u, o, x, b, {{adjoint->sum}});
+    } else {
+        d_v.compute_at(group).vectorize(x, b.lanes, whole);
+    }
+    a.spread.compute_at(group);
+    a.spread_sum.compute_at(a.spread, schedule_blocks(a.spread, t, x, one));
+    schedule_sum(a.spread_sum, t, x, one, {{a.back}});
+
+    a.weights.compute_at(group).vectorize(o, b.lanes, whole);
+    for (size_t k = 0; k < a.sums.size(); k++) {
+        auto &[sum, columns, pixels] = a.sums[k];
+        RVar block("block"), inner("inner");
+        Var lane_block("lane_block"), lane("lane");
+        a.weights.update(int(k))
+            .split(o, lane_block, lane, b.channels(), whole)
+            .split(columns.x, block, inner, b.pixels, guard)
+            .reorder({lane, inner, block, columns.y, lane_block})
+            .vectorize(lane, b.lanes)
+            .never_partition_all();
+        sum.compute_at(a.weights, block);
+        schedule_sum(sum, o, i, b, {{pixels.x, pixels.y}});
+    }
+
+    a.frame.compute_at(group).vectorize(a.frame.args()[0], 8, whole);
+    const Var channel = a.frame.args()[0];
+    if (d.taps) {
+        a.frame.update().reorder({channel, a.corners.x, a.corners.z, a.corners.y}).vectorize(channel, 8, whole);
+    } else {
+        a.frame.update()
+            .reorder({channel, a.corners.x, a.corners.y, a.corners.z, a.corners.w})
+            .vectorize(channel, b.lanes, whole)
+            .unroll(a.corners.x)
+            .unroll(a.corners.y);
+    }
+}
+
+// Lanes are columns. A task is a phase of a group's channels, then a group's image.
+void schedule(CollectedMap &m, const Target &target) {
+    const int lanes = target.natural_vector_size(m.output.types()[0]);
+    m.padded.compute_root().fuse(phase, n, task).fuse(g, task, task).parallel(task).vectorize(x, lanes, whole);
+    m.padded.update()
+        .reorder(x, m.tiles.x, m.tiles.y, row, i, g, phase, n)
+        .fuse(phase, n, task)
+        .fuse(g, task, task)
+        .parallel(task)
+        .vectorize(x, lanes, whole);
+    for (Func f : {m.left, m.right}) {
+        f.compute_root();
+    }
+    for (Func f : {m.top, m.bottom}) {
+        f.compute_root().vectorize(x, lanes, whole).update().vectorize(x, lanes, whole);
+    }
+    Var strip("strip"), line("line");
+    m.output.split(y, strip, line, tile_rows, guard)
+        .vectorize(x, lanes, guard)
+        .fuse(i, g, task)
+        .fuse(task, n, task)
+        .fuse(strip, task, task)
+        .parallel(task);
+    m.folded.compute_at(m.output, line).store_at(m.output, task).vectorize(x, lanes, whole);
+    m.along.compute_at(m.output, line).store_at(m.output, task).vectorize(x, lanes, whole);
+}
+
+void schedule(CollectedCells &c, const Target &target) {
+    const int lanes = target.natural_vector_size(c.output.types()[0]);
+    c.output.fuse(g, n, task).parallel(task).vectorize(o, lanes, guard);
+    c.output.update().fuse(g, n, task).parallel(task).vectorize(o, lanes, guard);
+}
+
+}  // namespace upwell::pcdc

@@ -1,0 +1,293 @@
+// Scores of a PCDC block: group normalisation, difference, compressor, group normalisation, compressor.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
+#include <torch/library.h>
+
+#include "../autograd.h"
+#include "../dispatch.h"
+#include "../kernel.h"
+#include "../pad.h"
+#include "pcdc_core.h"
+#include "pcdc_spread.h"
+
+namespace upwell::bridge::pcdc {
+namespace {
+
+constexpr double norm_eps = 1e-5;  // torch's own
+
+using TensorVector = std::vector<Tensor>;
+
+CoreOptions make_options(int64_t groups, int64_t norm_groups, bool relu, bool blur, at::IntArrayRef tap_rows,
+                         at::IntArrayRef tap_columns) {
+    return {groups, norm_groups, relu, blur, tap_rows.vec(), tap_columns.vec()};
+}
+
+// scores, and mean and rstd of the hidden channels.
+TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
+                     at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+    const CoreInputs in(inputs);
+    const c10::SymInt N = in.query.sym_size(0);
+    if (in.query.is_meta() || in.query.numel() == 0) {
+        const auto options = in.query.options();
+        const Tensor mean = at::empty_symint({N, c10::SymInt(norm_groups)}, options);
+        return {at::empty_symint({N, in.score_weight.sym_size(0), in.query.sym_size(2), in.query.sym_size(3)}, options),
+                mean, at::empty_like(mean)};
+    }
+    const CoreOutputs out = core_forward(in, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+    return {out.scores, out.mean, out.rstd};
+}
+
+TensorVector backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, at::TensorList inputs,
+                      int64_t groups, int64_t norm_groups, bool relu, bool blur, at::IntArrayRef tap_rows,
+                      at::IntArrayRef tap_columns) {
+    const CoreInputs in(inputs);
+    TensorVector result;
+    if (in.query.is_meta() || in.query.numel() == 0) {
+        for (const Tensor &input : inputs) {
+            result.push_back(at::empty_symint(input.sym_sizes(), input.options()).zero_());
+        }
+        return result;
+    }
+    result =
+        core_backward(d_scores, mean, rstd, in, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+    for (size_t i = 0; i < result.size(); i++) {
+        if (!result[i].defined()) {  // a schema's list has no gaps
+            result[i] = at::empty_symint({0}, d_scores.options());
+        }
+    }
+    return result;
+}
+
+TensorVector call_core(at::TensorList inputs, const CoreOptions &o) {
+    static const auto op = find_torch_operator<decltype(forward)>("upwell::pcdc_core");
+    return op.call(inputs, o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+}
+
+TensorVector call_core_backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, at::TensorList inputs,
+                                const CoreOptions &o) {
+    static const auto op = find_torch_operator<decltype(backward)>("upwell::pcdc_core_backward");
+    return op.call(d_scores, mean, rstd, inputs, o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+}
+
+class Core : public torch::autograd::Function<Core> {
+public:
+    static constexpr bool is_traceable = true;
+
+    static variable_list forward(AutogradContext *context, at::TensorList inputs, const CoreOptions &o) {
+        const at::AutoDispatchBelowADInplaceOrView guard;
+        TensorVector outputs = call_core(inputs, o);
+        TensorVector saved = inputs.vec();
+        saved.push_back(outputs[1]);
+        saved.push_back(outputs[2]);
+        context->save_for_backward(saved);
+        context->mark_non_differentiable({outputs[1], outputs[2]});
+        context->saved_data["options"] =
+            std::make_tuple(o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+        return outputs;
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+        TensorVector saved = context->get_saved_variables();
+        variable_list result(saved.size() - 2 + 1);
+        if (!gradients[0].defined()) {
+            return result;
+        }
+        const auto [groups, norm_groups, relu, blur, rows, columns] =
+            context->saved_data["options"]
+                .to<std::tuple<int64_t, int64_t, bool, bool, std::vector<int64_t>, std::vector<int64_t>>>();
+        const Tensor rstd = saved.back(), mean = saved[saved.size() - 2];
+        saved.resize(saved.size() - 2);
+        const TensorVector d =
+            call_core_backward(gradients[0], mean, rstd, saved, {groups, norm_groups, relu, blur, rows, columns});
+        for (size_t i = 0; i < d.size(); i++) {
+            if (d[i].sym_sizes() == saved[i].sym_sizes()) {
+                result[i] = d[i];
+            }
+        }
+        return result;
+    }
+};
+
+TensorVector differentiable(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
+                            at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+    return Core::apply(inputs, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+}
+
+// [N, groups] -> [N, C]
+Tensor per_channel(const Tensor &statistic, const c10::SymInt &channels) {
+    return statistic.repeat_interleave_symint(channels / statistic.sym_size(1), 1);
+}
+
+struct Block {
+    const Tensor &key, &query, &norm_weight, &weight, &bias, &compress_weight, &compress_bias, &hidden_weight,
+        &hidden_bias, &score_weight, &score_bias;
+    int64_t groups, norm_groups;
+    bool relu, blur;
+};
+
+void check_divides(const char *name, int64_t divisor, const char *of, const c10::SymInt &channels) {
+    TORCH_CHECK(divisor >= 1, "pcdc_scores: ", name, " should be at least 1 but is ", divisor);
+    TORCH_SYM_CHECK((channels % divisor).sym_eq(0), "pcdc_scores: ", name, " should divide the ", channels, " ", of,
+                    " but is ", divisor);
+}
+
+void check_parameter(const char *name, const Tensor &parameter, const Tensor &query, const Sizes &sizes) {
+    check_alike("pcdc_scores", name, parameter, "query", query);
+    TORCH_CHECK(parameter.dim() == static_cast<int64_t>(sizes.size()), "pcdc_scores: ", name, " should be ",
+                format(sizes), " but is ", format(parameter.sym_sizes()));
+    check_sizes("pcdc_scores", name, parameter.sym_sizes().vec(), sizes);
+}
+
+void check(const Block &b, bool upsampled) {
+    const Sizes query = check_map("pcdc_scores", "query", b.query), key = check_map("pcdc_scores", "key", b.key);
+    check_alike("pcdc_scores", "key", b.key, "query", b.query);
+    check_sizes("pcdc_scores", "key", key, upsampled ? Sizes{query[0], query[1], key[2], key[3]} : query);
+    TORCH_CHECK(b.weight.dim() == 4, "pcdc_scores: weight should have 4 dimensions, L,D/groups,K,K, but is ",
+                format(b.weight.sym_sizes()));
+    TORCH_CHECK(b.compress_weight.dim() >= 2 && b.score_weight.dim() >= 2,
+                "pcdc_scores: compress_weight and score_weight should have outputs and inputs as their first two "
+                "dimensions but are ",
+                format(b.compress_weight.sym_sizes()), " and ", format(b.score_weight.sym_sizes()));
+    const c10::SymInt L = b.weight.sym_size(0), M = b.compress_weight.sym_size(0), K = b.weight.sym_size(2),
+                      scores = b.score_weight.sym_size(0);
+    check_divides("groups", b.groups, "channels of key and query", query[1]);
+    check_divides("groups", b.groups, "outputs of weight", L);
+    check_divides("groups", b.groups, "outputs of compress_weight", M);
+    check_divides("norm_groups", b.norm_groups, "channels of key and query", query[1]);
+    check_divides("norm_groups", b.norm_groups, "outputs of compress_weight", M);
+    TORCH_SYM_CHECK((K % 2).sym_eq(1), "pcdc_scores: weight should have an odd kernel but is ",
+                    format(b.weight.sym_sizes()));
+    check_parameter("weight", b.weight, b.query, {L, query[1] / b.groups, K, K});
+    check_parameter("norm_weight", b.norm_weight, b.query, {query[1]});
+    check_parameter("bias", b.bias.flatten(), b.query, {L});
+    check_parameter("compress_weight", b.compress_weight.flatten(1), b.query, {M, L / b.groups});
+    check_parameter("compress_bias", b.compress_bias, b.query, {M});
+    check_parameter("hidden_weight", b.hidden_weight, b.query, {M});
+    check_parameter("hidden_bias", b.hidden_bias, b.query, {M});
+    check_parameter("score_weight", b.score_weight.flatten(1), b.query, {scores, M});
+    check_parameter("score_bias", b.score_bias, b.query, {scores});
+}
+
+// The normalisation of one of the maps folded into weights [L, D/G, ...] -> [N, L, D/G, ...].
+Tensor fold(const Tensor &weight, const Tensor &rstd, const Block &b) {
+    const Tensor scale = per_channel(rstd, b.query.sym_size(1)) * b.norm_weight;  // N,D
+    const Tensor grouped = scale.unflatten(1, {b.groups, -1}).unsqueeze(2);       // N,G,1,D/G
+    const Tensor weights = weight.unflatten(0, {b.groups, -1}).unsqueeze(0);      // 1,G,L/G,D/G,...
+    return (weights.dim() > 4 ? weights * grouped.unsqueeze(4) : weights * grouped).flatten(1, 2);
+}
+
+// What a change of the mean does to the difference: with the map centred by the mean of now its value is 0.
+Tensor shift_of_mean(const Tensor &mean, const Tensor &weight, const Block &b) {
+    const Tensor moved = per_channel(mean.detach() - mean, b.query.sym_size(1)).unflatten(1, {b.groups, -1});
+    const Tensor sums = (weight.dim() > 3 ? weight.sum(3) : weight).unflatten(1, {b.groups, -1});  // N,G,L/G,D/G
+    return (sums * moved.unsqueeze(2)).sum(3).flatten(1, 2);
+}
+
+Tensor run(const Block &b, const TensorVector &difference, const TensorVector &key, const CoreOptions &options) {
+    TensorVector inputs = difference;  // key, query, query_centre, query_weight, bias
+    for (const Tensor &tensor : {b.compress_weight.flatten(1), b.compress_bias, b.hidden_weight, b.hidden_bias,
+                                 b.score_weight.flatten(1), b.score_bias}) {
+        inputs.push_back(tensor);
+    }
+    inputs.insert(inputs.end(), key.begin(), key.end());
+    return call_core(inputs, options)[0];
+}
+
+// The key is a map like the query, taps one ratio apart.
+Tensor scores_of_map(const Block &b, at::IntArrayRef ratio) {
+    const auto [key_mean, key_rstd] = ops::group_stats(b.key, b.norm_groups, norm_eps, b.blur);
+    const auto [query_mean, query_rstd] = ops::group_stats(b.query, b.norm_groups, norm_eps, false);
+    const c10::SymInt D = b.query.sym_size(1);
+    const Spread spread = spread_taps(b.weight, ratio);
+    const Tensor key_weight = fold(spread.weight, key_rstd, b);
+    const Tensor query_weight = fold(-b.weight.sum({2, 3}), query_rstd, b);
+    const Tensor bias =
+        b.bias.flatten() + shift_of_mean(key_mean, key_weight, b) + shift_of_mean(query_mean, query_weight, b);
+    return run(b, {b.key, b.query, per_channel(query_mean.detach(), D), query_weight, bias},
+               {per_channel(key_mean.detach(), D), key_weight},
+               {b.groups, b.norm_groups, b.relu, b.blur, spread.rows, spread.columns});
+}
+
+// The key is the bilinear upsampling of a low-res map, taps one low-res pixel apart: the upsampling of a convolution.
+Tensor scores_of_upsampled(const Block &b) {
+    const std::array<c10::SymInt, 2> size{b.query.sym_size(2), b.query.sym_size(3)};
+    const auto [key_mean, key_rstd] = ops::upsampled_group_stats(b.key, size, b.norm_groups, norm_eps);
+    const auto [query_mean, query_rstd] = ops::group_stats(b.query, b.norm_groups, norm_eps, false);
+    const c10::SymInt D = b.query.sym_size(1);
+    const Tensor scale = per_channel(key_rstd, D) * b.norm_weight;
+    const auto map = [](const Tensor &x) { return x.unsqueeze(2).unsqueeze(3); };
+    const Tensor normal = (b.key - map(per_channel(key_mean, D))) * map(scale);
+    const int64_t around = b.weight.size(2) / 2 + 1;
+    const Tensor convolved = at::convolution(replicate_pad(normal, around, around), b.weight, {}, {1, 1}, {0, 0},
+                                             {1, 1}, false, {0, 0}, b.groups);
+    const Tensor query_weight = fold(-b.weight.sum({2, 3}), query_rstd, b);
+    const Tensor bias = b.bias.flatten() + shift_of_mean(query_mean, query_weight, b);
+    return run(b, {convolved, b.query, per_channel(query_mean.detach(), D), query_weight, bias}, {},
+               {b.groups, b.norm_groups, b.relu, false, {}, {}});
+}
+
+Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
+                   const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
+                   const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalIntArrayRef ratio,
+                   bool relu, bool blur) {
+    const Block block{key,           query,         norm_weight, weight,       bias,       compress_weight,
+                      compress_bias, hidden_weight, hidden_bias, score_weight, score_bias, groups,
+                      norm_groups,   relu,          blur};
+    check(block, !ratio);
+    TORCH_CHECK(ratio || !blur, "pcdc_scores: blur needs a key of the query's size");
+    return ratio ? scores_of_map(block, *ratio) : scores_of_upsampled(block);
+}
+
+void implement(torch::Library &m) {
+    m.impl("pcdc_core", forward);
+    m.impl("pcdc_core_backward", backward);
+}
+
+}  // namespace
+}  // namespace upwell::bridge::pcdc
+
+namespace upwell::ops {
+
+Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
+                   const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
+                   const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalIntArrayRef ratio,
+                   bool relu, bool blur) {
+    static const auto op = bridge::find_torch_operator<decltype(pcdc_scores)>("upwell::pcdc_scores");
+    return op.call(key, query, norm_weight, weight, bias, compress_weight, compress_bias, hidden_weight, hidden_bias,
+                   score_weight, score_bias, groups, norm_groups, ratio, relu, blur);
+}
+
+}  // namespace upwell::ops
+
+namespace upwell::bridge::pcdc {
+
+TORCH_LIBRARY_FRAGMENT(upwell, m) {
+    m.def(
+        "pcdc_scores(Tensor key, Tensor query, Tensor norm_weight, Tensor weight, Tensor bias, Tensor compress_weight, "
+        "Tensor compress_bias, Tensor hidden_weight, Tensor hidden_bias, Tensor score_weight, Tensor score_bias, "
+        "int groups, int norm_groups, int[]? ratio=None, bool relu=True, bool blur=False) -> Tensor",
+        pcdc_scores);
+    m.def("pcdc_core(Tensor[] inputs, int groups, int norm_groups, bool relu, bool blur, int[] tap_rows, "
+          "int[] tap_columns) -> Tensor[]");
+    m.def("pcdc_core_backward(Tensor d_scores, Tensor mean, Tensor rstd, Tensor[] inputs, int groups, int norm_groups, "
+          "bool relu, bool blur, int[] tap_rows, int[] tap_columns) -> Tensor[]");
+}
+
+TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Meta, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
+    m.impl("pcdc_core", differentiable);
+    m.impl("pcdc_core_backward", torch::autograd::autogradNotImplementedFallback());
+}
+
+}  // namespace upwell::bridge::pcdc

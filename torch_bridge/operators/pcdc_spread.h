@@ -1,0 +1,19 @@
+// Taps one ratio apart, as taps at whole pixels: a tap between pixels is bilinear, so its weight is shared by those
+// around it.
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace upwell::bridge::pcdc {
+
+struct Spread {
+    at::Tensor weight;                   // L,D/G,taps
+    std::vector<int64_t> rows, columns;  // offsets of the taps, in pixels
+};
+
+// weight L,D/G,K,K, differentiable; ratio: rows' high and low, columns' high and low: taps are high / low pixels apart.
+Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio);
+
+}  // namespace upwell::bridge::pcdc

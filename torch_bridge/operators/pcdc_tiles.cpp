@@ -1,0 +1,147 @@
+#include "pcdc_tiles.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+
+#include "algebra/pcdc_tile.h"
+
+namespace upwell::bridge::pcdc {
+namespace {
+
+using upwell::pcdc::tile_columns, upwell::pcdc::tile_rows;
+
+int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+int64_t round_up(int64_t a, int64_t b) {
+    return divide_up(a, b) * b;
+}
+
+// Rows of one phase are those that taps lead to, unless that cuts the image into many tiles that are mostly empty.
+int64_t choose_step(int64_t H, const std::vector<Offset> &taps) {
+    int64_t step = 0;
+    for (const Offset &tap : taps) {
+        step = std::gcd(step, tap.y);
+    }
+    if (step <= 1 || H % step != 0) {
+        return 1;
+    }
+    return 2 * step * divide_up(H / step, tile_rows) > 3 * divide_up(H, tile_rows) ? 1 : step;
+}
+
+Tensor table(const std::vector<int> &values) {
+    return at::tensor(values, at::kInt);
+}
+
+}  // namespace
+
+Tiling::Tiling(int64_t N, int64_t H, int64_t W, std::vector<Offset> taps) : N(N), H(H), W(W) {
+    for (Offset &tap : taps) {  // with a repeated border, a tap further away than the image is long reads its border
+        tap = {std::clamp(tap.y, 1 - H, H - 1), std::clamp(tap.x, 1 - W, W - 1)};
+    }
+    step = choose_step(H, taps);
+    std::vector<int> columns, rows;
+    for (const Offset &tap : taps) {
+        columns.push_back(static_cast<int>(tap.x));
+        rows.push_back(static_cast<int>(tap.y / step));
+        reach_x = std::max(reach_x, std::abs(tap.x));
+        reach_y = std::max(reach_y, std::abs(tap.y / step));
+    }
+    tap_columns = table(columns);
+    tap_rows = table(rows);
+    std::vector<int> row(H), phase(H);
+    for (int64_t y = 0; y < H; y++) {
+        row[y] = static_cast<int>(y / step);
+        phase[y] = static_cast<int>(y % step);
+    }
+    row_of = table(row);
+    phase_of = table(phase);
+}
+
+int64_t Tiling::tiles_x() const {
+    return divide_up(W, tile_columns);
+}
+
+int64_t Tiling::tiles_y() const {
+    return divide_up(rows(), tile_rows);
+}
+
+Tensor Tiling::pixels() const {
+    std::vector<double> count;
+    for (int64_t phase = 0; phase < step; phase++) {
+        for (int64_t y = 0; y < tiles_y(); y++) {
+            for (int64_t x = 0; x < tiles_x(); x++) {
+                count.push_back(static_cast<double>(std::min<int64_t>(tile_rows, rows() - y * tile_rows) *
+                                                    std::min<int64_t>(tile_columns, W - x * tile_columns)));
+            }
+        }
+    }
+    return at::tensor(count, at::kDouble);
+}
+
+Tensor Tiling::phased(const Tensor &map) const {
+    return map.view({N, map.size(1), rows(), step, W}).transpose(2, 3);
+}
+
+Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const at::TensorOptions &options) {
+    const auto along = [&](int64_t low, int64_t high, int64_t tile, Tensor &lower, Tensor &fraction, Tensor &first) {
+        std::vector<int> bases(high), starts;
+        std::vector<double> fractions(high);
+        int64_t most = 0;
+        for (int64_t p = 0; p < high; p++) {
+            const int64_t twice = (2 * p + 1) * low - high + 2 * high;  // 2 high u(p), counted from cell -1
+            const int64_t base = std::min(twice / (2 * high), low);
+            bases[p] = static_cast<int>(base);
+            fractions[p] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
+            if (p % tile == 0) {
+                starts.push_back(bases[p]);
+            }
+            most = std::max<int64_t>(most, bases[p] + 2 - starts.back());
+        }
+        lower = table(bases);
+        fraction = at::tensor(fractions, options);
+        first = table(starts);
+        return most;
+    };
+    frame_columns = along(w, tiling.W, tile_columns, columns, column_fraction, first_column);
+    frame_rows = along(h, tiling.H, tile_rows, rows, row_fraction, first_row);
+}
+
+Widths::Widths(int64_t groups, int64_t before, int64_t after)
+    : groups(groups), before(before), after(after), padded(round_up(std::max(before, after), 32)) {}
+
+Tensor pad_last(const Tensor &x, int64_t size) {
+    return x.size(-1) == size ? x.contiguous() : at::constant_pad_nd(x, {0, size - x.size(-1)});
+}
+
+Tensor channels_last(const Tensor &weights, int64_t groups, int64_t padded) {
+    return pad_last(weights.unflatten(1, {groups, -1}).movedim(2, -1), padded);
+}
+
+Record::Record(const Tiling &tiling, const Widths &widths, int64_t columns, int64_t channels, int64_t frame,
+               const at::TensorOptions &options)
+    : columns(columns), channels(channels), padded(widths.padded) {
+    const int64_t size = padded * columns + channels * tile_columns * tile_rows + frame;
+    values = at::empty({tiling.N, tiling.step, tiling.tiles_y(), tiling.tiles_x(), widths.groups, size}, options);
+}
+
+Tensor Record::weights() const {
+    return values.narrow(-1, 0, padded * columns).sum({1, 2, 3}).unflatten(-1, {columns, padded});
+}
+
+Tensor Record::query() const {
+    return values.narrow(-1, padded * columns, channels * tile_columns * tile_rows)
+        .unflatten(-1, {channels, tile_rows, tile_columns});
+}
+
+Tensor Record::frame(at::IntArrayRef sizes) const {
+    const int64_t start = padded * columns + channels * tile_columns * tile_rows;
+    return values.narrow(-1, start, values.size(-1) - start).unflatten(-1, sizes);
+}
+
+}  // namespace upwell::bridge::pcdc
