@@ -10,7 +10,7 @@ BUILD := build/$(PRESET)
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo demo-cpp bench clean
+.PHONY: help setup build test demo demo-cpp ablation bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -28,9 +28,10 @@ $(STAMP): | requirements.txt
 $(BUILD)/build.ninja: | $(STAMP)
 	$(BIN)/cmake --preset $(PRESET)
 
-build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch bridge
+build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch bridge; install the command upwell
 	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
 	@test ! -d $(BUILD)/python || echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
+	@printf '#!%s\nfrom upwell.__main__ import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/upwell && chmod +x $(BIN)/upwell
 
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET)
@@ -43,6 +44,9 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 	@$(BIN)/cmake --build --preset $(PRESET) --target disparity
 	@test -f build/demo/train_low.pt || $(BIN)/python examples/disparity.py --methods bilinear
 	@$(BUILD)/examples/disparity
+
+ablation: build ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
+	@$(BIN)/python examples/ablation.py
 
 bench: build ## Time the operators beside torch
 	@$(BIN)/python autotune/bench.py

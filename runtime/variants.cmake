@@ -154,12 +154,12 @@ function(upwell_add_kernel generator)
     endforeach ()
 endfunction()
 
-foreach (generator IN ITEMS guided_filter guided_filter_adjoint)
+foreach (generator IN ITEMS guided_filter guided_filter_adjoint pcdc_collect)
     upwell_add_kernel(${generator} large_buffers)  # some scratch has the size of the map
 endforeach ()
 foreach (
     generator IN ITEMS
-    pcdc pcdc_adjoint pcdc_collect pcdc_collect_cells pcdc_moments pcdc_scores pcdc_scores_adjoint pcdc_statistics
+    pcdc pcdc_adjoint pcdc_collect_cells pcdc_moments pcdc_scores pcdc_scores_adjoint pcdc_statistics
     pcdc_upsampled_moments pcdc_upsampled_scores pcdc_upsampled_scores_adjoint pcdc_upsampled_statistics
     group_statistics group_statistics_adjoint
 )

@@ -105,19 +105,20 @@ def test_bytes_found_by_hand():
     assert MODEL["norm x"].published.bytes == 2 * 4 * 384 * LOW_PIXELS
     assert MODEL["gaussian"].published.bytes == query + 2 * 4 * 32 * 130 * 130 + query
     assert MODEL["gaussian"].rewritten.bytes == 0
-    # The filter reads the guide and writes a map as large; it reads the key at a quarter of the pixels.
-    assert MODEL["guided filter"].rewritten.bytes == 2 * query + query // 4
+    # The filter reads the guide and the low-res key, and writes a map as large as the guide.
+    assert MODEL["guided filter"].rewritten.bytes == 2 * query + 4 * 32 * LOW_PIXELS
+    assert MODEL["norm y"].rewritten.bytes == query and MODEL["upsample key"].rewritten.bytes == 0
     padded = 4 * 32 * 36 * 36
     key = MODEL["semantic: convolved key"].rewritten.bytes
-    assert key == query + (4 * 32 * LOW_PIXELS + padded) + (padded + low) + 2 * low
+    assert key == 4 * 32 * LOW_PIXELS + (4 * 32 * LOW_PIXELS + padded) + (padded + low) + 2 * low
     assert MODEL["semantic: compressor 2"].rewritten.bytes == 4 * 9 * PIXELS
     scores, output = 4 * 9 * PIXELS, 4 * 384 * PIXELS
     assert MODEL["FNS"].rewritten.bytes == 3 * scores + scores + 4 * 384 * LOW_PIXELS + output
 
 
 def test_arithmetic_found_by_hand():
-    # Low-res convolution, statistics, and twice 2 x 2 cells for each of 128 channels of a pixel.
-    semantic = 128 * 34 * 34 * 8 * 9 + 3 * 32 * PIXELS + 2 * 4 * 128 * PIXELS
+    # Low-res convolution, statistics in closed form, and twice 2 x 2 cells for each of 128 channels of a pixel.
+    semantic = 128 * 34 * 34 * 8 * 9 + 8 * 32 * LOW_PIXELS + 2 * 4 * 128 * PIXELS
     assert MODEL["semantic: convolved key"].rewritten.multiply_adds == semantic
     assert MODEL["detail: convolved key"].rewritten.multiply_adds == 3 * 32 * PIXELS + 2 * 128 * 72 * PIXELS
     # Softmax; 3 rows of 3 taps to 2 cells each, 4 columns of 3 rows likewise; divided by the sum.

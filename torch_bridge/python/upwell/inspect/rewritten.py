@@ -15,12 +15,18 @@ from upwell.nn.pcdc import HIDDEN
 EVALUATIONS = 2
 GAUSSIAN = 2 * 3  # two axes: the neighbours' sum, weighted, and the centre, weighted
 BILINEAR = 4  # 2 x 2 cells
+CLOSED_FORM = 8  # statistics of the upsampled key, per low-res element: two bands of three, mean and variance
 
 
 def shared_stages(s: Setting) -> dict[str, Cost]:
-    """What comes before the scores; torch still normalises and projects, the upsampled key is stored."""
-    unchanged = published.shared_stages(s)
-    return unchanged | {"gaussian": gaussian(s), "guided filter": guided_filter(s)}
+    """What comes before the scores: torch still projects, with the norms in its weights; no key is upsampled."""
+    return published.shared_stages(s) | {
+        "norm x": statistics(s.dim_x * s.low_pixels),
+        "norm y": statistics(s.dim_y * s.pixels),
+        "upsample key": Cost(),
+        "gaussian": gaussian(s),
+        "guided filter": guided_filter(s),
+    }
 
 
 def gaussian(s: Setting) -> Cost:
@@ -35,7 +41,7 @@ def guided_filter(s: Setting) -> Cost:
     # Of I, p, I p, I I, a, b; the two products; covariance, variance, + eps, a, b.
     fit = 6 * box_mean + 2 + 5
     back = 0 if s.gf_scale == 1 else 2 * BILINEAR
-    return Cost(fitted * fit + full * (back + 1), full + fitted + full)
+    return Cost(fitted * (fit + BILINEAR) + full * (back + 1), full + s.embedding_dim * s.low_pixels + full)
 
 
 def statistics(elements: int) -> Cost:
@@ -50,7 +56,7 @@ def semantic(s: Setting) -> dict[str, Cost]:
     low = s.difference_channels * (s.low + 2) ** 2
     upsampling = Cost(BILINEAR * s.difference_channels * s.pixels)
     key = total(
-        statistics(s.query_elements),
+        Cost(CLOSED_FORM * k, k),
         copy(k, padded),
         convolution(padded, low, s.group_channels * s.taps),
         EVALUATIONS * (upsampling + copy(low, 0)),
