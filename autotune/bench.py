@@ -8,6 +8,7 @@
 import argparse
 import fnmatch
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,8 @@ from tqdm import tqdm
 
 import report
 import upwell
-from candidates import COMPILED, EAGER, INTERPOLATE, UPWELL, Trial, check_agreement, operators
+from candidates import COMPILED, EAGER, INTERPOLATE, UPWELL, Trial, check_agreement, make_trials
+from filters import FilterWorkload, read_filters
 from machine import Limits, description, machine_library, measure_limits
 from measure import interleave
 from memory import measure_memory, observer
@@ -25,6 +27,7 @@ from workloads import FORWARD, TRAINING, Workload, read_workloads
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent
+_Workload = Workload | FilterWorkload
 _BUDGET, _QUICK_BUDGET = 6.0, 1.5  # seconds of timed calls per shape and mode
 
 
@@ -43,11 +46,13 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-def choose_workloads(quick: bool, patterns: list[str] | None) -> list[Workload]:
+def choose_workloads(quick: bool, patterns: list[str] | None) -> list[_Workload]:
     """The rows asked for; SystemExit with the list of names if a pattern matches none."""
-    known = read_workloads([_HERE / "workloads" / f"{file}.csv" for file in ("speed", "resfu")])
+    folder = _HERE / "workloads"
+    known = read_workloads([folder / "speed.csv", folder / "resfu.csv"])
+    known += read_filters(folder / "filters.csv")
     if patterns is None:
-        return read_workloads([_HERE / "workloads" / "speed.csv"]) if quick else known
+        return read_workloads([folder / "speed.csv"]) if quick else known
     for pattern in patterns:
         if not any(fnmatch.fnmatch(workload.name, pattern) for workload in known):
             names = ", ".join(workload.name for workload in known)
@@ -55,7 +60,9 @@ def choose_workloads(quick: bool, patterns: list[str] | None) -> list[Workload]:
     return [w for w in known if any(fnmatch.fnmatch(w.name, pattern) for pattern in patterns)]
 
 
-def warm_up(trials: dict[str, Trial], workload: Workload) -> tuple[dict[str, Trial], dict[str, dict]]:
+def warm_up(
+    trials: dict[str, Trial], workload: _Workload, say: Callable[[str], None]
+) -> tuple[dict[str, Trial], dict[str, dict]]:
     """Runs each trial once, compiling what compiles, and checks that all agree.
 
     Returns the trials that take part and, by name, what is known of each: seconds of its first call, or why
@@ -64,13 +71,14 @@ def warm_up(trials: dict[str, Trial], workload: Workload) -> tuple[dict[str, Tri
     notes: dict[str, dict] = {}
     expected = None
     for name in [n for n in (EAGER, INTERPOLATE, COMPILED, UPWELL) if n in trials]:
+        say(f"first call: {name}")
         start = time.perf_counter()
         try:
             results = trials[name]()
-        except RuntimeError as error:
-            if name != COMPILED:  # a machine without a C++ compiler at hand can still time the others
+        except Exception as error:
+            if name != COMPILED:  # without a C++ compiler, or where torch fails, the others can be timed
                 raise
-            notes[name] = {"skipped": str(error).strip().splitlines()[0]}
+            notes[name] = {"skipped": f"{type(error).__name__}: {error}".strip().splitlines()[0]}
             continue
         notes[name] = {"first_call_s": time.perf_counter() - start}
         expected = expected or results
@@ -78,31 +86,38 @@ def warm_up(trials: dict[str, Trial], workload: Workload) -> tuple[dict[str, Tri
     return {name: trial for name, trial in trials.items() if "skipped" not in notes[name]}, notes
 
 
-def bench_mode(workload: Workload, mode: str, dtype: torch.dtype, budget: float, memory: Executor) -> dict:
+def bench_mode(
+    workload: _Workload,
+    mode: str,
+    dtype: torch.dtype,
+    budget: float,
+    memory: Executor,
+    say: Callable[[str], None],
+) -> dict:
     """Times, ratios to Upwell's time, peak memory and saved bytes of every candidate."""
     torch._dynamo.reset()  # no shape inherits the recompilation limit of another
-    tensors, d_output = workload.tensors(dtype), workload.d_output(dtype)
-    found = operators(workload)
-    trials = {name: Trial(operator, tensors, d_output, mode) for name, operator in found.items()}
-    running, notes = warm_up(trials, workload)
+    trials = make_trials(workload, mode, dtype)
+    running, notes = warm_up(trials, workload, say)
+    say("timing")
     for name, timing in interleave(running, budget).items():
         notes[name] |= asdict(timing)
+    say("memory")
     for name, sizes in memory.submit(measure_memory, workload, mode, dtype, list(running)).result().items():
         notes[name] |= sizes | {"ratio": notes[name]["median_ms"] / notes[UPWELL]["median_ms"]}
-    return {"candidates": {name: notes[name] for name in found}}
+    return {"candidates": {name: notes[name] for name in trials}}
 
 
-def bench(workloads: list[Workload], dtype: torch.dtype, budget: float, memory: Executor) -> list[dict]:
+def bench(workloads: list[_Workload], dtype: torch.dtype, budget: float, memory: Executor) -> list[dict]:
     """The rows of the report, without the machine's limits."""
     rows = [asdict(workload) | {"shape": workload.shape, "modes": {}} for workload in workloads]
     steps = [(row, workload, mode) for row, workload in zip(rows, workloads) for mode in (FORWARD, TRAINING)]
     for row, workload, mode in (progress := tqdm(steps)):
         progress.set_description(f"{workload.name} {mode}")
-        row["modes"][mode] = bench_mode(workload, mode, dtype, budget, memory)
+        row["modes"][mode] = bench_mode(workload, mode, dtype, budget, memory, progress.set_postfix_str)
     return rows
 
 
-def add_limits(row: dict, workload: Workload, limits: Limits, dtype: torch.dtype) -> None:
+def add_limits(row: dict, workload: _Workload, limits: Limits, dtype: torch.dtype) -> None:
     """Adds the least time that the machine needs, and Upwell's share of it."""
     for mode, result in row["modes"].items():
         passes = workload.passes(mode, dtype)

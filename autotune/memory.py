@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from candidates import Trial, operators
+from candidates import make_trials
+from filters import FilterWorkload
 from workloads import TRAINING, Workload
 
 # Read by glibc at the start of a process: every tensor comes from the system and goes back to it when
@@ -32,7 +33,7 @@ def observer(threads: int) -> Iterator[Executor]:
 
 
 def measure_memory(
-    workload: Workload, mode: str, dtype: torch.dtype, names: list[str]
+    workload: Workload | FilterWorkload, mode: str, dtype: torch.dtype, names: list[str]
 ) -> dict[str, dict[str, int | None]]:
     """Of each named candidate.
 
@@ -40,14 +41,12 @@ def measure_memory(
     saved_bytes, in training: what autograd keeps from forward to backward, inputs included.
     """
     torch._dynamo.reset()
-    tensors, d_output = workload.tensors(dtype), workload.d_output(dtype)
-    found = operators(workload)
+    trials = make_trials(workload, mode, dtype)
     results: dict[str, dict[str, int | None]] = {}
     for name in names:
-        trial = Trial(found[name], tensors, d_output, mode)
-        results[name] = {"peak_bytes": _peak(trial)}
+        results[name] = {"peak_bytes": _peak(trials[name])}
         if mode == TRAINING:
-            results[name]["saved_bytes"] = _saved(trial.forward)
+            results[name]["saved_bytes"] = _saved(trials[name].forward)
     return results
 
 
@@ -59,12 +58,13 @@ def _peak(call: Callable[[], object]) -> int | None:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:
         return None
-    before = _peak_resident()
+    before = peak_resident()
     call()
-    return _peak_resident() - before
+    return peak_resident() - before
 
 
-def _peak_resident() -> int:
+def peak_resident() -> int:
+    """Bytes: the most that this process has held so far, or since the peak was last reset."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

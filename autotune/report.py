@@ -35,7 +35,8 @@ def markdown(report: dict) -> str:
 
 _LEGEND = """\
 Milliseconds per call: median (quartiles). In brackets: how many times Upwell's median. Limit: the least time
-for the bytes and multiply-adds of the window kernel, at the machine's measured rates; share: limit / Upwell.
+for the bytes in and out and the multiply-adds of Upwell's algorithm, at the machine's measured rates; share:
+limit / Upwell.
 Memory: MiB that one call adds at most, results included. Saved: MiB that autograd keeps for backward, inputs
 included."""
 
@@ -111,14 +112,18 @@ def _picture(report: dict, file: Path) -> None:
     for axis, mode in zip(axes, (FORWARD, TRAINING)):
         _draw_ratios(axis, rows, mode)
     _draw_shares(axes[2], rows)
+    for axis in axes:
+        axis.tick_params(labeltop=True)  # the bottom is far from the first rows
+        axis.grid(axis="x", color="#e4e4e4")
+        axis.set_axisbelow(True)
     axes[0].set_yticks(range(len(rows)), [f"{row['name']}\n{row['shape']}" for row in rows])
     axes[0].set_ylim(len(rows) - 0.4, -0.6)  # first row on top
     handles = [plt.Rectangle((0, 0), 1, 1, color=_COLOURS[name]) for name in _OTHERS]
     figure.legend(handles, _OTHERS, loc="lower center", ncols=3, frameon=False)
     machine = report["machine"]
     setting = f"{machine['cpu']}, threads: {machine['threads']}, {report['dtype']}"
-    figure.suptitle(f"Upwell beside torch on {setting}")
-    figure.tight_layout(rect=(0, 0.5 / figure.get_figheight(), 1, 1))
+    figure.suptitle(f"Upwell beside torch on {setting}", y=1 - 0.15 / size[1], va="top")
+    figure.tight_layout(rect=(0, 0.5 / size[1], 1, 1))
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
@@ -127,13 +132,12 @@ def _draw_ratios(axis: plt.Axes, rows: list[dict], mode: str) -> None:
     """A group of bars per row, from Upwell's own time: to the right slower, to the left faster."""
     for y, row in enumerate(rows):
         timed = row["modes"][mode]["candidates"]
-        present = [name for name in _OTHERS if "ratio" in timed.get(name, {})]
+        present = [name for name in _OTHERS if name in timed]
         for i, name in enumerate(present):
-            height, ratio = 0.8 / len(present), timed[name]["ratio"]
+            height, ratio = 0.8 / len(present), timed[name].get("ratio", 1)
             at = y - 0.4 + height * (i + 0.5)
             axis.barh(at, ratio - 1, 0.9 * height, left=1, color=_COLOURS[name])
-            label = f"  {ratio:.1f}x  ({_milliseconds(timed[name])})"
-            axis.text(max(1, ratio), at, label, va="center", fontsize=8)
+            axis.text(max(1, ratio), at, _label(timed[name], name), va="center", fontsize=9)
     axis.axvline(1, color=_COLOURS[UPWELL], linewidth=2)
     ratios = [result.get("ratio", 1) for row in rows for result in row["modes"][mode]["candidates"].values()]
     axis.set_xscale("log")
@@ -143,6 +147,12 @@ def _draw_ratios(axis: plt.Axes, rows: list[dict], mode: str) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_title(f"{mode}: time / Upwell's time (log scale)")
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _label(result: dict, name: str) -> str:
+    if "skipped" in result:
+        return f"  {name}: skipped"
+    return f"  {result['ratio']:.1f}x  ({_milliseconds(result)})"
 
 
 def _milliseconds(result: dict) -> str:
@@ -157,7 +167,7 @@ def _draw_shares(axis: plt.Axes, rows: list[dict]) -> None:
             result = row["modes"][mode]
             share, own = 100 * result["share"], _milliseconds(result["candidates"][UPWELL])
             axis.barh(y + offset, share, 0.36, color=_COLOURS[UPWELL], alpha=alpha)
-            axis.text(share, y + offset, f" {share:.0f}%  ({own})", va="center", fontsize=8)
+            axis.text(share, y + offset, f" {share:.0f}%  ({own})", va="center", fontsize=9)
     axis.set_xlim(0, 1.6 * axis.get_xlim()[1])
     axis.set_title("Upwell: % of the machine's limit\n(dark: forward, light: forward+backward)", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)

@@ -16,9 +16,6 @@ std::string format(c10::SymIntArrayRef sizes) {
     return text.str();
 }
 
-namespace {
-
-// Kernels index with int32. Sizes that are not known yet are checked when they are.
 void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes) {
     int64_t most = INT32_MAX;
     for (const c10::SymInt &size : sizes) {
@@ -31,8 +28,6 @@ void check_elements(const std::string &op, const std::string &argument, c10::Sym
         most /= *known;
     }
 }
-
-}  // namespace
 
 Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor) {
     TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble, op, ": ", argument,
@@ -61,6 +56,12 @@ void check_sizes(const std::string &op, const std::string &argument, const Sizes
         TORCH_SYM_CHECK(actual[i].sym_eq(expected[i]), op, ": ", argument, " should be ", format(expected), " but is ",
                         format(actual));
     }
+}
+
+void check_shape(const std::string &op, const std::string &argument, const Tensor &tensor, const Sizes &expected) {
+    TORCH_CHECK(tensor.dim() == static_cast<int64_t>(expected.size()), op, ": ", argument, " should be ",
+                format(expected), " but is ", format(tensor.sym_sizes()));
+    check_sizes(op, argument, tensor.sym_sizes().vec(), expected);
 }
 
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size) {

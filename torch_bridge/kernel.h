@@ -26,6 +26,10 @@ Sizes check_map(const std::string &op, const std::string &argument, const Tensor
 void check_alike(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
                  const Tensor &like);
 void check_sizes(const std::string &op, const std::string &argument, const Sizes &actual, const Sizes &expected);
+// Throws unless the tensor has these sizes, and as many.
+void check_shape(const std::string &op, const std::string &argument, const Tensor &tensor, const Sizes &expected);
+// Kernels index with int32. Sizes that are not known yet are checked when they are.
+void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes);
 
 // Throws unless size is two positive integers.
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);

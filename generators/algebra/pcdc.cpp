@@ -19,7 +19,9 @@ Staged stage(const std::string &name, Func map, Func centre, Expr side, const Gr
     // Blocks of i may reach beyond the last channel; what they read there is not used.
     const Expr channel = min(i + grid.channels * g, grid.all_channels - 1);
     const Expr height = grid.rows * grid.row_step;
-    const auto at = [&](Expr y) { return map(clamp(x, 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n); };
+    const auto at = [&](Expr y) {
+        return map(clamp(likely(x), 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n);
+    };
     const Expr y = clamp(phase + grid.row_step * row, 0, height - 1);
     if (!side.defined()) {
         s.padded(x, row, i, g, phase, n) =

@@ -5,7 +5,7 @@ import torch
 import upwell
 from torch.utils.checkpoint import checkpoint
 
-from problems import EVERY_OPERATOR, LARGE, WEIGHTS, Problem
+from problems import EVERY_OPERATOR, LARGE, OPERATORS, WEIGHTS, Problem
 
 every_operator = pytest.mark.parametrize("problem", EVERY_OPERATOR, ids=str)
 weighted = pytest.mark.parametrize("problem", [p for p in EVERY_OPERATOR if p.operator in WEIGHTS], ids=str)
@@ -60,7 +60,8 @@ def test_the_operator_is_registered(operator):
     assert operator in registered_operators()
 
 
-@pytest.mark.parametrize("name", registered_operators())
+# ReSFU's own are in resfu_autograd_test.py, which sees that none is left out.
+@pytest.mark.parametrize("name", [name for name in registered_operators() if forward_of(name) in OPERATORS])
 def test_opcheck_passes_on_every_registered_operator(name):
     operator = getattr(torch.ops.upwell, name).default
     samples = [problem for problem in EVERY_OPERATOR if problem.operator == forward_of(name)]

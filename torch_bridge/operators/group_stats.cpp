@@ -1,4 +1,6 @@
 // Statistics of group normalisations: of a map, of a map blurred, and of a map's bilinear upsampling.
+#include <cmath>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
@@ -27,6 +29,29 @@ void check_groups(const char *op, int64_t groups, const SymInt &channels) {
                     groups);
 }
 
+void check_eps(const char *op, double eps) {
+    TORCH_CHECK(std::isfinite(eps) && eps >= 0, op, ": eps should be at least 0 but is ", eps);
+}
+
+// What a backward operator gets besides x: each N,groups.
+void check_statistics(const char *op, const Tensor &x, const Tensor &d_mean, const Tensor &d_rstd, const Tensor &mean,
+                      const Tensor &rstd) {
+    const Sizes map = check_map(op, "x", x);
+    const auto bad = [&] {
+        return c10::str(op, ": mean should be [", map[0], ", groups] with groups that divide the ", map[1],
+                        " channels but is ", format(mean.sym_sizes()));
+    };
+    TORCH_CHECK(mean.dim() == 2, bad());
+    TORCH_SYM_CHECK(mean.sym_size(1).sym_ge(1), bad());
+    TORCH_SYM_CHECK((map[1] % mean.sym_size(1)).sym_eq(0), bad());
+    const std::array<std::pair<const char *, const Tensor *>, 4> all{
+        {{"d_mean", &d_mean}, {"d_rstd", &d_rstd}, {"mean", &mean}, {"rstd", &rstd}}};
+    for (const auto &[name, statistic] : all) {
+        check_alike(op, name, *statistic, "x", x);
+        check_shape(op, name, *statistic, {map[0], mean.sym_size(1)});
+    }
+}
+
 // [N, groups] -> [N, C]
 Tensor per_channel(const Tensor &statistic, int64_t channels) {
     const int64_t groups = statistic.size(1);
@@ -36,6 +61,7 @@ Tensor per_channel(const Tensor &statistic, int64_t channels) {
 Pair group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {
     const Sizes map = check_map("group_stats", "x", x);
     check_groups("group_stats", groups, map[1]);
+    check_eps("group_stats", eps);
     const Sizes sizes{map[0], SymInt(groups)};
     if (x.is_meta() || x.numel() == 0) {
         return {at::empty_symint(sizes, x.options()).zero_(), at::empty_symint(sizes, x.options()).fill_(1)};
@@ -48,7 +74,7 @@ Pair group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {
 // d_variance = -rstd^3 / 2 d_rstd; the variance's gradient at a pixel is 2 (x - mean) / count.
 Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
                             const Tensor &rstd, bool blur) {
-    check_map("group_stats_backward", "x", x);
+    check_statistics("group_stats_backward", x, d_mean, d_rstd, mean, rstd);
     Tensor d_x = at::empty_symint(x.sym_sizes(), x.options());
     if (x.is_meta() || x.numel() == 0) {
         return d_x;
@@ -111,9 +137,10 @@ struct UpsampledGroups {
     Tensor squared(const Tensor &centred) const { return apply(columns, apply(rows, centred, 2), 3); }
 };
 
-// [N, C, ...] -> [N, groups, elements of a group]
-Tensor grouped(const Tensor &x, int64_t groups) {
-    return x.reshape({x.size(0), groups, -1});
+// Sums over a group's channels and pixels, [N, C, h, w] -> [N, groups]: channel by channel, because torch splits the
+// sum of a single number between its threads, and then its bits depend on how many there are.
+Tensor sum_of_groups(const Tensor &x, int64_t groups) {
+    return x.sum(3).sum(2).view({x.size(0), groups, -1}).sum(2);
 }
 
 Tensor centre(const Tensor &x, const Tensor &mean) {
@@ -123,7 +150,9 @@ Tensor centre(const Tensor &x, const Tensor &mean) {
 Pair upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups, double eps) {
     const Sizes map = check_map("upsampled_group_stats", "x", x);
     check_size("upsampled_group_stats", "size", size);
+    check_elements("upsampled_group_stats", "size", size);
     check_groups("upsampled_group_stats", groups, map[1]);
+    check_eps("upsampled_group_stats", eps);
     const Sizes sizes{map[0], SymInt(groups)};
     if (x.is_meta() || x.numel() == 0) {
         return {at::empty_symint(sizes, x.options()).zero_(), at::empty_symint(sizes, x.options()).fill_(1)};
@@ -131,17 +160,19 @@ Pair upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t gr
     const int64_t each = x.size(1) / groups;
     const UpsampledGroups up(x, size[0].expect_int(), size[1].expect_int());
     // Centred by the plain mean first, so that float32 loses nothing where the mean is large.
-    const Tensor near = grouped(x, groups).mean(2);
-    const Tensor rest = grouped(centre(x, near) * up.share, groups).sum(2) / static_cast<double>(each);
+    const Tensor near = sum_of_groups(x, groups) / static_cast<double>(each * x.size(2) * x.size(3));
+    const Tensor rest = sum_of_groups(centre(x, near) * up.share, groups) / static_cast<double>(each);
     const Tensor mean = near + rest, centred = centre(x, mean);
     const Tensor variance =
-        grouped(centred * up.squared(centred), groups).sum(2) / static_cast<double>(each * up.pixels);
+        sum_of_groups(centred * up.squared(centred), groups) / static_cast<double>(each * up.pixels);
     return {mean, (variance.clamp_min(0) + eps).rsqrt()};
 }
 
 Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
                                       const Tensor &rstd, c10::SymIntArrayRef size) {
-    check_map("upsampled_group_stats_backward", "x", x);
+    check_statistics("upsampled_group_stats_backward", x, d_mean, d_rstd, mean, rstd);
+    check_size("upsampled_group_stats_backward", "size", size);
+    check_elements("upsampled_group_stats_backward", "size", size);
     if (x.is_meta() || x.numel() == 0) {
         return at::empty_symint(x.sym_sizes(), x.options()).zero_();
     }

@@ -25,8 +25,27 @@ std::vector<Offset> offsets(at::IntArrayRef rows, at::IntArrayRef columns) {
     return taps;
 }
 
+void check_inputs(const char *op, at::TensorList in, int64_t groups, at::IntArrayRef rows, at::IntArrayRef columns) {
+    TORCH_CHECK(in.size() == 5, op, ": inputs should be 5 tensors but are ", in.size());
+    const Sizes query = check_map(op, "query", in[1]);
+    const std::array<const char *, 5> names{"key", "query", "key_weight", "query_weight", "bias"};
+    for (size_t i = 0; i < names.size(); i++) {
+        check_alike(op, names[i], in[i], "query", in[1]);
+    }
+    TORCH_CHECK(in[3].dim() == 3, op, ": query_weight should have 3 dimensions, N,L,D/groups, but is ",
+                format(in[3].sym_sizes()));
+    const c10::SymInt L = in[3].sym_size(1);
+    check_convolution(op, groups, query[1], L, rows, columns);
+    const c10::SymInt E = query[1] / groups, taps(static_cast<int64_t>(rows.size()));
+    check_shape(op, "key", in[0], query);
+    check_shape(op, "key_weight", in[2], {query[0], L, E, taps});
+    check_shape(op, "query_weight", in[3], {query[0], L, E});
+    check_shape(op, "bias", in[4], {query[0], L});
+}
+
 // key, query N,D,H,W, key_weight N,L,D/G,taps, query_weight N,L,D/G, bias N,L -> N,L,H,W.
 Tensor forward(at::TensorList in, int64_t groups, at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+    check_inputs("pcdc_difference", in, groups, tap_rows, tap_columns);
     const Tensor &query = in[1];
     if (query.is_meta() || query.numel() == 0) {
         return at::empty_symint({query.sym_size(0), in[3].sym_size(1), query.sym_size(2), query.sym_size(3)},
@@ -37,6 +56,10 @@ Tensor forward(at::TensorList in, int64_t groups, at::IntArrayRef tap_rows, at::
 
 TensorVector backward(const Tensor &d_output, at::TensorList in, int64_t groups, at::IntArrayRef tap_rows,
                       at::IntArrayRef tap_columns) {
+    check_inputs("pcdc_difference_backward", in, groups, tap_rows, tap_columns);
+    check_alike("pcdc_difference_backward", "d_output", d_output, "query", in[1]);
+    check_shape("pcdc_difference_backward", "d_output", d_output,
+                {in[1].sym_size(0), in[3].sym_size(1), in[1].sym_size(2), in[1].sym_size(3)});
     if (d_output.is_meta() || d_output.numel() == 0) {
         TensorVector result;
         for (const Tensor &input : in) {
@@ -93,6 +116,7 @@ Tensor differentiable(at::TensorList inputs, int64_t groups, at::IntArrayRef row
 void check(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias,
            int64_t groups) {
     const Sizes size = check_map("pcdc", "query", query);
+    TORCH_SYM_CHECK(size[1].sym_ge(1), "pcdc: query should have at least one channel but is ", format(size));
     check_sizes("pcdc", "key", check_map("pcdc", "key", key), size);
     check_alike("pcdc", "key", key, "query", query);
     check_alike("pcdc", "weight", weight, "query", query);
@@ -105,6 +129,7 @@ void check(const Tensor &key, const Tensor &query, const Tensor &weight, const s
     TORCH_SYM_CHECK((L % groups).sym_eq(0), "pcdc: groups should divide the ", L, " outputs of weight but is ", groups);
     TORCH_SYM_CHECK((K % 2).sym_eq(1), "pcdc: weight should have an odd kernel but is ", format(weight.sym_sizes()));
     check_sizes("pcdc", "weight", weight.sym_sizes().vec(), {L, size[1] / groups, K, K});
+    check_elements("pcdc", "output", Sizes{size[0], L, size[2], size[3]});
     if (bias) {
         check_alike("pcdc", "bias", *bias, "query", query);
         TORCH_CHECK(bias->dim() == 1, "pcdc: bias should be ", format({L}), " but is ", format(bias->sym_sizes()));
@@ -115,8 +140,9 @@ void check(const Tensor &key, const Tensor &query, const Tensor &weight, const s
 Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias,
             int64_t groups, at::IntArrayRef dilation) {
     check(key, query, weight, bias, groups);
-    TORCH_CHECK(dilation.size() == 2 && dilation[0] >= 1 && dilation[1] >= 1,
-                "pcdc: dilation should be 2 integers of at least 1 but is ", dilation);
+    const auto fits = [](int64_t d) { return d >= 1 && d <= INT32_MAX; };
+    TORCH_CHECK(dilation.size() == 2 && fits(dilation[0]) && fits(dilation[1]),
+                "pcdc: dilation should be 2 integers in 1 .. 2147483647 but is ", dilation);
     const Spread spread = spread_taps(weight, {dilation[0], 1, dilation[1], 1});
     const c10::SymInt N = query.sym_size(0), L = weight.sym_size(0), E = weight.sym_size(1);
     const Tensor query_weight = -weight.sum({2, 3});

@@ -6,13 +6,17 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/einsum.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "../gaussian.h"
 #include "../kernel.h"
 
 namespace upwell::bridge::pcdc {
 namespace {
+
+constexpr double norm_eps = 1e-5;  // torch's own
 
 std::vector<Offset> taps_of(const CoreOptions &options) {
     std::vector<Offset> taps;
@@ -84,7 +88,7 @@ struct Call {
 
     Record make_record(int64_t columns) const {
         const int64_t frame = cells ? widths.padded * cells->frame_columns * cells->frame_rows
-                                    : channels * (64 + 2 * tiling.reach_x) * (16 + 2 * tiling.reach_y);
+                                    : channels * tiling.frame_columns() * tiling.frame_rows();
         return Record(tiling, widths, columns, channels, frame, like.options());
     }
 
@@ -100,7 +104,7 @@ struct Call {
 
     Tensor d_key(const Record &record) const {
         if (!cells) {
-            const Tensor frames = record.frame({channels, 16 + 2 * tiling.reach_y, 64 + 2 * tiling.reach_x});
+            const Tensor frames = record.frame({channels, tiling.frame_rows(), tiling.frame_columns()});
             return collect(frames, side, tiling.reach_x, tiling.reach_y);
         }
         const Tensor d_key = at::empty_like(key);
@@ -146,8 +150,8 @@ struct CoreCall {
                Widths(options.groups, L / options.groups, M / options.groups), taps_of(options), options.blur) {
         const int64_t G = options.groups;
         floor = options.relu ? 0 : -std::numeric_limits<float>::max();
-        compress = pad_last(in.compress_weight.view({G, M / G, L / G}).transpose(1, 2), padded());
-        compress_bias = pad_last(in.compress_bias.view({G, M / G}), padded());
+        compress = pad_last(in.compress_weight.reshape({G, M / G, L / G}).transpose(1, 2), padded());
+        compress_bias = pad_last(in.compress_bias.reshape({G, M / G}), padded());
     }
 
     int64_t padded() const { return call.widths.padded; }
@@ -181,7 +185,7 @@ std::pair<Tensor, Tensor> combine(const Tensor &of_tiles, const CoreCall &core) 
     const Tensor apart = means - mean.unsqueeze(1).unsqueeze(3);
     const Tensor variance = (squares + apart.square() * pixels).sum({1, 3}) / count;
     const at::ScalarType type = of_tiles.scalar_type();
-    return {mean.to(type), (variance + 1e-5).rsqrt().to(type)};
+    return {mean.to(type), (variance + norm_eps).rsqrt().to(type)};
 }
 
 }  // namespace
@@ -214,18 +218,116 @@ CoreOutputs core_forward(const CoreInputs &in, const CoreOptions &options) {
     return {scores, mean, rstd};
 }
 
+namespace {
+
+// d_h at a pixel: weight d_scores + offset + slope (h - centre). N,M; weight N,K,M.
+struct HiddenGradient {
+    Tensor centre, weight, offset, slope;
+};
+
+// Gradients of what the tiles' second pass finds.
+struct Adjoint {
+    Tensor key, query, key_weight, query_weight, bias, compress_weight, compress_bias;
+};
+
+Adjoint run_adjoint(const CoreInputs &in, const CoreOptions &options, const Tensor &d_scores,
+                    const HiddenGradient &hidden) {
+    const CoreCall core(in, options);
+    const int64_t G = options.groups, each = core.M / G, before = core.L / G;
+    const Record record = core.call.make_record(core.call.channels * (core.call.taps + 1) + 1 + before + 1);
+    core.run("_scores_adjoint", {core.pack_hidden(hidden.centre), core.call.tiling.phased(d_scores),
+                                 pad_last(hidden.weight.unflatten(2, {G, -1}).transpose(1, 2), core.padded()),
+                                 core.pack_hidden(hidden.offset), core.pack_hidden(hidden.slope),
+                                 pad_last(in.compress_weight.reshape({G, each, before}), core.padded()),
+                                 back_weight(in.key_weight, in.query_weight, G), record.values});
+    const Tensor gradients = record.weights();  // N,G,columns,M'
+    const WeightGradients d(gradients, core.call);
+    const Tensor compressor = gradients.narrow(3, 0, each).sum(0);  // G,columns,M/G
+    return {core.call.d_key(record),
+            core.call.d_query(record),
+            d.key,
+            d.query,
+            d.bias,
+            compressor.narrow(1, d.next, before).transpose(1, 2).flatten(0, 1).contiguous(),
+            compressor.select(1, d.next + before).flatten()};
+}
+
+// One sample and one of the groups.
+struct Part {
+    int64_t sample, group, groups;
+
+    Tensor samples(const Tensor &x) const { return x.narrow(0, sample, 1); }
+    // Channels of this part's group along an axis.
+    Tensor channels(const Tensor &x, int64_t axis) const {
+        return x.narrow(axis, group * (x.size(axis) / groups), x.size(axis) / groups);
+    }
+    Tensor both(const Tensor &x, int64_t axis) const { return x.defined() ? channels(samples(x), axis) : x; }
+
+    CoreInputs inputs(const CoreInputs &in) const {
+        CoreInputs part = in;
+        part.key = both(in.key, 1);
+        part.query = both(in.query, 1);
+        part.query_centre = both(in.query_centre, 1);
+        part.query_weight = both(in.query_weight, 1);
+        part.bias = both(in.bias, 1);
+        part.key_centre = both(in.key_centre, 1);
+        part.key_weight = both(in.key_weight, 1);
+        part.compress_weight = channels(in.compress_weight, 0);
+        part.compress_bias = channels(in.compress_bias, 0);
+        part.score_weight = channels(in.score_weight, 1);
+        return part;
+    }
+};
+
+// The same for large maps: group by group, so that records of all groups never exist at a time.
+Adjoint run_adjoint_in_parts(const CoreInputs &in, const CoreOptions &options, const Tensor &d_scores,
+                             const HiddenGradient &hidden) {
+    const auto like = [](const Tensor &x) { return x.defined() ? at::empty_like(x, at::MemoryFormat::Contiguous) : x; };
+    const Adjoint whole{like(in.key),
+                        like(in.query),
+                        like(in.key_weight),
+                        like(in.query_weight),
+                        like(in.bias),
+                        at::zeros_like(in.compress_weight),
+                        at::zeros_like(in.compress_bias)};
+    CoreOptions one = options;
+    one.groups = 1;
+    for (int64_t sample = 0; sample < in.query.size(0); sample++) {
+        for (int64_t group = 0; group < options.groups; group++) {
+            const Part part{sample, group, options.groups};
+            const Adjoint d = run_adjoint(part.inputs(in), one, part.samples(d_scores),
+                                          {part.both(hidden.centre, 1), part.both(hidden.weight, 2),
+                                           part.both(hidden.offset, 1), part.both(hidden.slope, 1)});
+            part.both(whole.key, 1).copy_(d.key);
+            part.both(whole.query, 1).copy_(d.query);
+            part.both(whole.query_weight, 1).copy_(d.query_weight);
+            part.both(whole.bias, 1).copy_(d.bias);
+            if (d.key_weight.defined()) {
+                part.both(whole.key_weight, 1).copy_(d.key_weight);
+            }
+            part.channels(whole.compress_weight, 0).add_(d.compress_weight);
+            part.channels(whole.compress_bias, 0).add_(d.compress_bias);
+        }
+    }
+    return whole;
+}
+
+constexpr int64_t most_pixels_at_once = 1 << 18;  // of all samples; their records take some 90 MB in float32
+
+}  // namespace
+
 std::vector<Tensor> core_backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, const CoreInputs &in,
                                   const CoreOptions &options) {
     const CoreCall core(in, options);
     const Tiling &tiling = core.call.tiling;
     const int64_t G = options.groups, M = core.M;
-    const Tensor dense = d_scores.contiguous(), phased = tiling.phased(dense);
-    const Tensor centre = core.pack_hidden(per_channel(mean, M)), rstd_of = per_channel(rstd, M);  // N,M
+    const Tensor dense = d_scores.contiguous();
+    const Tensor mean_of = per_channel(mean, M), rstd_of = per_channel(rstd, M);  // N,M
 
     // sum over pixels of d_score (h - mean), and of d_score.
     const Tensor of_tiles = at::empty(
         {tiling.N, tiling.step, tiling.tiles_y(), tiling.tiles_x(), G, core.K, core.padded()}, in.query.options());
-    core.run("_moments", {centre, phased, of_tiles});
+    core.run("_moments", {core.pack_hidden(mean_of), tiling.phased(dense), of_tiles});
     const Tensor moments = of_tiles.sum({1, 2, 3}).narrow(-1, 0, M / G).transpose(1, 2).flatten(2);  // N,K,M
     const Tensor sums = dense.sum({2, 3});                                                           // N,K
 
@@ -237,36 +339,19 @@ std::vector<Tensor> core_backward(const Tensor &d_scores, const Tensor &mean, co
     const auto mean_of_group = [&](const Tensor &x) {
         return per_channel((x * in.hidden_weight).unflatten(1, {options.norm_groups, -1}).sum(2) / count, M);
     };
-    const Tensor weight = in.score_weight * (in.hidden_weight * rstd_of).unsqueeze(1);  // N,K,M
-    const Tensor offset = -rstd_of * mean_of_group(plain), slope = -rstd_of.square() * mean_of_group(through);
+    const HiddenGradient hidden{mean_of, in.score_weight * (in.hidden_weight * rstd_of).unsqueeze(1),
+                                -rstd_of * mean_of_group(plain), -rstd_of.square() * mean_of_group(through)};
+    const bool large = tiling.N * tiling.H * tiling.W > most_pixels_at_once;
+    const Adjoint d =
+        large ? run_adjoint_in_parts(in, options, dense, hidden) : run_adjoint(in, options, dense, hidden);
 
-    const int64_t columns = core.call.channels * (core.call.taps + 1) + 1 + core.L / G + 1;
-    const Record record = core.call.make_record(columns);
-    const Tensor compress_back = pad_last(in.compress_weight.view({G, M / G, core.L / G}), core.padded());
-    core.run("_scores_adjoint", {centre, phased, pad_last(weight.unflatten(2, {G, -1}).transpose(1, 2), core.padded()),
-                                 core.pack_hidden(offset), core.pack_hidden(slope), compress_back,
-                                 back_weight(in.key_weight, in.query_weight, G), record.values});
-
-    const Tensor gradients = record.weights();  // N,G,columns,M'
-    const WeightGradients d(gradients, core.call);
-    const Tensor hidden = gradients.narrow(3, 0, M / G).sum(0);  // G,columns,M/G
-    const Tensor d_compress = hidden.narrow(1, d.next, core.L / G).transpose(1, 2).flatten(0, 1).contiguous();
-    const Tensor d_compress_bias = hidden.select(1, d.next + core.L / G).flatten();
     const Tensor d_score_weight =
         (moments * (in.hidden_weight * rstd_of).unsqueeze(1)).sum(0) + sums.sum(0).unsqueeze(1) * in.hidden_bias;
-    std::vector<Tensor> result{core.call.d_key(record),
-                               core.call.d_query(record),
-                               Tensor(),
-                               d.query,
-                               d.bias,
-                               d_compress,
-                               d_compress_bias,
-                               through.sum(0),
-                               plain.sum(0),
-                               d_score_weight,
-                               sums.sum(0)};
+    std::vector<Tensor> result{d.key,        d.query,           Tensor(),        d.query_weight,
+                               d.bias,       d.compress_weight, d.compress_bias, through.sum(0),
+                               plain.sum(0), d_score_weight,    sums.sum(0)};
     if (!in.upsampled()) {
-        result.insert(result.end(), {Tensor(), d.key});
+        result.insert(result.end(), {Tensor(), d.key_weight});
     }
     return result;
 }

@@ -1,4 +1,7 @@
 // Scores of a PCDC block: group normalisation, difference, compressor, group normalisation, compressor.
+#include <algorithm>
+#include <array>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/convolution.h>
@@ -26,9 +29,65 @@ CoreOptions make_options(int64_t groups, int64_t norm_groups, bool relu, bool bl
     return {groups, norm_groups, relu, blur, tap_rows.vec(), tap_columns.vec()};
 }
 
+constexpr std::array<const char *, 13> names{
+    "key",           "query",       "query_centre", "query_weight", "bias",       "compress_weight", "compress_bias",
+    "hidden_weight", "hidden_bias", "score_weight", "score_bias",   "key_centre", "key_weight"};
+
+// Centres are constants: in a list of gradients they have an empty tensor.
+bool is_centre(size_t i) {
+    return i == 2 || i == 11;
+}
+
+void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t norm_groups, at::IntArrayRef rows,
+                  at::IntArrayRef columns) {
+    TORCH_CHECK(in.size() == 11 || in.size() == 13, op, ": inputs should be 11 tensors, or 13 with taps, but are ",
+                in.size());
+    const Sizes query = check_map(op, "query", in[1]), key = check_map(op, "key", in[0]);
+    for (size_t i = 0; i < in.size(); i++) {
+        check_alike(op, names[i], in[i], "query", in[1]);
+    }
+    TORCH_CHECK(in[3].dim() == 3, op, ": query_weight should have 3 dimensions, N,L,D/groups, but is ",
+                format(in[3].sym_sizes()));
+    TORCH_CHECK(in[5].dim() == 2, op, ": compress_weight should have 2 dimensions, M,L/groups, but is ",
+                format(in[5].sym_sizes()));
+    TORCH_CHECK(in[9].dim() == 2, op, ": score_weight should have 2 dimensions, K,M, but is ",
+                format(in[9].sym_sizes()));
+    const c10::SymInt N = query[0], D = query[1], L = in[3].sym_size(1), M = in[5].sym_size(0), K = in[9].sym_size(0);
+    const bool upsampled = in.size() == 11;
+    check_convolution(op, groups, D, L, upsampled ? at::IntArrayRef{0} : rows,
+                      upsampled ? at::IntArrayRef{0} : columns);
+    TORCH_CHECK(norm_groups >= 1, op, ": norm_groups should be at least 1 but is ", norm_groups);
+    for (const int64_t divisor : {groups, norm_groups}) {
+        TORCH_SYM_CHECK((M % divisor).sym_eq(0), op, ": groups and norm_groups should divide the ", M,
+                        " outputs of compress_weight but are ", groups, " and ", norm_groups);
+    }
+    const c10::SymInt E = D / groups, taps(static_cast<int64_t>(rows.size()));
+    const std::array<Sizes, 13> expected{upsampled ? Sizes{N, L, key[2], key[3]} : query,
+                                         query,
+                                         Sizes{N, D},
+                                         Sizes{N, L, E},
+                                         Sizes{N, L},
+                                         Sizes{M, L / groups},
+                                         Sizes{M},
+                                         Sizes{M},
+                                         Sizes{M},
+                                         Sizes{K, M},
+                                         Sizes{K},
+                                         Sizes{N, D},
+                                         Sizes{N, L, E, taps}};
+    for (size_t i = 0; i < in.size(); i++) {
+        check_shape(op, names[i], in[i], expected[i]);
+    }
+    if (upsampled) {
+        TORCH_SYM_CHECK(key[2].sym_ge(3), op, ": key should have a cell around its border but is ", format(key));
+        TORCH_SYM_CHECK(key[3].sym_ge(3), op, ": key should have a cell around its border but is ", format(key));
+    }
+}
+
 // scores, and mean and rstd of the hidden channels.
 TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
                      at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+    check_inputs("pcdc_core", inputs, groups, norm_groups, tap_rows, tap_columns);
     const CoreInputs in(inputs);
     const c10::SymInt N = in.query.sym_size(0);
     if (in.query.is_meta() || in.query.numel() == 0) {
@@ -44,11 +103,21 @@ TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups,
 TensorVector backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, at::TensorList inputs,
                       int64_t groups, int64_t norm_groups, bool relu, bool blur, at::IntArrayRef tap_rows,
                       at::IntArrayRef tap_columns) {
+    const char *op = "pcdc_core_backward";
+    check_inputs(op, inputs, groups, norm_groups, tap_rows, tap_columns);
     const CoreInputs in(inputs);
+    const c10::SymInt N = in.query.sym_size(0);
+    for (const auto &[name, statistic] : {std::pair{"mean", &mean}, {"rstd", &rstd}}) {
+        check_alike(op, name, *statistic, "query", in.query);
+        check_shape(op, name, *statistic, {N, c10::SymInt(norm_groups)});
+    }
+    check_alike(op, "d_scores", d_scores, "query", in.query);
+    check_shape(op, "d_scores", d_scores, {N, in.score_weight.sym_size(0), in.query.sym_size(2), in.query.sym_size(3)});
     TensorVector result;
     if (in.query.is_meta() || in.query.numel() == 0) {
-        for (const Tensor &input : inputs) {
-            result.push_back(at::empty_symint(input.sym_sizes(), input.options()).zero_());
+        for (size_t i = 0; i < inputs.size(); i++) {
+            const Sizes sizes = is_centre(i) ? Sizes{c10::SymInt(0)} : inputs[i].sym_sizes().vec();
+            result.push_back(at::empty_symint(sizes, inputs[i].options()).zero_());
         }
         return result;
     }
@@ -104,9 +173,7 @@ public:
         const TensorVector d =
             call_core_backward(gradients[0], mean, rstd, saved, {groups, norm_groups, relu, blur, rows, columns});
         for (size_t i = 0; i < d.size(); i++) {
-            if (d[i].sym_sizes() == saved[i].sym_sizes()) {
-                result[i] = d[i];
-            }
+            result[i] = is_centre(i) ? Tensor() : d[i];
         }
         return result;
     }
@@ -142,8 +209,18 @@ void check_parameter(const char *name, const Tensor &parameter, const Tensor &qu
     check_sizes("pcdc_scores", name, parameter.sym_sizes().vec(), sizes);
 }
 
+void check_ratio(at::IntArrayRef ratio) {
+    const auto fits = [](int64_t part) { return part >= 1 && part <= INT32_MAX; };
+    TORCH_CHECK(
+        ratio.size() == 4 && std::all_of(ratio.begin(), ratio.end(), fits),
+        "pcdc_scores: ratio should be 4 integers in 1 .. 2147483647, rows' high and low, columns' high and low, "
+        "but is ",
+        ratio);
+}
+
 void check(const Block &b, bool upsampled) {
     const Sizes query = check_map("pcdc_scores", "query", b.query), key = check_map("pcdc_scores", "key", b.key);
+    TORCH_SYM_CHECK(query[1].sym_ge(1), "pcdc_scores: query should have at least one channel but is ", format(query));
     check_alike("pcdc_scores", "key", b.key, "query", b.query);
     check_sizes("pcdc_scores", "key", key, upsampled ? Sizes{query[0], query[1], key[2], key[3]} : query);
     TORCH_CHECK(b.weight.dim() == 4, "pcdc_scores: weight should have 4 dimensions, L,D/groups,K,K, but is ",
@@ -154,6 +231,7 @@ void check(const Block &b, bool upsampled) {
                 format(b.compress_weight.sym_sizes()), " and ", format(b.score_weight.sym_sizes()));
     const c10::SymInt L = b.weight.sym_size(0), M = b.compress_weight.sym_size(0), K = b.weight.sym_size(2),
                       scores = b.score_weight.sym_size(0);
+    check_elements("pcdc_scores", "output", Sizes{query[0], scores, query[2], query[3]});
     check_divides("groups", b.groups, "channels of key and query", query[1]);
     check_divides("groups", b.groups, "outputs of weight", L);
     check_divides("groups", b.groups, "outputs of compress_weight", M);
@@ -239,6 +317,9 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
                       compress_bias, hidden_weight, hidden_bias, score_weight, score_bias, groups,
                       norm_groups,   relu,          blur};
     check(block, !ratio);
+    if (ratio) {
+        check_ratio(*ratio);
+    }
     TORCH_CHECK(ratio || !blur, "pcdc_scores: blur needs a key of the query's size");
     return ratio ? scores_of_map(block, *ratio) : scores_of_upsampled(block);
 }

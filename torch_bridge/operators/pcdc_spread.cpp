@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
 
 namespace upwell::bridge::pcdc {
 namespace {
@@ -40,13 +40,37 @@ AxisSpread spread_axis(int64_t taps, int64_t high, int64_t low) {
     return axis;
 }
 
-at::Tensor matrix(const AxisSpread &axis, int64_t taps, const at::Tensor &like) {
-    return at::tensor(axis.shares, like.options().dtype(at::kDouble).device(at::kCPU))
-        .view({taps, -1})
-        .to(like.options());
+// The taps along a dimension of weight, each shared by the offsets around it. Sums and products with numbers only:
+// torch traces them, which a matrix made from data in here would not survive.
+at::Tensor share(const at::Tensor &weight, const AxisSpread &axis, int64_t dimension) {
+    const int64_t taps = weight.size(dimension);
+    const size_t offsets = axis.offsets.size();
+    std::vector<at::Tensor> shared;
+    for (size_t o = 0; o < offsets; o++) {
+        at::Tensor sum;
+        for (int64_t i = 0; i < taps; i++) {
+            if (const double part = axis.shares[i * offsets + o]; part != 0) {
+                const at::Tensor tap = weight.select(dimension, i) * part;
+                sum = sum.defined() ? sum + tap : tap;
+            }
+        }
+        shared.push_back(sum);
+    }
+    return at::stack(shared, dimension);
 }
 
 }  // namespace
+
+void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L,
+                       at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+    TORCH_CHECK(groups >= 1, op, ": groups should be at least 1 but is ", groups);
+    TORCH_SYM_CHECK(D.sym_ge(1), op, ": query should have at least one channel but has none");
+    TORCH_SYM_CHECK((D % groups).sym_eq(0), op, ": groups should divide the ", D, " channels but is ", groups);
+    TORCH_SYM_CHECK((L % groups).sym_eq(0), op, ": groups should divide the ", L, " outputs but is ", groups);
+    TORCH_CHECK(tap_rows.size() == tap_columns.size() && !tap_rows.empty(), op,
+                ": tap_rows and tap_columns should have one offset a tap but have ", tap_rows.size(), " and ",
+                tap_columns.size());
+}
 
 Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio) {
     TORCH_CHECK(ratio.size() == 4,
@@ -62,10 +86,10 @@ Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio) {
     }
     at::Tensor shared = weight;
     if (!columns.whole) {
-        shared = at::matmul(shared, matrix(columns, taps, weight));
+        shared = share(shared, columns, 3);
     }
     if (!rows.whole) {
-        shared = at::matmul(matrix(rows, taps, weight).t(), shared);
+        shared = share(shared, rows, 2);
     }
     spread.weight = shared.flatten(2);
     return spread;

@@ -8,6 +8,10 @@
 
 namespace upwell::bridge::pcdc {
 
+// Of an operator called by hand: groups of D channels and L outputs, offsets of the taps. Throws.
+void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L,
+                       at::IntArrayRef tap_rows, at::IntArrayRef tap_columns);
+
 struct Spread {
     at::Tensor weight;                   // L,D/G,taps
     std::vector<int64_t> rows, columns;  // offsets of the taps, in pixels

@@ -71,6 +71,14 @@ int64_t Tiling::tiles_y() const {
     return divide_up(rows(), tile_rows);
 }
 
+int64_t Tiling::frame_columns() const {
+    return tile_columns + 2 * reach_x;
+}
+
+int64_t Tiling::frame_rows() const {
+    return tile_rows + 2 * reach_y;
+}
+
 Tensor Tiling::pixels() const {
     std::vector<double> count;
     for (int64_t phase = 0; phase < step; phase++) {

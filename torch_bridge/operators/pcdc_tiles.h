@@ -23,7 +23,8 @@ struct Tiling {
     int64_t rows() const { return H / step; }
     int64_t tiles_x() const;
     int64_t tiles_y() const;
-    int64_t tiles() const { return tiles_x() * tiles_y() * step; }  // of a sample
+    int64_t frame_columns() const;  // of a tile with what its taps reach
+    int64_t frame_rows() const;
 
     Tensor tap_columns, tap_rows;  // int32
     Tensor row_of, phase_of;       // of each y, int32
