@@ -13,17 +13,12 @@ CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, E
                tiles_y = (grid.rows + tile_rows - 1) / tile_rows;
     const Expr frame_columns = tile_columns + 2 * reach_x, frame_rows = tile_rows + 2 * reach_y;
 
-    // The tiles whose frame a place may be in: the last that starts before it, and those before.
-    tiles = RDom(0, 2 * reach_x / tile_columns + 2, 0, 2 * reach_y / tile_rows + 2, "tiles");
-    const Expr tx = (x + reach_x) / tile_columns - tiles.x, ty = (row + reach_y) / tile_rows - tiles.y;
-    const Expr in_x = x + reach_x - tx * tile_columns, in_y = row + reach_y - ty * tile_rows;
-    const Expr inside = tx >= 0 && tx < tiles_x && ty >= 0 && ty < tiles_y && in_x < frame_columns && in_y < frame_rows;
+    // Tile after tile, in this order: frames overlap.
+    tiles = RDom(0, frame_columns, 0, frame_rows, 0, tiles_x, 0, tiles_y, "tiles");
+    const RDom &r = tiles;
     padded(x, row, i, g, phase, n) = none;
-    padded(x, row, i, g, phase, n) +=
-        select(inside,
-               frames(clamp(in_x, 0, frame_columns - 1), clamp(in_y, 0, frame_rows - 1), i, g,
-                      clamp(tx, 0, tiles_x - 1), clamp(ty, 0, tiles_y - 1), phase, n),
-               none);
+    padded(r.x + r.z * tile_columns - reach_x, r.y + r.w * tile_rows - reach_y, i, g, phase, n) +=
+        frames(r.x, r.y, i, g, r.z, r.w, phase, n);
 
     const RDom beyond(0, reach_x, "beyond");
     left(row, i, g, phase, n) = none;

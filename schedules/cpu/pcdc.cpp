@@ -167,7 +167,7 @@ void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const Ta
     const Block b = block_for(target, d.v.types()[0], 2);
     s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, b.lanes, guard);
     parallel_tiles(s.output);
-    schedule_inputs(d, {s.output, task}, b.lanes);
+    schedule_inputs(d, {s.output, g}, b.lanes);
     schedule_hidden(d, hidden, s.h, {s.output, g}, b);
     for (Func f : {s.mean, s.scatter}) {
         f.compute_at(s.output, g).vectorize(o, b.lanes, whole);
@@ -187,7 +187,7 @@ void schedule(const Difference &d, const Hidden &hidden, Moments &m, const Targe
     const Block b = block_for(target, d.v.types()[0], 2);
     m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, b.lanes, guard);
     parallel_tiles(m.output);
-    schedule_inputs(d, {m.output, task}, b.lanes);
+    schedule_inputs(d, {m.output, g}, b.lanes);
     m.d_scores.compute_at(m.output, task)
         .reorder_storage(x, row, c, phase, n)
         .reorder(x, row, c)
@@ -202,7 +202,7 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
     a.output.reorder(t, g, tile_x, tile_y, phase, n).vectorize(t, b.lanes, guard);
     parallel_tiles(a.output);
     const LoopLevel in_tile{a.output, task}, group{a.output, g};
-    schedule_inputs(d, in_tile, b.lanes);
+    schedule_inputs(d, group, b.lanes);
     a.record.compute_at(group).vectorize(t, b.lanes, whole);
     for (size_t k = 0; k < a.copies.size(); k++) {
         a.record.update(int(k)).allow_race_conditions().vectorize(a.copies[k].x, 8, guard).never_partition_all();
@@ -264,11 +264,12 @@ void schedule(CollectedMap &m, const Target &target) {
     const int lanes = target.natural_vector_size(m.output.types()[0]);
     m.padded.compute_root().fuse(phase, n, task).fuse(g, task, task).parallel(task).vectorize(x, lanes, whole);
     m.padded.update()
-        .reorder(x, m.tiles.x, m.tiles.y, row, i, g, phase, n)
+        .allow_race_conditions()  // the columns of a frame are different places
+        .reorder({m.tiles.x, m.tiles.y, m.tiles.z, m.tiles.w, i, g, phase, n})
         .fuse(phase, n, task)
         .fuse(g, task, task)
         .parallel(task)
-        .vectorize(x, lanes, whole);
+        .vectorize(m.tiles.x, lanes, guard);
     for (Func f : {m.left, m.right}) {
         f.compute_root();
     }
