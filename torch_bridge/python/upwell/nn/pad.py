@@ -9,6 +9,11 @@ def replicate_pad(x: Tensor, rows: int, columns: int) -> Tensor:
     return _extend(_extend(x, 2, rows, rows), 3, columns, columns)
 
 
+def pad_to(x: Tensor, size: torch.Size) -> Tensor:
+    """x [N, C, h, w] -> [N, C, *size], size at least (h, w): the last row and column repeated."""
+    return _extend(_extend(x, 2, 0, size[0] - x.shape[2]), 3, 0, size[1] - x.shape[3])
+
+
 def _extend(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     """The first slice along axis repeated before times in front, the last after times behind."""
     shape = list(x.shape)
