@@ -114,7 +114,7 @@ public:
             hidden = std::make_unique<Hidden>(difference, *floor, *compress, *compress_bias, compress->dim(1).extent());
         }
         generate_pass();
-        fix_sizes();  // of the outputs
+        fix_sizes();
     }
 
     void schedule() {
@@ -195,7 +195,7 @@ private:
         return {bias->dim(0).extent(), columns, *frame_columns, *frame_rows};
     }
 
-    // Extents follow from the image and the weights, so that the loops of several outputs are known to be the same.
+    // Extents follow from the image and the weights, so that bounds of tiles are exact.
     void fix_sizes() {
         const Expr groups = query_weight->dim(2).extent(), samples = query->dim(3).extent();
         const auto fix = [&](Output buffer, const std::vector<Expr> &extents) {

@@ -16,6 +16,7 @@
 #include "../dispatch.h"
 #include "../gaussian.h"
 #include "../kernel.h"
+#include "../per_channel.h"
 
 namespace upwell::bridge {
 namespace {
@@ -50,12 +51,6 @@ void check_statistics(const char *op, const Tensor &x, const Tensor &d_mean, con
         check_alike(op, name, *statistic, "x", x);
         check_shape(op, name, *statistic, {map[0], mean.sym_size(1)});
     }
-}
-
-// [N, groups] -> [N, C]
-Tensor per_channel(const Tensor &statistic, int64_t channels) {
-    const int64_t groups = statistic.size(1);
-    return statistic.unsqueeze(2).expand({-1, -1, channels / groups}).reshape({-1, channels});
 }
 
 Pair group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {

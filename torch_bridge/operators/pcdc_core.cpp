@@ -4,7 +4,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/einsum.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -12,6 +11,7 @@
 
 #include "../gaussian.h"
 #include "../kernel.h"
+#include "../per_channel.h"
 
 namespace upwell::bridge::pcdc {
 namespace {
@@ -24,11 +24,6 @@ std::vector<Offset> taps_of(const CoreOptions &options) {
         taps.push_back({options.tap_rows[i], options.tap_columns[i]});
     }
     return taps;
-}
-
-// N,groups,channels of a statistic, as N,M: one value for every hidden channel.
-Tensor per_channel(const Tensor &statistic, int64_t channels) {
-    return statistic.repeat_interleave(channels / statistic.size(1), 1);
 }
 
 // The transpose of the difference's weights: N,G,L/G,columns, padded to whole blocks.

@@ -3,7 +3,6 @@
 #include <array>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -14,6 +13,7 @@
 #include "../dispatch.h"
 #include "../kernel.h"
 #include "../pad.h"
+#include "../per_channel.h"
 #include "pcdc_core.h"
 #include "pcdc_spread.h"
 
@@ -182,11 +182,6 @@ public:
 TensorVector differentiable(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
                             at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
     return Core::apply(inputs, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
-}
-
-// [N, groups] -> [N, C]
-Tensor per_channel(const Tensor &statistic, const c10::SymInt &channels) {
-    return statistic.repeat_interleave_symint(channels / statistic.sym_size(1), 1);
 }
 
 struct Block {
