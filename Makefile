@@ -6,14 +6,17 @@ JOBS ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/$(PRESET)
+# A GPU machine may have a Python of its own, and a package that was built elsewhere (docs/gpu.md).
+GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
+PACKAGE ?= $(BUILD)/python
 # Set up once per content of these files.
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo demo-cpp ablation bench clean
+.PHONY: help setup build test test-gpu demo demo-cpp ablation bench bench-gpu ptx clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(STAMP) ## Install what is missing: system packages (as root) and .venv
 
@@ -37,6 +40,9 @@ test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET)
 	@$(BIN)/python -m pytest tests/torch_bridge
 
+test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
+	@$(GPU_PYTHON) tests/gpu/run.py --package $(PACKAGE) $(ARGS)
+
 demo: build ## Train ReSFU on a stereo pair and draw the result
 	@$(BIN)/python examples/disparity.py
 
@@ -50,6 +56,12 @@ ablation: build ## Train ReSFU with one part missing at a time, and draw what FN
 
 bench: build ## Time the operators beside torch
 	@$(BIN)/python autotune/bench.py
+
+bench-gpu: ## Time the built package beside torch on a GPU; ARGS go to autotune/bench_gpu.py
+	@PYTHONPATH=$(PACKAGE) $(GPU_PYTHON) autotune/bench_gpu.py $(ARGS)
+
+ptx: build ## Write what the CUDA kernels take, registers and spills, to docs/ptx.md
+	@$(BIN)/python autotune/ptx.py
 
 clean: ## Remove what was built; .venv stays
 	rm -rf build

@@ -57,23 +57,26 @@ class Trial:
         ]
 
 
-def make_trials(workload: Workload | FilterWorkload, mode: str, dtype: torch.dtype) -> dict[str, Trial]:
+def make_trials(
+    workload: Workload | FilterWorkload, mode: str, dtype: torch.dtype, device: str = "cpu"
+) -> dict[str, Trial]:
     """Every candidate, on the same tensors and parameters."""
-    own, composed, parameters = _operators(workload, dtype)
+    own, composed, parameters = _operators(workload, dtype, device)
     compiled = torch.compile(composed, dynamic=False, fullgraph=True)
     found = {UPWELL: own, EAGER: composed, COMPILED: compiled}
     if workload.operator in ("bilinear", "nearest"):
         found[INTERPOLATE] = lambda value: F.interpolate(value, workload.size, mode=workload.operator)
-    tensors, d_output = workload.tensors(dtype), workload.d_output(dtype)
+    tensors = [tensor.to(device) for tensor in workload.tensors(dtype)]
+    d_output = workload.d_output(dtype).to(device)
     return {name: Trial(operator, tensors, parameters, d_output, mode) for name, operator in found.items()}
 
 
 def _operators(
-    workload: Workload | FilterWorkload, dtype: torch.dtype
+    workload: Workload | FilterWorkload, dtype: torch.dtype, device: str
 ) -> tuple[Operator, Operator, list[torch.Tensor]]:
     """Upwell's and torch's as functions of the workload's tensors alone, and the parameters both hold."""
     if workload.operator == "resfu":
-        module = _resfu(workload).to(dtype)
+        module = _resfu(workload).to(device, dtype)
         return module, functools.partial(composition.resfu, module), list(module.parameters())
     if isinstance(workload, FilterWorkload):
         return workload.bind(upwell.ops), workload.bind(composition), []

@@ -33,16 +33,21 @@ def _summary(samples: list[float]) -> Timing:
     return Timing(median, low, high, len(samples))
 
 
-def interleave(calls: dict[str, Call], budget: float) -> dict[str, Timing]:
-    """Times already warm calls in turn, A B C A B C ..., for about `budget` seconds in all."""
-    once = {name: min(_seconds(call, 1), _seconds(call, 1)) for name, call in calls.items()}
+def interleave(
+    calls: dict[str, Call], budget: float, clock: Callable[[Call, int], float] = _seconds
+) -> dict[str, Timing]:
+    """Times already warm calls in turn, A B C A B C ..., for about `budget` seconds in all.
+
+    clock: seconds per call of a call repeated that often.
+    """
+    once = {name: min(clock(call, 1), clock(call, 1)) for name, call in calls.items()}
     repeats = {name: max(1, round(_SHORTEST_SAMPLE / seconds)) for name, seconds in once.items()}
     round_seconds = sum(once[name] * repeats[name] for name in calls)
     rounds = min(max(int(budget / round_seconds), _FEWEST_ROUNDS), _MOST_ROUNDS)
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            samples[name].append(_seconds(call, repeats[name]))
+            samples[name].append(clock(call, repeats[name]))
     return {name: _summary(values) for name, values in samples.items()}
 
 

@@ -19,26 +19,28 @@ class ReassemblyGenerator : public Halide::Generator<ReassemblyGenerator<describ
 public:
     Halide::GeneratorParam<int> kernel{"kernel", 1};  // taps per side, odd
     Halide::GeneratorParam<int> ratio{"ratio", 0};    // pixels per cell and axis; 0: any size, from tables
+    // float16 and bfloat16 are for GPUs: maps are passed as uint16; weights, their gradients and fractions as float32.
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
     WindowKnobs knobs;
 
     void configure() {
         const Operator op = describe(kernel);
+        const Halide::Type stored = storage().stored(), wide = storage().arithmetic();
         if (direction != Direction::ValueAdjoint) {
-            value = Base::template add_input<Buffer>("value", type, 4);  // w, h, C, N
+            value = Base::template add_input<Buffer>("value", stored, 4);  // w, h, C, N
         }
         if (op.has_weights()) {
-            logits = Base::template add_input<Buffer>("weight", type, 4);  // W, H, K*K, N
+            logits = Base::template add_input<Buffer>("weight", wide, 4);  // W, H, K*K, N
         }
         if (direction != Direction::Output) {
-            d_output = Base::template add_input<Buffer>("d_output", type, 4);  // W, H, C, N
+            d_output = Base::template add_input<Buffer>("d_output", stored, 4);  // W, H, C, N
         }
         if (ratio == 0) {
             columns = Base::template add_input<Buffer>("columns", Halide::Int(32), 2);  // W, 3
             rows = Base::template add_input<Buffer>("rows", Halide::Int(32), 2);        // H, 3
-            column_fraction = Base::template add_input<Buffer>("column_fraction", type, 1);
-            row_fraction = Base::template add_input<Buffer>("row_fraction", type, 1);
+            column_fraction = Base::template add_input<Buffer>("column_fraction", wide, 1);
+            row_fraction = Base::template add_input<Buffer>("row_fraction", wide, 1);
             if (direction == Direction::ValueAdjoint) {
                 column_begin = Base::template add_input<Buffer>("column_begin", Halide::Int(32), 1);
                 row_begin = Base::template add_input<Buffer>("row_begin", Halide::Int(32), 1);
@@ -46,19 +48,18 @@ public:
                 row_cell = Base::template add_input<int>("row_cell");
             }
         }
-        output = Base::template add_output<Buffer>("output", type, 4);
+        output = Base::template add_output<Buffer>("output", direction == Direction::WeightAdjoint ? wide : stored, 4);
     }
 
     void generate() {
         const Problem problem = make_problem();
-        const Halide::Func no_input;
-        const Halide::Func weight = logits ? Halide::Func(*logits) : no_input;
+        const Halide::Func weights = logits ? Halide::Func(*logits) : Halide::Func();
         if constexpr (direction == Direction::Output) {
-            parts = std::make_unique<Parts>(problem, *value, weight);
+            parts = std::make_unique<Parts>(problem, storage().load(*value), weights);
         } else if constexpr (direction == Direction::ValueAdjoint) {
-            parts = std::make_unique<Parts>(problem, weight, *d_output);
+            parts = std::make_unique<Parts>(problem, weights, storage().load(*d_output));
         } else {
-            parts = std::make_unique<Parts>(problem, *value, weight, *d_output);
+            parts = std::make_unique<Parts>(problem, storage().load(*value), weights, storage().load(*d_output));
         }
         *output = parts->output;
         fix_sizes(problem);
@@ -76,20 +77,31 @@ private:
         std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
     using Input = Halide::GeneratorInput<Buffer> *;
 
+    // CUDA converts float16 in one instruction; OpenCL may not know the type.
+    Storage storage() const { return Storage(type, Base::get_target().has_feature(Halide::Target::CUDA)); }
+
     Problem make_problem() {
         const Input map = value ? value : d_output;
-        Problem problem{describe(kernel),     lower(describe(kernel).taps), nullptr, nullptr, type,
-                        map->dim(2).extent(), map->dim(3).extent()};
+        const Operator op = describe(kernel);
+        Problem problem{
+            op, lower(op.taps), nullptr, nullptr, storage().arithmetic(), map->dim(2).extent(), map->dim(3).extent()};
+        if (direction != Direction::WeightAdjoint) {
+            problem.storage = storage();
+        }
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
+        if (Base::get_target().has_gpu_feature()) {
+            problem.tile = choose_tile(problem);
+        }
         return problem;
     }
 
     std::shared_ptr<const Axis> make_axis(const Taps &taps, int axis) {
         if (ratio > 0) {
             const Halide::Expr low = value ? value->dim(axis).extent() : d_output->dim(axis).extent() / ratio;
-            return std::make_shared<ExactAxis>(taps, ratio, low, type);
+            return std::make_shared<ExactAxis>(taps, ratio, low, storage().arithmetic());
         }
+        const Halide::Type type = storage().arithmetic();
         const Input table = axis == 0 ? columns : rows, fraction = axis == 0 ? column_fraction : row_fraction;
         const Halide::Expr high = table->dim(0).extent();
         if (direction != Direction::ValueAdjoint) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "scratch.h"
 #include "upwell.h"
 
 namespace upwell {
@@ -13,9 +14,11 @@ namespace upwell {
 // The user_context of one run: what its error handler and its parallel loops need to know.
 class Call {
 public:
-    explicit Call(const ParallelFor *pool) : pool(pool) {}
+    Call(const ParallelFor *pool, const Queue *queue) : pool(pool), queue(queue) {}
 
     const ParallelFor *const pool;  // null: the runtime's own
+    const Queue *const queue;       // null: host memory
+    Scratch scratch;
 
     void fail(const std::string &message);                   // keeps the first
     void fail(std::exception_ptr exception);                 // keeps the first

@@ -1,6 +1,7 @@
 // What a process needs before its first call.
 #include <mutex>
 
+#include "device.h"
 #include "error.h"
 #include "instruction_set.h"
 #include "threads.h"
@@ -13,6 +14,7 @@ void install_once() {
         install_error_handler();
         install_instruction_set();
         install_parallel_for();
+        install_device();
     });
 }
 

@@ -75,6 +75,10 @@ const char *name(InstructionSet set) {
     return "";
 }
 
+const char *name(Backend backend) {
+    return backend == Backend::Cpu ? "cpu" : backend == Backend::Cuda ? "cuda" : "opencl";
+}
+
 // The kernels are compiled for the three sets above and no others, and this also asks whether the operating
 // system saves the registers, which Halide's own check does not.
 void install_instruction_set() {

@@ -113,10 +113,12 @@ Problem check(const Operator &op, const Parameters &parameters, const std::vecto
     if (inputs.size() != names.size()) {
         refuse(op.name, "inputs", std::to_string(names.size()) + " tensors", std::to_string(inputs.size()));
     }
-    Problem problem{op, parameters, output.dtype, 0, 0, 0, 0, 0, 0, nullptr, nullptr, nullptr, &output};
-    check_tensor(op.name, output_name(op), output, output.dtype);
+    const Dtype dtype = inputs[0].dtype;  // of the maps
+    Problem problem{op, parameters, dtype, 0, 0, 0, 0, 0, 0, nullptr, nullptr, nullptr, &output};
+    check_tensor(op.name, output_name(op), output, op.direction == Direction::DWeight ? wide(dtype) : dtype);
     for (size_t i = 0; i < inputs.size(); i++) {
-        check_tensor(op.name, names[i], inputs[i], output.dtype);
+        check_tensor(op.name, names[i], inputs[i],
+                     op.family->weights && names[i] == op.family->weights ? wide(dtype) : dtype);
         const Tensor *&role = names[i] == "value"      ? problem.value
                               : names[i] == "d_output" ? problem.d_output
                                                        : problem.weights;

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL) extern "C" int SYMBOL##_argv(void **);
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL)                             \
+    extern "C" int SYMBOL##_argv(void **);
 #include "variants.inc"
 #undef UPWELL_VARIANT
 
@@ -25,10 +26,10 @@ std::string public_name(const Row &row) {
     return generator;
 }
 
-std::string list_of(const std::string &generator, Direction direction) {
+std::string list_of(const std::string &generator, Direction direction, Backend backend) {
     std::string list;
     for (const Row &row : registry()) {
-        if (row.generator == generator && row.direction == direction) {
+        if (row.generator == generator && row.direction == direction && row.backend == backend) {
             list += (list.empty() ? "" : "; ") + std::string("kernel ") + std::to_string(row.kernel) + ", " +
                     (row.ratio ? "ratio " + std::to_string(row.ratio) : "any size") + ", " + name(row.dtype);
         }
@@ -47,18 +48,20 @@ int64_t integer_ratio(const Problem &p) {
 
 const std::vector<Row> &registry() {
     static const std::vector<Row> rows{
-#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, NEEDS, SYMBOL)                                      \
-    {#GENERATOR, Direction::DIRECTION, KERNEL, RATIO, Dtype::DTYPE, InstructionSet::NEEDS, SYMBOL##_argv},
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL)                             \
+    {#GENERATOR,       Direction::DIRECTION,  KERNEL,       RATIO, Dtype::DTYPE,                                       \
+     Backend::BACKEND, InstructionSet::NEEDS, SYMBOL##_argv},
 #include "variants.inc"
 #undef UPWELL_VARIANT
     };
     return rows;
 }
 
-const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype) {
+const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
+                Backend backend) {
     for (const Row &row : registry()) {
         if (row.kernel == kernel && row.ratio == ratio && row.dtype == dtype && row.direction == direction &&
-            row.generator == generator) {
+            row.backend == backend && row.generator == generator) {
             return &row;
         }
     }
@@ -69,10 +72,11 @@ std::string generator_of(const Problem &problem) {
     return std::string(problem.op.family->generator) + (problem.parameters.border == Border::Mask ? "_masked" : "");
 }
 
-const Row &choose(const Problem &problem) {
+const Row &choose(const Problem &problem, Backend backend) {
     const std::string generator = generator_of(problem);
     for (const int64_t ratio : {integer_ratio(problem), int64_t(0)}) {
-        const Row *row = find(generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype);
+        const Row *row =
+            find(generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype, backend);
         if (row && row->needs <= instruction_set()) {
             return *row;
         }
@@ -80,14 +84,15 @@ const Row &choose(const Problem &problem) {
     throw Error(problem.op.name, "",
                 "no kernel was built for kernel " + std::to_string(problem.parameters.kernel) + ", " +
                     std::to_string(problem.h) + " x " + std::to_string(problem.w) + " to " + std::to_string(problem.H) +
-                    " x " + std::to_string(problem.W) + ", " + name(problem.dtype) + ", on " + name(instruction_set()) +
-                    "; built: " + list_of(generator, problem.op.direction));
+                    " x " + std::to_string(problem.W) + ", " + name(problem.dtype) + ", on " +
+                    (backend == Backend::Cpu ? name(instruction_set()) : name(backend)) +
+                    "; built: " + list_of(generator, problem.op.direction, backend));
 }
 
 std::vector<Variant> variants() {
     std::vector<Variant> list;
     for (const Row &row : registry()) {
-        list.push_back({public_name(row), row.kernel, row.ratio, row.dtype, row.needs});
+        list.push_back({public_name(row), row.kernel, row.ratio, row.dtype, row.backend, row.needs});
     }
     return list;
 }

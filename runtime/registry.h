@@ -1,11 +1,10 @@
 // Finds the compiled kernel for a call.
 #pragma once
 
+#include "arguments.h"
 #include "operators.h"
 
 namespace upwell {
-
-using Kernel = int (*)(void **arguments);
 
 struct Row {
     const char *generator;
@@ -13,6 +12,7 @@ struct Row {
     int kernel;
     int ratio;  // 0: any size
     Dtype dtype;
+    Backend backend;
     InstructionSet needs;
     Kernel run;
 };
@@ -20,10 +20,11 @@ struct Row {
 const std::vector<Row> &registry();
 
 // The kernel of this exact ratio, or null.
-const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype);
+const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
+                Backend backend);
 
 // The best kernel for a problem: its integer ratio's own, or the general one. Throws Error with what there is.
-const Row &choose(const Problem &problem);
+const Row &choose(const Problem &problem, Backend backend);
 
 std::string generator_of(const Problem &problem);
 

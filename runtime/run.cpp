@@ -2,12 +2,11 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <optional>
 
+#include "arguments.h"
 #include "axis_table.h"
-#include "error.h"
 #include "registry.h"
-#include "tensor.h"
-#include "threads.h"
 
 namespace upwell {
 namespace {
@@ -20,75 +19,86 @@ AxisRule rule_of(const Problem &problem) {
     return {family.grid, validity, problem.parameters.kernel, problem.parameters.mask_ratio};
 }
 
-// The arguments of a kernel in its order, and what they point to.
-class Arguments {
-public:
-    explicit Arguments(Call &call) : user_context(&call) { pointers.push_back(&user_context); }
+struct AxisTables {
+    explicit AxisTables(const Problem &problem)
+        : columns(make_axis_table(rule_of(problem), problem.w, problem.W)),
+          rows(make_axis_table(rule_of(problem), problem.h, problem.H)) {}
 
-    void add(const Tensor *tensor, int64_t groups) {
-        if (tensor) {
-            pointers.push_back(buffers.emplace_back(*tensor, groups).get());
-        }
-    }
-
-    void add(std::vector<int32_t> &table, const std::vector<int64_t> &extents, int64_t min = 0) {
-        pointers.push_back(buffers.emplace_back(table.data(), halide_type_t(halide_type_int, 32), extents, min).get());
-    }
-
-    void add_fraction(std::vector<double> &table, Dtype dtype) {
-        void *data = table.data();
-        if (dtype == Dtype::Float32) {
-            data = narrowed.emplace_back(table.begin(), table.end()).data();
-        }
-        pointers.push_back(
-            buffers.emplace_back(data, halide_type(dtype), std::vector<int64_t>{int64_t(table.size())}).get());
-    }
-
-    void add(int32_t &scalar) { pointers.push_back(&scalar); }
-
-    void **get() { return pointers.data(); }
-
-private:
-    void *user_context;
-    std::deque<Buffer> buffers;  // a deque keeps its elements where they are
-    std::deque<std::vector<float>> narrowed;
-    std::vector<void *> pointers;
+    AxisTable columns, rows;
 };
 
-void add_tables(Arguments &arguments, const Problem &problem, AxisTable &columns, AxisTable &rows) {
-    arguments.add(columns.taps, {problem.W, 3});
-    arguments.add(rows.taps, {problem.H, 3});
-    arguments.add_fraction(columns.fraction, problem.dtype);
-    arguments.add_fraction(rows.fraction, problem.dtype);
+void add(Arguments &arguments, const AxisTables &tables, const Problem &problem) {
+    const auto &[columns, rows] = tables;
+    arguments.add_table(columns.taps, {problem.W, 3});
+    arguments.add_table(rows.taps, {problem.H, 3});
+    arguments.add_table(columns.fraction);
+    arguments.add_table(rows.fraction);
     if (problem.op.direction == Direction::DValue) {
-        arguments.add(columns.begin, {int64_t(columns.begin.size())}, -columns.margin);
-        arguments.add(rows.begin, {int64_t(rows.begin.size())}, -rows.margin);
-        arguments.add(columns.cell);
-        arguments.add(rows.cell);
+        arguments.add_table(columns.begin, {int64_t(columns.begin.size())}, -columns.margin);
+        arguments.add_table(rows.begin, {int64_t(rows.begin.size())}, -rows.margin);
+        arguments.add(int64_t(columns.cell));
+        arguments.add(int64_t(rows.cell));
     }
 }
 
-void run_kernel(const Row &row, const Problem &problem) {
-    Call call(current_pool());
-    Arguments arguments(call);
-    const int64_t groups = problem.parameters.groups;
-    arguments.add(problem.value, groups);
-    arguments.add(problem.weights, groups);
-    arguments.add(problem.d_output, groups);
-    AxisTable columns, rows;
-    if (row.ratio == 0) {
-        columns = make_axis_table(rule_of(problem), problem.w, problem.W);
-        rows = make_axis_table(rule_of(problem), problem.h, problem.H);
-        add_tables(arguments, problem, columns, rows);
+// The kernel's arguments in its order.
+void run_kernel(const Row &row, const Problem &problem, const Queue *queue) {
+    Arguments arguments(problem.op.name, problem.dtype, queue);
+    for (const Tensor *input : {problem.value, problem.weights, problem.d_output}) {
+        if (input) {
+            arguments.add_map(*input, problem.parameters.groups);
+        }
     }
-    arguments.add(problem.output, groups);
-    call.finish(problem.op.name, row.run(arguments.get()));
+    std::optional<AxisTables> tables;  // stays until the kernel has run
+    if (row.ratio == 0) {
+        add(arguments, tables.emplace(problem), problem);
+    }
+    arguments.add_map(*problem.output, problem.parameters.groups);
+    arguments.run(row.run);
+}
+
+// Samples begin .. begin + count of a tensor N,C,H,W.
+Tensor samples_of(const Tensor &tensor, int64_t begin, int64_t count) {
+    Tensor part = tensor;
+    const int64_t sample = tensor.strides.empty() ? element_count(tensor) / tensor.sizes[0] : tensor.strides[0];
+    part.data = static_cast<uint8_t *>(tensor.data) + begin * sample * element_size(tensor.dtype);
+    part.sizes[0] = count;
+    return part;
+}
+
+// On a GPU the gradient of the value keeps the window's weights of all pixels: of so many samples at a time that they
+// take 1 GiB at most, or of one.
+int64_t samples_at_once(const Problem &problem, Backend backend) {
+    if (backend == Backend::Cpu || problem.op.direction != Direction::DValue) {
+        return problem.N;
+    }
+    const int64_t size = problem.parameters.kernel + 1;
+    const int64_t bytes = size * size * (problem.H + size) * (problem.W + size) * element_size(wide(problem.dtype));
+    return std::max<int64_t>(1, (int64_t(1) << 30) / bytes);
+}
+
+void run_kernel_in_parts(const Row &row, const Problem &problem, const Queue *queue) {
+    const int64_t most = samples_at_once(problem, row.backend);
+    for (int64_t begin = 0; begin < problem.N; begin += most) {
+        const int64_t count = std::min(most, problem.N - begin);
+        std::deque<Tensor> parts;
+        const auto part_of = [&](const Tensor *tensor) {
+            return tensor ? &parts.emplace_back(samples_of(*tensor, begin, count)) : nullptr;
+        };
+        Problem part = problem;
+        part.N = count;
+        part.value = part_of(problem.value);
+        part.weights = part_of(problem.weights);
+        part.d_output = part_of(problem.d_output);
+        part.output = part_of(problem.output);
+        run_kernel(row, part, queue);
+    }
 }
 
 }  // namespace
 
-void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs,
-         const Tensor &output) {
+void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs, const Tensor &output,
+         const Queue *queue) {
     install_once();
     const Problem problem = check(find_operator(name), parameters, inputs, output);
     const int64_t elements = element_count(output);
@@ -96,10 +106,13 @@ void run(const std::string &name, const Parameters &parameters, const std::vecto
         return;
     }
     if (problem.C == 0) {  // a sum over no channels
-        std::memset(output.data, 0, elements * (output.dtype == Dtype::Float32 ? sizeof(float) : sizeof(double)));
+        if (queue) {
+            throw Error(name, "value", "should have channels");
+        }
+        std::memset(output.data, 0, elements * element_size(output.dtype));
         return;
     }
-    run_kernel(choose(problem), problem);
+    run_kernel_in_parts(choose(problem, backend(queue != nullptr)), problem, queue);
 }
 
 }  // namespace upwell

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int64_t most_elements = INT32_MAX;  // kernels index with int32
 
-int64_t element_size(Dtype dtype) {
-    return dtype == Dtype::Float64 ? 8 : 4;
-}
-
 // a * b + c, or the largest integer where that does not fit.
 int64_t multiply_add(int64_t a, int64_t b, int64_t c) {
     int64_t result = 0;
@@ -74,18 +70,39 @@ void check_addressable(const std::string &op, const std::string &argument, const
 }  // namespace
 
 const char *name(Dtype dtype) {
-    return dtype == Dtype::Float32 ? "float32" : dtype == Dtype::Float64 ? "float64" : "int32";
+    switch (dtype) {
+    case Dtype::Float32:
+        return "float32";
+    case Dtype::Float64:
+        return "float64";
+    case Dtype::Float16:
+        return "float16";
+    case Dtype::BFloat16:
+        return "bfloat16";
+    case Dtype::Int32:
+        return "int32";
+    }
+    return "";
+}
+
+int64_t element_size(Dtype dtype) {
+    return dtype == Dtype::Float64 ? 8 : dtype == Dtype::Float32 || dtype == Dtype::Int32 ? 4 : 2;
+}
+
+Dtype wide(Dtype dtype) {
+    return dtype == Dtype::Float16 || dtype == Dtype::BFloat16 ? Dtype::Float32 : dtype;
 }
 
 halide_type_t halide_type(Dtype dtype) {
-    const halide_type_code_t code = dtype == Dtype::Int32 ? halide_type_int : halide_type_float;
+    const halide_type_code_t code = dtype == Dtype::Int32      ? halide_type_int
+                                    : element_size(dtype) == 2 ? halide_type_uint  // kernels take their bits
+                                                               : halide_type_float;
     return halide_type_t(code, static_cast<uint8_t>(8 * element_size(dtype)));
 }
 
 void check_tensor(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype) {
     if (tensor.dtype != dtype) {
-        throw Error(op, argument,
-                    std::string("should be ") + name(dtype) + " like the output but is " + name(tensor.dtype));
+        throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
     }
     if (tensor.sizes.size() != 4) {
         throw Error(op, argument, "should have 4 dimensions, N,C,H,W, but is " + format(tensor.sizes));
@@ -155,10 +172,12 @@ Buffer::Buffer(const Tensor &tensor) {
     int64_t dense = 1;
     for (size_t i = 0; i < rank; i++) {
         const size_t from = rank - 1 - i;
-        const int64_t stride = tensor.strides.empty() ? dense : tensor.strides[from];
-        // Kernels want the innermost stride to be 1, which a dimension of size 1 may not say.
+        // A dimension of size 1 may have any stride, where kernels want the innermost to be 1 and some others to be
+        // multiples of a vector.
+        const bool is_dense = tensor.strides.empty() || tensor.sizes[from] == 1 || i == 0;
+        const int64_t stride = is_dense ? dense : tensor.strides[from];
         dimensions[i] =
-            halide_dimension_t(0, static_cast<int32_t>(tensor.sizes[from]), static_cast<int32_t>(i == 0 ? 1 : stride));
+            halide_dimension_t(0, static_cast<int32_t>(tensor.sizes[from]), static_cast<int32_t>(stride));
         dense *= tensor.sizes[from];
     }
     buffer.host = static_cast<uint8_t *>(tensor.data);

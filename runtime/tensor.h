@@ -37,5 +37,6 @@ private:
 };
 
 halide_type_t halide_type(Dtype dtype);
+int64_t element_size(Dtype dtype);
 
 }  // namespace upwell

@@ -12,7 +12,8 @@
 //   fns_d_logits, carafe_d_logits, carafe_reassembly_d_weight
 //                       d_output [N, C, H, W], value, logits or weight      -> gradient of logits or weight
 //
-// Inputs may have any strides whose last one is 1; the output is contiguous. Calls are thread-safe.
+// All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
+// strides whose last one is 1; the output is contiguous. Calls are thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,10 @@
 
 namespace upwell {
 
-enum class Dtype { Float32, Float64, Int32 };  // Int32: of tables only
+// Float16, BFloat16: maps with a queue; arithmetic and weights are Float32 then. Int32: of tables only.
+enum class Dtype { Float32, Float64, Float16, BFloat16, Int32 };
+
+Dtype wide(Dtype dtype);  // what weights and sums of maps are: Float64, or Float32
 
 // What a neighbour outside the map does in carafe: it weighs and is zero (as published), or it leaves the softmax.
 enum class Border { Zero, Mask };
@@ -55,9 +59,21 @@ private:
     std::string operator_name_, argument_, message_;
 };
 
-// Runs an operator and returns when its output is complete. Throws Error. An output without elements needs no run.
-void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs,
-         const Tensor &output);
+// A stream of a CUDA device. Kernels are put on it in order and may still be running when a call returns; nothing in a
+// call waits for the device, and nothing but `allocate` and `upload` takes memory on it.
+struct Queue {
+    int device = 0;          // ordinal
+    void *stream = nullptr;  // CUstream; null: the default stream
+    // Memory on the device, aligned to 256 bytes, for the kernels of this call only; may throw.
+    std::function<void *(size_t bytes)> allocate;
+    // A copy on the device of some bytes of the host; kernels put on the stream from now on may read it.
+    std::function<void *(const void *data, size_t bytes)> upload;
+};
+
+// Runs an operator. Throws Error. An output without elements needs no run. Without a queue, tensors lie in host memory
+// and the output is complete on return; with one, all of them lie on its device.
+void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs, const Tensor &output,
+         const Queue *queue = nullptr);
 
 // One argument of run_kernel: a tensor of up to 8 dimensions, outermost first, an integer, or a real number.
 using Argument = std::variant<Tensor, int64_t, double>;
@@ -65,7 +81,22 @@ using Argument = std::variant<Tensor, int64_t, double>;
 // Runs a kernel that is more than a reassembly (guided_filter, pcdc_scores, ...) by its generator's name, with the
 // generator's arguments in their order (generators/operators/), its outputs last; dtype: of the maps. Strides are any
 // whose last one is 1. Throws Error: no such kernel, or sizes that do not fit each other; outputs are unwritten then.
-void run_kernel(const std::string &name, Dtype dtype, const std::vector<Argument> &arguments);
+void run_kernel(const std::string &name, Dtype dtype, const std::vector<Argument> &arguments,
+                const Queue *queue = nullptr);
+
+// What kernels are compiled for. OpenCl: those of the GPU, run by an OpenCL device on tensors in host memory, in a
+// library that has no others: how GPU schedules are tested where there is no GPU.
+enum class Backend { Cpu, Cuda, OpenCl };
+
+// What a call runs on: with a queue Cuda, without one the processor, or OpenCl in the library made for it.
+Backend backend(bool with_queue);
+
+// What compiling kernels for devices has cost this process so far: each once for every device, at its first call.
+struct CompileCost {
+    int64_t modules = 0;
+    double seconds = 0;
+};
+CompileCost compile_cost();
 
 // The least that a processor must have to run a kernel, and what to run it with.
 enum class InstructionSet { Baseline, Avx2, Avx512 };
@@ -76,6 +107,7 @@ struct Variant {
     int kernel;
     int ratio;  // 0: any size
     Dtype dtype;
+    Backend backend;
     InstructionSet needs;
 };
 
@@ -100,5 +132,6 @@ InstructionSet instruction_set();
 
 const char *name(Dtype dtype);
 const char *name(InstructionSet set);
+const char *name(Backend backend);
 
 }  // namespace upwell

@@ -18,15 +18,47 @@ if (NOT UPWELL_VARIANTS MATCHES "^(minimal|default|all)$")
     message(FATAL_ERROR "UPWELL_VARIANTS should be minimal, default or all but is ${UPWELL_VARIANTS}")
 endif ()
 
+set(UPWELL_GPU cuda CACHE STRING "Kernels for GPUs: cuda or nothing")
+if (UPWELL_GPU AND NOT UPWELL_GPU STREQUAL "cuda")
+    message(FATAL_ERROR "UPWELL_GPU should be cuda or empty but is ${UPWELL_GPU}")
+endif ()
+
 set(upwell_avx512 x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41)
 set(upwell_avx2 x86-64-linux-avx-avx2-f16c-fma-sse41)
 set(upwell_baseline x86-64-linux)
 
-add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_baseline})
+# CUDA code is made for the least capability that torch's builds for CUDA 13 run on; the driver compiles it for the card.
+set(upwell_cuda x86-64-linux-cuda-cuda_capability_75)
+set(upwell_opencl x86-64-linux-opencl-cl_doubles)
 
+add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_cuda})
+if (TARGET upwell_runtime_opencl)
+    add_halide_runtime(upwell.halide_runtime_opencl TARGETS ${upwell_opencl})
+    set(upwell_gpu_backends ${UPWELL_GPU} opencl)
+else ()
+    set(upwell_gpu_backends ${UPWELL_GPU})
+endif ()
+
+# Compiles one function into a library: upwell_compile(<library> <symbol> <generator program> <further arguments of
+# add_halide_library>).
+function(upwell_compile library symbol program)
+    string(REPLACE upwell_runtime upwell.halide_runtime halide_runtime ${library})
+    add_halide_library(${symbol} FROM ${program} USE_RUNTIME ${halide_runtime} ${ARGN})
+    target_link_libraries(${library} PRIVATE ${symbol})
+endfunction()
+
+# The library that holds the kernels of a GPU backend.
+set(upwell_library_of_cuda upwell_runtime)
+set(upwell_library_of_opencl upwell_runtime_opencl)
+set(upwell_name_of_cuda Cuda)
+set(upwell_name_of_opencl OpenCl)
+set(upwell_name_of_float32 Float32)
+set(upwell_name_of_float64 Float64)
+set(upwell_name_of_float16 Float16)
+set(upwell_name_of_bfloat16 BFloat16)
 
 # One compiled kernel: upwell_add_variant(fns d_value KERNEL 3 RATIO 4 DTYPE float32 TARGETS avx512 avx2).
-# RATIO any is the general one. The last target is the least that runs it.
+# RATIO any is the general one. The last target is the least that runs it; without TARGETS it is for GPUs only.
 function(upwell_add_variant generator direction)
     cmake_parse_arguments(PARSE_ARGV 2 arg "" "KERNEL;RATIO;DTYPE" "TARGETS")
     set(full_name ${generator})
@@ -35,34 +67,48 @@ function(upwell_add_variant generator direction)
     endif ()
     set(variant upwell_${full_name}_k${arg_KERNEL}_r${arg_RATIO}_${arg_DTYPE})
     string(REPLACE "any" "0" ratio "${arg_RATIO}")
-    set(targets "")
-    foreach (target IN LISTS arg_TARGETS)
-        list(APPEND targets ${upwell_${target}})
-    endforeach ()
-    # The general kernels copy maps with channels rounded up to whole vectors, which may take more than 2 GiB.
-    set(features user_context)
-    if (ratio EQUAL 0)
-        list(APPEND features large_buffers)
-    endif ()
-    add_halide_library(
-        ${variant} FROM upwell.generator GENERATOR ${full_name} USE_RUNTIME upwell.halide_runtime
-        TARGETS ${targets} FEATURES ${features} PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE}
-    )
-    target_link_libraries(upwell_runtime PRIVATE ${variant})
-
     set(directions "forward=Forward;d_value=DValue;d_weight=DWeight")
     list(FILTER directions INCLUDE REGEX "^${direction}=")
     string(REPLACE "${direction}=" "" direction_name "${directions}")
-    string(REPLACE "float" "Float" dtype_name ${arg_DTYPE})
-    list(GET arg_TARGETS -1 least)
-    string(SUBSTRING ${least} 0 1 initial)
-    string(TOUPPER ${initial} initial)
-    string(SUBSTRING ${least} 1 -1 rest)
-    set(row "UPWELL_VARIANT(${generator}, ${direction_name}, ${arg_KERNEL}, ${ratio}, ${dtype_name}, ${initial}${rest}, ${variant})\n")
+    set(row "${generator}, ${direction_name}, ${arg_KERNEL}, ${ratio}, ${upwell_name_of_${arg_DTYPE}}")
+    set(parameters GENERATOR ${full_name} PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE})
+
+    if (arg_TARGETS)
+        set(targets "")
+        foreach (target IN LISTS arg_TARGETS)
+            list(APPEND targets ${upwell_${target}})
+        endforeach ()
+        # The general kernels copy maps with channels rounded up to whole vectors, which may take more than 2 GiB.
+        set(features user_context)
+        if (ratio EQUAL 0)
+            list(APPEND features large_buffers)
+        endif ()
+        upwell_compile(upwell_runtime ${variant} upwell.generator ${parameters} TARGETS ${targets} FEATURES ${features})
+        list(GET arg_TARGETS -1 least)
+        string(SUBSTRING ${least} 0 1 initial)
+        string(TOUPPER ${initial} initial)
+        string(SUBSTRING ${least} 1 -1 rest)
+        set_property(
+            GLOBAL APPEND_STRING PROPERTY upwell_runtime_variants
+            "UPWELL_VARIANT(${row}, Cpu, ${initial}${rest}, ${variant})\n"
+        )
+    endif ()
+    foreach (backend IN LISTS upwell_gpu_backends)
+        set(symbol ${variant}_${backend})
+        set(library ${upwell_library_of_${backend}})
+        upwell_compile(
+            ${library} ${symbol} upwell.generator ${parameters} TARGETS ${upwell_${backend}} FEATURES user_context
+        )
+        set_property(
+            GLOBAL APPEND_STRING PROPERTY ${library}_variants
+            "UPWELL_VARIANT(${row}, ${upwell_name_of_${backend}}, Baseline, ${symbol})\n"
+        )
+    endforeach ()
     list(JOIN arg_TARGETS ", " target_names)
-    set(line "| ${full_name} | ${arg_KERNEL} | ${arg_RATIO} | ${arg_DTYPE} | ${target_names} |\n")
-    set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_rows "${row}")
-    set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_list "${line}")
+    set_property(
+        GLOBAL APPEND_STRING PROPERTY upwell_variant_list
+        "| ${full_name} | ${arg_KERNEL} | ${arg_RATIO} | ${arg_DTYPE} | ${target_names} |\n"
+    )
 endfunction()
 
 # Every direction of one operator, for all KERNELS x RATIOS x DTYPES.
@@ -91,16 +137,18 @@ endfunction()
 set(upwell_everywhere TARGETS avx512 avx2 baseline)
 set(upwell_tuned TARGETS avx512 avx2)
 
-# Any size, any ratio.
+# Any size, any ratio. 16-bit maps have kernels for GPUs only.
 set(kernels 3 5 7 ${UPWELL_KERNELS})
 list(REMOVE_DUPLICATES kernels)
 foreach (operator IN ITEMS fns carafe carafe_masked reassembly)
     upwell_add_variants(${operator} KERNELS ${kernels} RATIOS any DTYPES float32 ${upwell_everywhere})
     upwell_add_variants(${operator} KERNELS ${kernels} RATIOS any DTYPES float64 TARGETS avx2 baseline)
+    upwell_add_variants(${operator} KERNELS ${kernels} RATIOS any DTYPES float16 bfloat16)
 endforeach ()
 foreach (operator IN ITEMS bilinear nearest)
     upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float32 ${upwell_everywhere})
     upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float64 TARGETS avx2 baseline)
+    upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float16 bfloat16)
 endforeach ()
 
 # Integer ratios with a kernel of their own: upwell_add_ratios(<operator> <kernel> <ratios>).
@@ -113,6 +161,7 @@ function(upwell_add_ratios generator kernel)
     endif ()
     list(REMOVE_DUPLICATES ratios)
     upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES ${dtypes} ${upwell_tuned})
+    upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES float16 bfloat16)
 endfunction()
 
 if (NOT UPWELL_VARIANTS STREQUAL "minimal")
@@ -143,13 +192,26 @@ function(upwell_add_kernel generator)
         if (dtype STREQUAL "float32")
             list(PREPEND targets ${upwell_avx512})
         endif ()
-        add_halide_library(
-            ${symbol} FROM upwell.filter_generator GENERATOR ${generator} USE_RUNTIME upwell.halide_runtime
-            TARGETS ${targets} FEATURES user_context ${ARGN} PARAMS type=${dtype}
+        set(parameters GENERATOR ${generator} PARAMS type=${dtype})
+        upwell_compile(
+            upwell_runtime ${symbol} upwell.filter_generator ${parameters}
+            TARGETS ${targets} FEATURES user_context ${ARGN}
         )
-        target_link_libraries(upwell_runtime PRIVATE ${symbol})
-        string(REPLACE "float" "Float" dtype_name ${dtype})
-        set_property(GLOBAL APPEND_STRING PROPERTY upwell_kernel_rows "UPWELL_KERNEL(${generator}, ${dtype_name}, Baseline, ${symbol})\n")
+        set(row "${generator}, ${upwell_name_of_${dtype}}")
+        set_property(
+            GLOBAL APPEND_STRING PROPERTY upwell_runtime_kernels "UPWELL_KERNEL(${row}, Cpu, Baseline, ${symbol})\n"
+        )
+        foreach (backend IN LISTS upwell_gpu_backends)
+            set(library ${upwell_library_of_${backend}})
+            upwell_compile(
+                ${library} ${symbol}_${backend} upwell.filter_generator ${parameters}
+                TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
+            )
+            set_property(
+                GLOBAL APPEND_STRING PROPERTY ${library}_kernels
+                "UPWELL_KERNEL(${row}, ${upwell_name_of_${backend}}, Baseline, ${symbol}_${backend})\n"
+            )
+        endforeach ()
         set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_list "| ${generator} | any | any | ${dtype} | every |\n")
     endforeach ()
 endfunction()
@@ -166,14 +228,17 @@ foreach (
     upwell_add_kernel(${generator})
 endforeach ()
 
-# The registry's rows, and the same table for people: <build>/runtime/variants.md.
-get_property(rows GLOBAL PROPERTY upwell_variant_rows)
+# The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
+foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
+    foreach (kind IN ITEMS variants kernels)
+        get_property(rows GLOBAL PROPERTY ${library}_${kind})
+        file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${library}/${kind}.inc CONTENT "${rows}" @ONLY)
+    endforeach ()
+endforeach ()
 get_property(lines GLOBAL PROPERTY upwell_variant_list)
-file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/variants.inc CONTENT "${rows}" @ONLY)
-get_property(kernel_rows GLOBAL PROPERTY upwell_kernel_rows)
-file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/kernels.inc CONTENT "${kernel_rows}" @ONLY)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/variants.md CONTENT
 "Kernels in this build (UPWELL_VARIANTS=${UPWELL_VARIANTS}); every other size, ratio and mask takes the row `any`.
+Kernels for GPUs: ${UPWELL_GPU}.
 
 | operator | kernel | ratio | dtype | targets |
 |---|---|---|---|---|

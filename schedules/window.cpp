@@ -5,8 +5,13 @@ namespace upwell {
 
 namespace {
 
-template<typename Parts> void schedule_on_cpu(Parts &parts, const WindowKnobs &knobs, const Halide::Target &target) {
-    if (parts.problem.exact()) {
+template<typename Parts> void place(Parts &parts, const WindowKnobs &knobs, const Halide::Target &target) {
+    const bool on_gpu = target.has_gpu_feature(), exact = parts.problem.exact();
+    if (on_gpu && exact) {
+        schedule_exact_on_gpu(parts);
+    } else if (on_gpu) {
+        schedule_any_size_on_gpu(parts);
+    } else if (exact) {
         schedule_exact_on_cpu(parts, knobs, target);
     } else {
         schedule_any_size_on_cpu(parts, target);
@@ -16,19 +21,15 @@ template<typename Parts> void schedule_on_cpu(Parts &parts, const WindowKnobs &k
 }  // namespace
 
 void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target) {
-    if (target.has_gpu_feature()) {
-        schedule_on_gpu(parts);
-    } else {
-        schedule_on_cpu(parts, knobs, target);
-    }
+    place(parts, knobs, target);
 }
 
 void schedule(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target) {
-    schedule_on_cpu(parts, knobs, target);
+    place(parts, knobs, target);
 }
 
 void schedule(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target) {
-    schedule_on_cpu(parts, knobs, target);
+    place(parts, knobs, target);
 }
 
 }  // namespace upwell

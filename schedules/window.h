@@ -14,7 +14,7 @@ struct WindowKnobs {
     Halide::GeneratorParam<int> sum_channels{"sum_channels", 16};       // channels of a partial sum over channels
 };
 
-// Places every stage for the target: CUDA or OpenCL where it has one (Reassembly only so far), else its CPU.
+// Places every stage for the target: CUDA or OpenCL where it has one, else its CPU.
 void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
 void schedule(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
 void schedule(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
@@ -29,6 +29,15 @@ void schedule_any_size_on_cpu(Reassembly &parts, const Halide::Target &target);
 void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const Halide::Target &target);
 void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const Halide::Target &target);
 
-void schedule_on_gpu(Reassembly &parts);
+// How the GPU schedules want d_value divided.
+Tile choose_tile(const Problem &problem);
+
+void schedule_exact_on_gpu(Reassembly &parts);
+void schedule_exact_on_gpu(ReassemblyValueAdjoint &parts);
+void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts);
+
+void schedule_any_size_on_gpu(Reassembly &parts);
+void schedule_any_size_on_gpu(ReassemblyValueAdjoint &parts);
+void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts);
 
 }  // namespace upwell

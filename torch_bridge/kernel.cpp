@@ -6,6 +6,8 @@
 
 #include <ATen/ops/empty.h>
 
+#include "in_float.h"
+#include "queue.h"
 #include "torch_threads.h"
 
 namespace upwell::bridge {
@@ -30,8 +32,10 @@ void check_elements(const std::string &op, const std::string &argument, c10::Sym
 }
 
 Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor) {
-    TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble, op, ": ", argument,
-                " should be float32 or float64 but is ", tensor.scalar_type());
+    TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble || is_16_bit(tensor), op,
+                ": ", argument, " should be float32, float64, float16 or bfloat16 but is ", tensor.scalar_type());
+    TORCH_CHECK(tensor.is_cpu() || tensor.is_cuda() || tensor.is_meta(), op, ": ", argument,
+                " should be on a CPU or a CUDA device but is on ", tensor.device());
     TORCH_CHECK(tensor.layout() == at::kStrided, op, ": ", argument, " should be dense but is ", tensor.layout());
     TORCH_CHECK(tensor.dim() == 4, op, ": ", argument, " should have 4 dimensions, N,C,H,W, but is ",
                 format(tensor.sym_sizes()));
@@ -47,6 +51,11 @@ void check_alike(const std::string &op, const std::string &argument, const Tenso
                  const Tensor &like) {
     TORCH_CHECK(tensor.scalar_type() == like.scalar_type(), op, ": ", argument, " should be ", like.scalar_type(),
                 " like ", first, " but is ", tensor.scalar_type());
+    check_device(op, argument, tensor, first, like);
+}
+
+void check_device(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
+                  const Tensor &like) {
     TORCH_CHECK(tensor.device() == like.device(), op, ": ", argument, " should be on ", like.device(), " like ", first,
                 " but is on ", tensor.device());
 }
@@ -91,10 +100,27 @@ Sizes weight_sizes(const Weighted &op, const Sizes &map, const c10::SymInt &H, c
 
 }  // namespace
 
+namespace {
+
+Dtype dtype_of(at::ScalarType type) {
+    switch (type) {
+    case at::kFloat:
+        return Dtype::Float32;
+    case at::kHalf:
+        return Dtype::Float16;
+    case at::kBFloat16:
+        return Dtype::BFloat16;
+    case at::kInt:
+        return Dtype::Int32;
+    default:
+        return Dtype::Float64;
+    }
+}
+
+}  // namespace
+
 upwell::Tensor view(const Tensor &tensor) {
-    const at::ScalarType type = tensor.scalar_type();
-    const Dtype dtype = type == at::kFloat ? Dtype::Float32 : type == at::kInt ? Dtype::Int32 : Dtype::Float64;
-    return {tensor.data_ptr(), dtype, tensor.sizes().vec(), tensor.strides().vec()};
+    return {tensor.data_ptr(), dtype_of(tensor.scalar_type()), tensor.sizes().vec(), tensor.strides().vec()};
 }
 
 namespace {
@@ -117,28 +143,70 @@ void run_kernel_on(const std::string &name, const Tensor &like, const std::vecto
     for (const Given &argument : arguments) {
         std::visit([&](const auto &value) { list.emplace_back(to_argument(value)); }, argument);
     }
-    run_kernel(name, like.scalar_type() == at::kFloat ? Dtype::Float32 : Dtype::Float64, list);
+    const CallQueue queue(like);
+    run_kernel(name, dtype_of(like.scalar_type()), list, queue.get());
 }
 
 namespace {
 
-// A new output, filled unless it is on the meta device.
-Tensor call(const std::string &op, const Parameters &parameters, std::initializer_list<Tensor> inputs,
-            c10::SymIntArrayRef sizes) {
-    const Tensor &first = *inputs.begin();
-    check_elements(op, "output", sizes);
-    const Tensor output = at::empty_symint(sizes, first.options());
-    if (first.is_meta()) {
-        return output;
+// A call of an operator of the reassembly family. Maps and weights may differ in dtype: beside maps of 16 bits weights
+// are float32, or of those 16 bits, and then converted. Kernels for the CPU have float32 in place of 16 bits.
+class Call {
+public:
+    Call(const std::string &op, const Parameters &parameters, const Tensor &map)
+        : op(op), parameters(parameters), like(map),
+          stored(is_16_bit(map) && !runs_on_gpu(map) ? at::kFloat : map.scalar_type()),
+          wide(is_16_bit(map) ? at::kFloat : map.scalar_type()) {
+        add_map(map);
     }
-    run_on_torch_threads();
-    std::vector<Tensor> dense;
-    std::vector<upwell::Tensor> views;
-    for (const Tensor &input : inputs) {
-        views.push_back(view(dense.emplace_back(input.contiguous())));
+
+    void add_map(const Tensor &map) { add(map, stored); }
+    void add_weights(const Tensor &weights) { add(weights, wide); }
+
+    // A new map or gradient of weights, filled unless it is on the meta device.
+    Tensor make_map(c10::SymIntArrayRef sizes) { return make(sizes, stored, like.scalar_type()); }
+    Tensor make_weights(c10::SymIntArrayRef sizes, at::ScalarType type) { return make(sizes, wide, type); }
+
+private:
+    void add(const Tensor &input, at::ScalarType type) {
+        if (!like.is_meta()) {
+            inputs.push_back(input.to(type).contiguous());
+        }
     }
-    run(op, parameters, views, view(output));
-    return output;
+
+    Tensor make(c10::SymIntArrayRef sizes, at::ScalarType computed, at::ScalarType wanted) {
+        check_elements(op, "output", sizes);
+        const Tensor output = at::empty_symint(sizes, like.options().dtype(like.is_meta() ? wanted : computed));
+        if (like.is_meta()) {
+            return output;
+        }
+        if (inputs[0].size(1) == 0) {  // a sum over no channels
+            return output.zero_().to(wanted);
+        }
+        run_on_torch_threads();
+        std::vector<upwell::Tensor> views;
+        for (const Tensor &input : inputs) {
+            views.push_back(view(input));
+        }
+        const CallQueue queue(like);
+        run(op, parameters, views, view(output), queue.get());
+        return output.to(wanted);
+    }
+
+    const std::string &op;
+    const Parameters &parameters;
+    const Tensor &like;
+    const at::ScalarType stored, wide;
+    std::vector<Tensor> inputs;
+};
+
+// float32 beside maps of 16 bits, else as the maps are.
+void check_weights(const Weighted &op, const Tensor &weights, const std::string &first, const Tensor &map) {
+    if (is_16_bit(map) && weights.scalar_type() == at::kFloat) {
+        check_device(op.name, op.weights, weights, first, map);
+    } else {
+        check_alike(op.name, op.weights, weights, first, map);
+    }
 }
 
 }  // namespace
@@ -146,20 +214,24 @@ Tensor call(const std::string &op, const Parameters &parameters, std::initialize
 Tensor weighted_forward(const Weighted &op, const Tensor &value, const Tensor &weights) {
     const Sizes map = check_map(op.name, "value", value);
     const Sizes given = check_map(op.name, op.weights, weights);
-    check_alike(op.name, op.weights, weights, "value", value);
+    check_weights(op, weights, "value", value);
     check_parameters(op, map[1]);
     check_sizes(op.name, op.weights, given, weight_sizes(op, map, given[2], given[3]));
-    return call(op.name, op.parameters, {value, weights}, Sizes{map[0], map[1], given[2], given[3]});
+    Call call(op.name, op.parameters, value);
+    call.add_weights(weights);
+    return call.make_map(Sizes{map[0], map[1], given[2], given[3]});
 }
 
 Tensor weighted_d_value(const Weighted &op, const Tensor &d_output, const Tensor &weights, const Size &low) {
     const Sizes map = check_map(op.name, "d_output", d_output);
     const Sizes given = check_map(op.name, op.weights, weights);
-    check_alike(op.name, op.weights, weights, "d_output", d_output);
+    check_weights(op, weights, "d_output", d_output);
     check_parameters(op, map[1]);
     check_sizes(op.name, op.weights, given, weight_sizes(op, map, map[2], map[3]));
     check_size(op.name, "h, w", low);
-    return call(op.name, op.parameters, {d_output, weights}, Sizes{map[0], map[1], low[0], low[1]});
+    Call call(op.name, op.parameters, d_output);
+    call.add_weights(weights);
+    return call.make_map(Sizes{map[0], map[1], low[0], low[1]});
 }
 
 Tensor weighted_d_weight(const Weighted &op, const Tensor &d_output, const Tensor &value, const Tensor &weights) {
@@ -167,17 +239,20 @@ Tensor weighted_d_weight(const Weighted &op, const Tensor &d_output, const Tenso
     const Sizes low = check_map(op.name, "value", value);
     const Sizes given = check_map(op.name, op.weights, weights);
     check_alike(op.name, "value", value, "d_output", d_output);
-    check_alike(op.name, op.weights, weights, "d_output", d_output);
+    check_weights(op, weights, "d_output", d_output);
     check_parameters(op, map[1]);
     check_sizes(op.name, "value", low, {map[0], map[1], low[2], low[3]});
     check_sizes(op.name, op.weights, given, weight_sizes(op, map, map[2], map[3]));
-    return call(op.name, op.parameters, {d_output, value, weights}, given);
+    Call call(op.name, op.parameters, d_output);
+    call.add_map(value);
+    call.add_weights(weights);
+    return call.make_weights(given, weights.scalar_type());
 }
 
 Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size) {
     const Sizes map = check_map(name, argument, input);
     check_size(name, "size", size);
-    return call(name, {}, {input}, Sizes{map[0], map[1], size[0], size[1]});
+    return Call(name, {}, input).make_map(Sizes{map[0], map[1], size[0], size[1]});
 }
 
 }  // namespace upwell::bridge

@@ -1,5 +1,5 @@
-// Check, allocate, call: what the CPU and the Meta kernel of every operator do. A tensor on the meta device stops
-// before the call, so both have the same checks, and all of them take symbolic sizes.
+// Check, allocate, call: what the CPU, the CUDA and the Meta kernel of every operator do. A tensor on the meta device
+// stops before the call, so all have the same checks, and they take symbolic sizes.
 #pragma once
 
 #include <array>
@@ -25,6 +25,8 @@ Sizes check_map(const std::string &op, const std::string &argument, const Tensor
 // Throws unless dtype and device are those of `like`, the argument called `first`.
 void check_alike(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
                  const Tensor &like);
+void check_device(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
+                  const Tensor &like);
 void check_sizes(const std::string &op, const std::string &argument, const Sizes &actual, const Sizes &expected);
 // Throws unless the tensor has these sizes, and as many.
 void check_shape(const std::string &op, const std::string &argument, const Tensor &tensor, const Sizes &expected);
@@ -36,7 +38,7 @@ void check_size(const std::string &op, const std::string &argument, c10::SymIntA
 
 upwell::Tensor view(const Tensor &tensor);
 
-// Runs a kernel of the dtype of `like` by its generator's name, on torch's threads.
+// Runs a kernel of the dtype of `like` by its generator's name, on torch's threads or its device's current stream.
 using Given = std::variant<Tensor, int64_t, double>;
 void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
 

@@ -1,6 +1,7 @@
 // The operators as C++ functions on torch tensors: torch.ops.upwell.*, differentiable.
 //
-// value: N,C,h,w low-res. Output: N,C,H,W, contiguous. float32 or float64. Throw c10::Error on bad input.
+// value: N,C,h,w low-res. Output: N,C,H,W, contiguous. On a CPU or a CUDA device, float32, float64, float16 or bfloat16
+// (computed in float32; weights and logits may be float32 beside a 16-bit value). Throw c10::Error on bad input.
 #pragma once
 
 #include <optional>

@@ -37,7 +37,28 @@ void define_sums(Box &box, Func f, int dimension, const BoxAxis &axis) {
         each(previous, values(box.suffix, at(args, dimension, place + 1)), values(f, at(args, dimension, place)));
 }
 
+// Sum of f over the box of each place.
+void define_sum(Box &box, Func f, int dimension, const BoxAxis &axis) {
+    const Arguments args = arguments(f);
+    const Expr i = args[dimension];
+    RDom r(0, axis.extent, "place");
+    r.where(r >= i - axis.radius && r <= i + axis.radius);
+    box.sum(args) = each([](Expr value) { return make_zero(value.type()); }, values(f, args));
+    box.sum(args) = each(std::plus<Expr>(), values(box.sum, args), values(f, at(args, dimension, r)));
+}
+
+void define(Box &box, Func f, int dimension, const BoxAxis &axis) {
+    if (axis.form == Form::Gather) {
+        define_sum(box, f, dimension, axis);
+    } else {
+        define_sums(box, f, dimension, axis);
+    }
+}
+
 std::vector<Expr> box_sum(const Box &box, const Arguments &args, int dimension, const BoxAxis &axis) {
+    if (axis.form == Form::Gather) {
+        return values(box.sum, args);
+    }
     const Expr tail = inside(axis.tail(args[dimension]), axis.extent),
                head = inside(axis.head(args[dimension]), axis.extent);
     return each(std::plus<Expr>(), values(box.suffix, at(args, dimension, tail)),
@@ -46,24 +67,22 @@ std::vector<Expr> box_sum(const Box &box, const Arguments &args, int dimension, 
 }
 
 Box make_box(const std::string &name) {
-    return {Func(name + "_prefix"), Func(name + "_suffix"), Func(name)};
+    return {Func(name + "_prefix"), Func(name + "_suffix"), Func(name + "_sum"), Func(name + "_scaled"), Func(name)};
 }
 
-Func scaled(Func f, int dimension, const BoxAxis &axis) {
-    Func result(f.name() + "_scaled");
-    const Arguments args = arguments(f);
+// f, each place over the count of its box.
+void define_scaled(Func scaled, const std::vector<Expr> &f, const Arguments &args, int dimension, const BoxAxis &axis) {
     const Expr scale = axis.inverse_count(args[dimension]);
-    result(args) = each([&](Expr value) { return value * scale; }, values(f, args));
-    return result;
+    scaled(args) = each([&](Expr value) { return value * scale; }, f);
 }
 
 }  // namespace
 
-BoxAxis::BoxAxis(const std::string &name, Expr any_radius, Expr extent, Type type)
-    : extent(extent), phase(name + "_phase"), tail(name + "_tail"), head(name + "_head"),
-      inverse_count(name + "_inverse_count") {
+BoxAxis::BoxAxis(const std::string &name, Expr any_radius, Expr extent, Type type, Form form)
+    : form(form), extent(extent), radius(clamp(any_radius, 0, extent)), phase(name + "_phase"), tail(name + "_tail"),
+      head(name + "_head"), inverse_count(name + "_inverse_count") {
     Var i("i");
-    const Expr radius = clamp(any_radius, 0, extent), length = 2 * radius + 1;
+    const Expr length = 2 * radius + 1;
     const Expr first = i - radius, behind = i + radius + 1;
     phase(i) = i % length;
     tail(i) = select(first < 0, extent, first);
@@ -74,17 +93,17 @@ BoxAxis::BoxAxis(const std::string &name, Expr any_radius, Expr extent, Type typ
 
 Box box_mean(const std::string &name, Func f, int dimension, const BoxAxis &axis) {
     Box box = make_box(name);
-    define_sums(box, f, dimension, axis);
+    define(box, f, dimension, axis);
     const Arguments args = arguments(f);
-    const Expr scale = axis.inverse_count(args[dimension]);
-    box.result(args) = each([&](Expr sum) { return sum * scale; }, box_sum(box, args, dimension, axis));
+    define_scaled(box.result, box_sum(box, args, dimension, axis), args, dimension, axis);
     return box;
 }
 
 Box box_mean_transpose(const std::string &name, Func g, int dimension, const BoxAxis &axis) {
     Box box = make_box(name);
-    define_sums(box, scaled(g, dimension, axis), dimension, axis);
     const Arguments args = arguments(g);
+    define_scaled(box.scaled, values(g, args), args, dimension, axis);
+    define(box, box.scaled, dimension, axis);
     box.result(args) = Tuple(box_sum(box, args, dimension, axis));
     return box;
 }

@@ -4,26 +4,32 @@ namespace upwell::group_statistics {
 
 using namespace Halide;
 
-Func blur(const std::string &name, Func map, Expr side, Expr width, Expr height) {
+Func repeat_border(const std::string &name, Func map, Expr width, Expr height) {
+    Func bordered(name);
+    bordered(x, y, c, n) = map(clamp(x, 0, width - 1), clamp(y, 0, height - 1), c, n);
+    return bordered;
+}
+
+Func blur(const std::string &name, Func bordered, Expr side) {
     Func blurred(name);
     const Expr middle = 1 - 2 * side;
-    const auto at = [&](Expr px, Expr py) { return map(clamp(px, 0, width - 1), clamp(py, 0, height - 1), c, n); };
     const auto row = [&](Expr py) {
-        return middle * at(likely(x), py) + side * (at(likely(x) - 1, py) + at(likely(x) + 1, py));
+        const auto at = [&](int step) { return bordered(likely(x) + step, py, c, n); };
+        return middle * at(0) + side * (at(-1) + at(1));
     };
     blurred(x, y, c, n) = middle * row(y) + side * (row(y - 1) + row(y + 1));
     return blurred;
 }
 
 GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width, Expr height)
-    : sums("sums"), mean("mean"), squares("squares"), output("statistics"),
+    : sums("sums"), mean("mean"), squares("squares"), variance("variance"), output("statistics"),
       pixels(0, (width + columns - 1) / columns, 0, strip_rows, 0, channels, "pixels"),
       totals(0, columns, 0, (height + strip_rows - 1) / strip_rows, "totals") {
     const Type type = map.types()[0];
     const Expr none = Internal::make_zero(type);
     const Expr count = cast(type, width) * cast(type, height) * cast(type, channels);
     const Expr px = pixels.x * columns + column, py = strip * strip_rows + pixels.y;
-    const Func value = blur("value", map, side, width, height);
+    const Func value = blur("value", repeat_border("bordered_map", map, width, height), side);
     const Expr inside = likely(px < width) && py < height;
     const Expr here = value(px, py, g * channels + pixels.z, n);
     sums(column, strip, g, n) = none;
@@ -32,13 +38,15 @@ GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width,
     mean(g, n) += sums(totals.x, totals.y, g, n) / count;
     squares(column, strip, g, n) = none;
     squares(column, strip, g, n) += select(inside, (here - mean(g, n)) * (here - mean(g, n)), none);
-    output(kind, g, n) = select(kind == 0, mean(g, n), none);
-    output(1, g, n) += squares(totals.x, totals.y, g, n) / count;
+    variance(g, n) = none;
+    variance(g, n) += squares(totals.x, totals.y, g, n) / count;
+    output(kind, g, n) = select(kind == 0, mean(g, n), variance(g, n));
 }
 
 GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, Func shift, Expr width, Expr height)
-    : blurred(blur("blurred", map, side, width, height)), output("d_map") {
-    const Func twice = blur("twice", blurred, side, width, height);
+    : blurred(blur("blurred", repeat_border("bordered_map", map, width, height), side)),
+      bordered(repeat_border("bordered", blurred, width, height)), output("d_map") {
+    const Func twice = blur("twice", bordered, side);
     output(x, y, c, n) = scale(c, n) * twice(x, y, c, n) + shift(c, n);
 }
 

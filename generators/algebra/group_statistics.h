@@ -11,13 +11,13 @@ constexpr int columns = 16;     // that are summed side by side
 
 inline const Halide::Var x("x"), y("y"), c("c"), n("n"), g("g"), strip("strip"), column("column"), kind("kind");
 
-// The map blurred: x, y, c, n, sizes W, H.
-Halide::Func blur(const std::string &name, Halide::Func map, Halide::Expr side, Halide::Expr width,
-                  Halide::Expr height);
+// x, y, c, n, of a map of sizes W, H.
+Halide::Func repeat_border(const std::string &name, Halide::Func map, Halide::Expr width, Halide::Expr height);
+Halide::Func blur(const std::string &name, Halide::Func bordered, Halide::Expr side);
 
 // map W, H, C, N -> output 2 (mean, variance), groups, N.
 struct GroupStatistics {
-    Halide::Func sums, mean, squares, output;  // sums, squares: column, strip, g, n
+    Halide::Func sums, mean, squares, variance, output;  // sums, squares: column, strip, g, n; mean, variance: g, n
     Halide::RDom pixels, totals;
 
     GroupStatistics(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,
@@ -26,7 +26,7 @@ struct GroupStatistics {
 
 // scale(c, n) blur(blur(map)) + shift(c, n): with the right factors the gradient that the statistics pass on.
 struct GroupStatisticsAdjoint {
-    Halide::Func blurred, output;
+    Halide::Func blurred, bordered, output;
 
     GroupStatisticsAdjoint(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
                            Halide::Expr width, Halide::Expr height);

@@ -78,7 +78,7 @@ GuidedFilter::GuidedFilter(const GuidedFilterProblem &p) : start(p), model_rows(
 }
 
 GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_output)
-    : start(p), d_means("d_means"), sample_rows("sample_rows"), d_samples("d_samples"),
+    : start(p), solved("solved"), d_means("d_means"), sample_rows("sample_rows"), d_samples("d_samples"),
       sample(0, p.sample_columns(), "sample"), d_guide_rows("d_guide_rows"), sample_row("sample_row"),
       d_guide("d_guide"), d_input("d_input") {
     // Back to the gradient of a and b.
@@ -91,15 +91,17 @@ GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_ou
     d_fit = box_mean_transpose("d_fit", d_row_model.sum, 0, p.box_columns);
 
     // Through a = covariance / variance and b = m(p) - a m(I).
-    const FuncRef m = start.means.result(x, y, c), fit = start.fit(x, y, c), d = d_fit.result(x, y, c);
-    const Expr d_a = d[0] - d[1] * m[0];
-    const Expr d_covariance = d_a / (m[3] - m[0] * m[0] + p.eps), d_variance = -d_covariance * fit[0];
-    const Expr d_I = -d[1] * fit[0] - d_covariance * m[1] - 2 * d_variance * m[0], d_p = d[1] - d_covariance * m[0];
+    const FuncRef m = start.means.result(x, y, c), d = d_fit.result(x, y, c);
+    solved(x, y, c) = Tuple(m[0], m[1], m[3] - m[0] * m[0] + p.eps, start.fit(x, y, c)[0]);
+    const Expr m_I = solved(x, y, c)[0], m_p = solved(x, y, c)[1], a = solved(x, y, c)[3];
+    const Expr d_a = d[0] - d[1] * m_I;
+    const Expr d_covariance = d_a / solved(x, y, c)[2], d_variance = -d_covariance * a;
+    const Expr d_I = -d[1] * a - d_covariance * m_p - 2 * d_variance * m_I, d_p = d[1] - d_covariance * m_I;
     d_means(x, y, c) = Tuple(d_I, d_p, d_covariance, d_variance);
 
     // To the samples.
     d_row_moments = box_mean_transpose("d_row_moments", d_means, 0, p.box_columns);
-    row_model = box_mean("row_model", pick(start.fit, {0}), 0, p.box_columns);
+    row_model = box_mean("row_model", pick(solved, {3}), 0, p.box_columns);
     const FuncRef d_row = d_row_moments.result(x, y, c);
     sample_rows(x, y, c) = Tuple(d_row[0], d_row[1], d_row[2], d_row[3], row_model.result(x, y, c));
     d_moments = box_mean_transpose("d_moments", pick(sample_rows, {0, 1, 2, 3}), 1, p.box_rows);
@@ -110,18 +112,32 @@ GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_ou
     // To the pixels of the guide: through the output, and through the samples.
     model = box_mean("model", pick(sample_rows, {4}), 1, p.box_rows);
     widened = interpolate("widened", model.result, 0, p.columns);
-    d_guide_rows(x, y, c) = make_zero(p.type);
-    d_guide_rows(sample * p.scale, y, c) = d_samples(sample, y, c)[0];
-    sample_row(y) = select(y % p.scale == 0 && y / p.scale < p.sample_rows(), y / p.scale, -1);
-    const Expr through_sample = d_guide_rows(x, clamp(sample_row(y), 0, p.sample_rows() - 1), c);
     const Func slope = interpolate("slope", widened, 1, p.rows);
-    d_guide(x, y, c) =
-        d_output(x, y, c) * slope(x, y, c) + select(sample_row(y) >= 0, through_sample, make_zero(p.type));
+    d_guide(x, y, c) = d_output(x, y, c) * slope(x, y, c) + through_samples();
 
     // And to those of the input.
     d_key_rows = interpolate_transpose("d_key_rows", pick(d_samples, {1}), 1, p.key_rows);
     d_key = interpolate_transpose("d_key", d_key_rows.sum, 0, p.key_columns);
     d_input(x, y, c) = d_key.sum(x, y, c);
+}
+
+// The part of a guide pixel that is a sample, else 0.
+Expr GuidedFilterAdjoint::through_samples() {
+    const GuidedFilterProblem &p = start.problem;
+    const Expr none = make_zero(p.type);
+    const auto number = [&](Expr pixel, Expr samples) {
+        return select(pixel % p.scale == 0 && pixel / p.scale < samples, pixel / p.scale, -1);
+    };
+    sample_row(y) = number(y, p.sample_rows());
+    const Expr row = clamp(sample_row(y), 0, p.sample_rows() - 1);
+    if (p.rows.form == Form::Gather) {
+        const Expr column = number(x, p.sample_columns());
+        const Expr there = d_samples(clamp(column, 0, p.sample_columns() - 1), row, c)[0];
+        return select(sample_row(y) >= 0 && column >= 0, there, none);
+    }
+    d_guide_rows(x, y, c) = none;
+    d_guide_rows(sample * p.scale, y, c) = d_samples(sample, y, c)[0];
+    return select(sample_row(y) >= 0, d_guide_rows(x, row, c), none);
 }
 
 }  // namespace upwell

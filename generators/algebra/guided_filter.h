@@ -62,6 +62,7 @@ struct GuidedFilterAdjoint {
     Box d_column_model;         // x (pixels), y (samples): the box along y undone
     LinearTranspose d_row_model;
     Box d_fit;                  // gradient of a and b
+    Halide::Func solved;        // m(I), m(p), the denominator of a, a
     Halide::Func d_means;       // of the moments' means, at a sample
     Box d_row_moments;          // the box along x undone
     Box row_model;              // mean of a along x
@@ -71,11 +72,14 @@ struct GuidedFilterAdjoint {
     Box model;                  // mean of a
     Halide::Func widened;       // x (pixels), y (samples)
     Halide::RDom sample;        // of a row
-    Halide::Func d_guide_rows;  // x (pixels), y (samples): d_samples at every scale-th pixel, else 0
+    Halide::Func d_guide_rows;  // a scan's, x (pixels), y (samples): d_samples at every scale-th pixel, else 0
     Halide::Func sample_row;    // of a pixel row, or -1
     LinearTranspose d_key_rows;
     LinearTranspose d_key;
     Halide::Func d_guide, d_input;  // x, y, c
+
+private:
+    Halide::Expr through_samples();
 };
 
 }  // namespace upwell

@@ -28,8 +28,43 @@ Func interpolate(const std::string &name, Func cells, int dimension, const Linea
     return pixels;
 }
 
+namespace {
+
+// Bit after bit of the largest number of pixels that all come before the cell.
+Func first_pixel(const std::string &name, const LinearAxis &axis) {
+    constexpr int bits = 30;
+    Func first(name);
+    Var i("cell");
+    const RDom bit(0, bits, "bit");
+    first(i) = 0;
+    const Expr more = first(i) + (1 << (bits - 1 - bit));
+    first(i) = select(more <= axis.high && axis.lower(clamp(more - 1, 0, axis.high - 1)) < i, more, first(i));
+    return first;
+}
+
+LinearTranspose gather_transpose(const std::string &name, Func pixels, int dimension, const LinearAxis &axis) {
+    LinearTranspose transpose{Func(name), RDom(0, axis.high, "pixel"), first_pixel(name + "_first", axis)};
+    const Arguments args = arguments(pixels);
+    const Expr i = args[dimension], p = transpose.pixels;
+    transpose.pixels.where(p >= transpose.first(i - 1) && p < transpose.first(i + 1));
+    const auto share = [&](int side) {
+        const Expr weight = axis.weight(p, side);
+        return select(axis.cell(p, side) == i, weight, make_zero(weight.type()));
+    };
+    const Expr weight = share(0) + share(1);
+    const auto add = [&](Expr sum, Expr v) { return select(weight > 0, sum + weight * v, sum); };
+    transpose.sum(args) = each([](Expr v) { return make_zero(v.type()); }, values(pixels, args));
+    transpose.sum(args) = each(add, values(transpose.sum, args), values(pixels, at(args, dimension, p)));
+    return transpose;
+}
+
+}  // namespace
+
 LinearTranspose interpolate_transpose(const std::string &name, Func pixels, int dimension, const LinearAxis &axis) {
-    LinearTranspose transpose{Func(name), RDom(0, 2, 0, axis.high, "pixel")};
+    if (axis.form == Form::Gather) {
+        return gather_transpose(name, pixels, dimension, axis);
+    }
+    LinearTranspose transpose{Func(name), RDom(0, 2, 0, axis.high, "pixel"), {}};
     const Expr side = transpose.pixels.x, p = transpose.pixels.y;
     const Arguments args = arguments(pixels), cell = at(args, dimension, axis.cell(p, side));
     transpose.sum(args) = each([](Expr v) { return make_zero(v.type()); }, values(pixels, args));

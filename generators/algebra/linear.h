@@ -3,6 +3,7 @@
 #pragma once
 
 #include "Halide.h"
+#include "form.h"
 
 namespace upwell {
 
@@ -15,16 +16,19 @@ struct LinearAxis {
     Halide::Func fraction;  // one place a pixel, in [0, 1]
     Halide::Expr low;       // cells
     Halide::Expr high;      // pixels
+    Form form = Form::Scan;
 };
 
 // cells(..., i, ...) -> pixels(..., p, ...) along a dimension. Values may be tuples.
 Halide::Func interpolate(const std::string &name, Halide::Func cells, int dimension, const LinearAxis &axis);
 
-// <interpolate(v), g> = <v, interpolate_transpose(g)>. Pixels give to their cells one after the other: no atomics, and
-// the same bits for any number of threads.
+// <interpolate(v), g> = <v, interpolate_transpose(g)>. As a scan, pixels give to their cells one after the other; as a
+// gather, a cell takes from the pixels that read it, for which `lower` may not decrease. No atomics, and the same bits
+// for any number of threads.
 struct LinearTranspose {
     Halide::Func sum;
-    Halide::RDom pixels;  // side, pixel
+    Halide::RDom pixels;  // side, pixel; a gather's: pixel
+    Halide::Func first;   // a gather's: the first pixel at or after a cell
 };
 LinearTranspose interpolate_transpose(const std::string &name, Halide::Func pixels, int dimension,
                                       const LinearAxis &axis);

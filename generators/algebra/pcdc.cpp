@@ -71,6 +71,10 @@ void Difference::define(Func bias) {
     v(o, x, row, g, phase, n) += query_weight(o, channel, g, n) * query.padded(x, row, channel, g, phase, n);
 }
 
+Expr Difference::key_columns() const {
+    return taps ? grid.channels * taps->count : Expr(0);
+}
+
 Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias, Expr channels)
     : u("u"), s("s"), sum(0, channels, "sum") {
     u(o, x, row, g, phase, n) = max(difference.v(o, x, row, g, phase, n), floor);
@@ -79,11 +83,12 @@ Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias,
 }
 
 Statistics::Statistics(const Grid &grid, const Hidden &hidden)
-    : h("h"), mean("mean"), scatter("scatter"), output("output"), pixels(0, tile_columns, 0, tile_rows, "pixels") {
+    : h("h"), mean("mean"), scatter("scatter"), output("output"),
+      pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
     h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s));
-    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
-    const Expr count =
-        min(grid.columns - tile_x * tile_columns, tile_columns) * min(grid.rows - tile_y * tile_rows, tile_rows);
+    const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
+    const Expr count = min(grid.columns - tile_x * grid.tile.columns, grid.tile.columns) *
+                       min(grid.rows - tile_y * grid.tile.rows, grid.tile.rows);
     const Expr each = 1 / cast(hidden.s.types()[0], count);
     const Expr value = h(o, px, prow, g, phase, n), none = zero(h);
     mean(o, g, tile_x, tile_y, phase, n) = none;
@@ -108,11 +113,11 @@ Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr c
 
 Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given)
     : h("h"), d_scores("d_scores_staged"), sum("moment_sum"), output("moments"),
-      pixels(0, tile_columns, 0, tile_rows, "pixels") {
+      pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
     h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
     d_scores(c, x, row, phase, n) =
         select(grid.inside(x, row), given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, c, n), zero(given));
-    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
+    const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     sum(o, c, g, tile_x, tile_y, phase, n) = zero(given);
     sum(o, c, g, tile_x, tile_y, phase, n) += h(o, px, prow, g, phase, n) * d_scores(c, px, prow, phase, n);
     output(o, c, g, tile_x, tile_y, phase, n) = sum(o, c, g, tile_x, tile_y, phase, n);
@@ -142,16 +147,35 @@ HiddenAdjoint::HiddenAdjoint(const Grid &grid, const Hidden &hidden, Func centre
     d_v(o, x, row, g, phase, n) = select(hidden.u(o, x, row, g, phase, n) > floor, d_u(o, x, row, g, phase, n), none);
 }
 
-// Columns first + r.x + stride * r.y of the weights' gradients: the sum over the tile of gradient(o) factor(i = r.x,
-// tap = r.y).
-void DifferenceAdjoint::add(const Grid &grid, Func gradient, RDom r, Expr first, Expr stride, const Factor &factor) {
-    Func sum("d_weights_sum");
-    const RDom pixels(0, tile_columns, 0, tile_rows, "pixels");
-    const Expr px = tile_x * tile_columns + pixels.x, prow = tile_y * tile_rows + pixels.y;
-    sum(o, i, tap, g, tile_x, tile_y, phase, n) = zero(gradient);
-    sum(o, i, tap, g, tile_x, tile_y, phase, n) += gradient(o, px, prow, g, phase, n) * factor(px, prow);
-    weights(o, first + r.x + stride * r.y, g, tile_x, tile_y, phase, n) = sum(o, r.x, r.y, g, tile_x, tile_y, phase, n);
-    sums.push_back({sum, r, pixels});
+TileSum::TileSum(const Grid &grid, const WeightColumns &w)
+    : sum("d_weights_sum"), pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
+    const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
+    sum(o, i, tap, g, tile_x, tile_y, phase, n) = zero(w.gradient);
+    sum(o, i, tap, g, tile_x, tile_y, phase, n) += w.gradient(o, px, prow, g, phase, n) * w.factor(px, prow);
+}
+
+std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v, Expr outputs, const Hidden *hidden,
+                                          const HiddenAdjoint *adjoint) {
+    const Expr channels = difference.grid.channels;
+    std::vector<WeightColumns> all;
+    if (difference.taps) {
+        const Taps &taps = *difference.taps;
+        all.push_back({d_v, channels, taps.count, 0, channels, [=](Expr px, Expr prow) {
+                           return taps.key.padded(px + taps.column(tap), prow + taps.row(tap), i, g, phase, n);
+                       }});
+    }
+    const Expr first = difference.key_columns();
+    const Func query = difference.query.padded;
+    all.push_back({d_v, channels, 1, first, 0, [=](Expr px, Expr prow) { return query(px, prow, i, g, phase, n); }});
+    const auto one = [=](Expr, Expr) { return Internal::make_one(d_v.types()[0]); };
+    all.push_back({d_v, 1, 1, first + channels, 0, one});
+    if (hidden) {
+        const Func u = hidden->u;
+        all.push_back({adjoint->d_s, outputs, 1, first + channels + 1, 0,
+                       [=](Expr px, Expr prow) { return u(i, px, prow, g, phase, n); }});
+        all.push_back({adjoint->d_s, 1, 1, first + channels + 1 + outputs, 0, one});
+    }
+    return all;
 }
 
 DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
@@ -165,35 +189,26 @@ DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Fun
     spread(t, x, row, g, phase, n) = spread_sum(t, x, row, g, phase, n);
 
     weights(o, t, g, tile_x, tile_y, phase, n) = none;
-    Expr first = 0;
-    if (difference.taps) {
-        const Taps &taps = *difference.taps;
-        add(grid, d_v, RDom(0, channels, 0, taps.count, "key_column"), first, channels, [&](Expr px, Expr prow) {
-            return taps.key.padded(px + taps.column(tap), prow + taps.row(tap), i, g, phase, n);
-        });
-        first = channels * taps.count;
+    for (const WeightColumns &w : weight_columns(difference, d_v, outputs, hidden, adjoint)) {
+        const TileSum tile(grid, w);
+        const RDom r(0, w.across, 0, w.taps, "columns");
+        weights(o, w.first + r.x + w.stride * r.y, g, tile_x, tile_y, phase, n) =
+            tile.sum(o, r.x, r.y, g, tile_x, tile_y, phase, n);
+        sums.push_back({tile.sum, r, tile.pixels});
     }
-    add(grid, d_v, RDom(0, channels, 0, 1, "query_column"), first, 0,
-        [&](Expr px, Expr prow) { return difference.query.padded(px, prow, i, g, phase, n); });
-    const auto one = [&](Expr, Expr) { return Internal::make_one(d_v.types()[0]); };
-    add(grid, d_v, RDom(0, 1, 0, 1, "bias_column"), first + channels, 0, one);
-    if (hidden) {
-        add(grid, adjoint->d_s, RDom(0, outputs, 0, 1, "compress_column"), first + channels + 1, 0,
-            [&](Expr px, Expr prow) { return hidden->u(i, px, prow, g, phase, n); });
-        add(grid, adjoint->d_s, RDom(0, 1, 0, 1, "compress_bias_column"), first + channels + 1 + outputs, 0, one);
-    }
-    const Expr tile_start = tile_x * tile_columns, tile_top = tile_y * tile_rows;
+    const Expr tile_start = tile_x * grid.tile.columns, tile_top = tile_y * grid.tile.rows;
+    const Expr first_query = difference.key_columns();
     if (difference.taps) {
         const Taps &taps = *difference.taps;
         frame(i, column, line, g, tile_x, tile_y, phase, n) = none;
-        corners = RDom(0, tile_columns, 0, tile_rows, 0, taps.count, "corners");
+        corners = RDom(0, grid.tile.columns, 0, grid.tile.rows, 0, taps.count, "corners");
         const RDom &r = corners;
         frame(i, r.x + taps.column(r.z) + taps.reach_x, r.y + taps.row(r.z) + taps.reach_y, g, tile_x, tile_y, phase,
               n) += spread(i + channels * r.z, tile_start + r.x, tile_top + r.y, g, phase, n);
     } else {
         const Upsampled &up = *difference.upsampled;
         frame(o, column, line, g, tile_x, tile_y, phase, n) = none;
-        corners = RDom(0, 2, 0, 2, 0, tile_columns, 0, tile_rows, "corners");
+        corners = RDom(0, 2, 0, 2, 0, grid.tile.columns, 0, grid.tile.rows, "corners");
         const RDom &r = corners;
         const Expr px = tile_start + r.z, prow = tile_top + r.w;
         const Expr cell_x = up.column(px, grid) - up.column(tile_start, grid) + r.x;
@@ -212,8 +227,8 @@ DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Fun
     };
     Expr end = keep(0, {layout.width, layout.columns, 1},
                     [&](const RDom &r) { return weights(r.x, r.y, g, tile_x, tile_y, phase, n); });
-    end = keep(end, {tile_columns, tile_rows, channels},
-               [&](const RDom &r) { return spread(first + r.z, tile_start + r.x, tile_top + r.y, g, phase, n); });
+    end = keep(end, {grid.tile.columns, grid.tile.rows, channels},
+               [&](const RDom &r) { return spread(first_query + r.z, tile_start + r.x, tile_top + r.y, g, phase, n); });
     if (difference.taps) {
         keep(end, {layout.frame_columns, layout.frame_rows, channels},
              [&](const RDom &r) { return frame(r.z, r.x, r.y, g, tile_x, tile_y, phase, n); });

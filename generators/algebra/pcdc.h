@@ -32,6 +32,7 @@ inline const Halide::Var tile_x("tile_x"), tile_y("tile_y");
 inline const Halide::Var column("column"), line("line"), t("t"), tap("tap");
 
 struct Grid {
+    Tile tile;
     Halide::Expr columns, rows, row_step;  // of the image; rows: of one phase
     Halide::Expr channels, all_channels;   // of key and query: of a group, of all
 
@@ -79,7 +80,8 @@ struct Difference {
     Halide::Func v;             // o, x, row, g, phase, n
     Halide::RDom tap, channel;  // of its updates; tap: where it has taps
 
-    void define(Halide::Func bias);  // o, g, n
+    void define(Halide::Func bias);    // o, g, n
+    Halide::Expr key_columns() const;  // i + channels * tap
 };
 
 struct Hidden {
@@ -135,9 +137,27 @@ struct RecordLayout {
     Halide::Expr width, columns, frame_columns, frame_rows;
 };
 
+// Columns first + i + stride * tap of the weights' gradients (i < across, tap < taps): sums of gradient(o) factor(i,
+// tap) over pixels.
+struct WeightColumns {
+    Halide::Func gradient;  // o, x, row, g, phase, n
+    Halide::Expr across, taps, first, stride;
+    std::function<Halide::Expr(Halide::Expr x, Halide::Expr row)> factor;  // of i and tap
+};
+// All of them: i + channels * tap for the key, then i for the query, then the bias, then (with hidden channels) o of
+// the compressor's input, then its bias.
+std::vector<WeightColumns> weight_columns(const Difference &difference, Halide::Func d_v, Halide::Expr outputs,
+                                          const Hidden *hidden, const HiddenAdjoint *adjoint);
+
+// Sums over the pixels of a tile.
+struct TileSum {
+    Halide::Func sum;  // o, i, tap, g, tile_x, tile_y, phase, n
+    Halide::RDom pixels;
+
+    TileSum(const Grid &grid, const WeightColumns &columns);
+};
+
 // What d_v gives: gradients of the weights, summed over a tile; of the key, in the frame of a tile; of the query.
-// Columns of the weights: i + channels * tap for the key, then i for the query, then the bias, then (with hidden
-// channels) o of the compressor's input, then its bias.
 struct DifferenceAdjoint {
     Halide::Func spread_sum, spread;  // t, x, row, g, phase, n: d_v weighted to taps (none where upsampled) and query
     Halide::Func weights;             // o, t, g, tile_x, tile_y, phase, n
@@ -153,11 +173,6 @@ struct DifferenceAdjoint {
 
     DifferenceAdjoint(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
                       const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout);
-
-private:
-    using Factor = std::function<Halide::Expr(Halide::Expr x, Halide::Expr row)>;
-    void add(const Grid &grid, Halide::Func gradient, Halide::RDom columns, Halide::Expr first, Halide::Expr stride,
-             const Factor &factor);
 };
 
 }  // namespace upwell::pcdc

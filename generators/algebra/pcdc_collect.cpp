@@ -4,22 +4,10 @@ namespace upwell::pcdc {
 
 using namespace Halide;
 
-CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, Expr reach_x, Expr reach_y,
-                           const Grid &grid)
-    : padded("padded"), left("left"), right("right"), sides_folded("sides_folded"), top("top"), bottom("bottom"),
-      folded("folded"), along("along"), output("d_map") {
-    const Expr none = Internal::make_zero(frames.types()[0]), height = grid.rows * grid.row_step;
-    const Expr tiles_x = (grid.columns + tile_columns - 1) / tile_columns,
-               tiles_y = (grid.rows + tile_rows - 1) / tile_rows;
-    const Expr frame_columns = tile_columns + 2 * reach_x, frame_rows = tile_rows + 2 * reach_y;
-
-    // Tile after tile, in this order: frames overlap.
-    tiles = RDom(0, frame_columns, 0, frame_rows, 0, tiles_x, 0, tiles_y, "tiles");
-    const RDom &r = tiles;
-    padded(x, row, i, g, phase, n) = none;
-    padded(r.x + r.z * tile_columns - reach_x, r.y + r.w * tile_rows - reach_y, i, g, phase, n) +=
-        frames(r.x, r.y, i, g, r.z, r.w, phase, n);
-
+BorderFold::BorderFold(Func padded, Func row_of, Func phase_of, Expr side, Expr reach_x, Expr reach_y, const Grid &grid)
+    : left("left"), right("right"), sides_folded("sides_folded"), top("top"), bottom("bottom"), folded("folded"),
+      along("along"), output("d_map") {
+    const Expr none = Internal::make_zero(padded.types()[0]), height = grid.rows * grid.row_step;
     const RDom beyond(0, reach_x, "beyond");
     left(row, i, g, phase, n) = none;
     left(row, i, g, phase, n) += padded(-1 - beyond, row, i, g, phase, n);
@@ -44,6 +32,21 @@ CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, E
     along(x, y, i, g, n) = middle * at(likely(x)) + side * (at(likely(x) - 1) + at(likely(x) + 1));
     output(x, y, i, g, n) = middle * along(x, y, i, g, n) +
                             side * (along(x, max(y - 1, 0), i, g, n) + along(x, min(y + 1, height - 1), i, g, n));
+}
+
+CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, Expr reach_x, Expr reach_y,
+                           const Grid &grid)
+    : padded("padded") {
+    const Expr tiles_x = (grid.columns + grid.tile.columns - 1) / grid.tile.columns,
+               tiles_y = (grid.rows + grid.tile.rows - 1) / grid.tile.rows;
+    const Expr frame_columns = grid.tile.columns + 2 * reach_x, frame_rows = grid.tile.rows + 2 * reach_y;
+    // Tile after tile, in this order: frames overlap.
+    tiles = RDom(0, frame_columns, 0, frame_rows, 0, tiles_x, 0, tiles_y, "tiles");
+    const RDom &r = tiles;
+    padded(x, row, i, g, phase, n) = Internal::make_zero(frames.types()[0]);
+    padded(r.x + r.z * grid.tile.columns - reach_x, r.y + r.w * grid.tile.rows - reach_y, i, g, phase, n) +=
+        frames(r.x, r.y, i, g, r.z, r.w, phase, n);
+    fold = BorderFold(padded, row_of, phase_of, side, reach_x, reach_y, grid);
 }
 
 CollectedCells::CollectedCells(Func frame, Func first_column, Func first_row, Expr frame_columns, Expr frame_rows,

@@ -5,18 +5,28 @@
 
 namespace upwell::pcdc {
 
-// Frames that overlap (frame column, frame row, i, g, tile_x, tile_y, phase, n) -> map x, y, i, g, n: the transpose of
-// stage(). What lies beyond the border belongs to the border's pixels.
-struct CollectedMap {
-    Halide::Func padded;         // x, row, i, g, phase, n, from -reach on
+// padded (x, row, i, g, phase, n, from -reach on) -> map x, y, i, g, n: what lies beyond the border belongs to the
+// border's pixels. Then the blur.
+struct BorderFold {
     Halide::Func left, right;    // of a row: the sums beyond its ends
     Halide::Func sides_folded;   // x, row, i, g, phase, n
     Halide::Func top, bottom;    // of an image: the sums beyond its first and last row
     Halide::Func folded;         // x, y, i, g, n
     Halide::Func along, output;  // blurred: along x, then along y
-    Halide::RDom tiles;
 
+    BorderFold() = default;
     // row_of, phase_of: y -> its row and phase.
+    BorderFold(Halide::Func padded, Halide::Func row_of, Halide::Func phase_of, Halide::Expr side, Halide::Expr reach_x,
+               Halide::Expr reach_y, const Grid &grid);
+};
+
+// Frames that overlap (frame column, frame row, i, g, tile_x, tile_y, phase, n) -> map x, y, i, g, n: the transpose of
+// stage().
+struct CollectedMap {
+    Halide::Func padded;
+    Halide::RDom tiles;
+    BorderFold fold;
+
     CollectedMap(Halide::Func frames, Halide::Func row_of, Halide::Func phase_of, Halide::Expr side,
                  Halide::Expr reach_x, Halide::Expr reach_y, const Grid &grid);
 };

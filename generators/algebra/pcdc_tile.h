@@ -3,6 +3,11 @@
 
 namespace upwell::pcdc {
 
-constexpr int tile_columns = 64, tile_rows = 16;
+struct Tile {
+    int columns, rows;
+};
+
+// A CPU's tile has its channels in the second-level cache; a GPU's has them in shared memory.
+constexpr Tile cpu_tile{64, 16}, gpu_tile{32, 8};
 
 }  // namespace upwell::pcdc

@@ -37,12 +37,27 @@ Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, 
     return spread(channel, p.columns->base(px) + p.window.first + column, p.rows->base(py) + p.window.first + row, n);
 }
 
+// Tiles of a dimension.
+Expr count(Expr size, int tile) {
+    return (size + tile - 1) / tile;
+}
+
+// Whether a part of a tile or cell lies in the map. What leads to those that do not is made as well, so that all tiles
+// are alike: written as one number, the condition does not lead bounds inference to trim them.
+Expr all(const std::vector<Expr> &conditions) {
+    Expr number = 1;
+    for (const Expr &condition : conditions) {
+        number = number & cast<int>(condition);
+    }
+    return number == 1;
+}
+
 // All pixel rows, cell by cell: row in its cell, cell, sample. The first and the last cell may lie partly outside.
 RDom rows_by_cell(const Problem &p) {
     const int first = p.rows->first_cell();
     RDom pixels(0, p.rows->ratio(), first, p.rows->low - first, 0, p.samples, "pixels");
     const Expr y = p.rows->begin(pixels.y) + pixels.x;
-    pixels.where(y >= 0 && y < p.rows->high);
+    pixels.where(p.tile ? all({y >= 0, y < p.rows->high}) : y >= 0 && y < p.rows->high);
     return pixels;
 }
 
@@ -50,9 +65,9 @@ RDom rows_by_cell(const Problem &p) {
 void define_by_cell(const Problem &p, Func output, Var third, const RDom &pixels,
                     const std::function<Expr(Expr, Expr, Expr, Expr)> &value) {
     const Expr y_in_cell = p.rows->begin(pixels.y) + pixels.x;
-    output(x, y, third, n) = undef(p.type);
+    output(x, y, third, n) = undef(p.stored_type());
     output(x, unsafe_promise_clamped(y_in_cell, 0, p.rows->high - 1), third, pixels.z) =
-        value(pixels.x, pixels.y, y_in_cell, pixels.z);
+        p.stored(value(pixels.x, pixels.y, y_in_cell, pixels.z));
 }
 
 }  // namespace
@@ -71,41 +86,113 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
         sum(c, x, y, n) = make_zero(p.type);
         sum(c, x, y, n) +=
             weights.window(x, y, window.x, window.y, n) * window_cell(p, spread, x, y, c, window.x, window.y);
-        output(x, y, c, n) = sum(c, x, y, n);
+        output(x, y, c, n) = p.stored(sum(c, x, y, n));
     }
 }
 
 ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)),
       folded(fold_border(p.op, *p.columns, *p.rows, weights.window)), gradient("gradient"), partial("partial"),
-      padded("padded"), gathered("gathered"), sum("d_value_sum"), output("d_value") {
-    const int size = p.window.size, first = p.window.first;
-    const Expr column = p.columns->pixel(x), row = p.rows->pixel(y);
-    if (p.exact()) {
-        const int ratio = p.columns->ratio(), shift = p.columns->shift();
-        gradient(x, y, c, n) = d_output(column, row, clamp(c, 0, p.channels - 1), n);
-        pixels = RDom(0, p.rows->ratio(), 0, size, "pixels");
-        columns = RDom(0, ratio, "columns");
-        // Rows first: each window column of a low-res row, at high-res columns.
-        const Expr pixel_row = p.rows->begin(y - first - pixels.y) + pixels.x;
-        partial(x, y, jx, c, n) = make_zero(p.type);
-        partial(x, y, jx, c, n) += folded.window(x, pixel_row, jx, pixels.y, n) * gradient(x, pixel_row, c, n);
-        // No pixel is left or right of the image, so nothing comes from there.
-        padded(x, y, jx, c, n) = make_zero(p.type);
-        pixel_columns = RDom(0, p.columns->high, "pixel_columns");
-        padded(pixel_columns, y, jx, c, n) = partial(pixel_columns, y, jx, c, n);
-        // Then columns: window columns brought to their cell, and the pixels of a cell summed.
-        Expr at_cell = make_zero(p.type);
-        for (int column = 0; column < size; column++) {
-            at_cell = at_cell + padded(x + shift - ratio * (first + column), y, column, c, n);
-        }
-        gathered(x, y, c, n) = at_cell;
-        sum(x, y, c, n) = make_zero(p.type);
-        sum(x, y, c, n) += gathered(ratio * x + columns, y, c, n);
-        output(x, y, c, n) = sum(x, y, c, n);
-        return;
+      by_cell("by_cell"), padded("padded"), gathered("gathered"), sum("d_value_sum"), output("d_value") {
+    const Expr column = p.columns->pixel(x), row = p.rows->pixel(y), channel = clamp(c, 0, p.channels - 1);
+    if (!p.exact()) {
+        gradient(c, x, y, n) = d_output(column, row, channel, n);
+    } else {
+        gradient(x, y, c, n) = d_output(column, row, channel, n);
     }
-    gradient(c, x, y, n) = d_output(column, row, clamp(c, 0, p.channels - 1), n);
+    if (p.tile) {
+        p.exact() ? define_column_sums() : define_cell_sums();
+        define_tiles();
+    } else if (p.exact()) {
+        define_column_sums();
+        define_whole_rows();
+    } else {
+        define_any_size();
+    }
+}
+
+// Rows first: each window column of a low-res row, at high-res columns.
+void ReassemblyValueAdjoint::define_column_sums() {
+    const Problem &p = problem;
+    pixels = RDom(0, p.rows->ratio(), 0, p.window.size, "pixels");
+    const Expr pixel_row = p.rows->begin(y - p.window.first - pixels.y) + pixels.x;
+    partial(x, y, jx, c, n) = make_zero(p.type);
+    partial(x, y, jx, c, n) +=
+        folded.window(p.tile ? p.columns->pixel(x) : x, pixel_row, jx, pixels.y, n) * gradient(x, pixel_row, c, n);
+}
+
+// The same, a cell's columns summed. Cells outside the map have no pixels, but those at its left and top.
+void ReassemblyValueAdjoint::define_cell_sums() {
+    const Problem &p = problem;
+    pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, p.window.size, "pixels");
+    const auto cell_pixel = [](const Axis &axis, Expr cell, Expr step) {
+        const Expr known = clamp(cell, -2, axis.low), pixel = axis.begin(known) + step;
+        return std::make_pair(clamp(pixel, 0, axis.high - 1), pixel < axis.begin(known + 1));
+    };
+    const auto [px, in_column] = cell_pixel(*p.columns, x, pixels.x);
+    const auto [py, in_row] = cell_pixel(*p.rows, y - p.window.first - pixels.z, pixels.y);
+    pixels.where(in_column && in_row);
+    partial(x, y, jx, c, n) = make_zero(p.type);
+    partial(x, y, jx, c, n) += folded.window(px, py, jx, pixels.z, n) * gradient(c, px, py, n);
+}
+
+// Then columns: window columns brought to their cell, and the pixels of a cell summed.
+void ReassemblyValueAdjoint::define_whole_rows() {
+    const Problem &p = problem;
+    const int ratio = p.columns->ratio(), shift = p.columns->shift();
+    // No pixel is left or right of the image, so nothing comes from there.
+    padded(x, y, jx, c, n) = make_zero(p.type);
+    pixel_columns = RDom(0, p.columns->high, "pixel_columns");
+    padded(pixel_columns, y, jx, c, n) = partial(pixel_columns, y, jx, c, n);
+    Expr at_cell = make_zero(p.type);
+    for (int j = 0; j < p.window.size; j++) {
+        at_cell = at_cell + padded(x + shift - ratio * (p.window.first + j), y, j, c, n);
+    }
+    gathered(x, y, c, n) = at_cell;
+    columns = RDom(0, ratio, "columns");
+    sum(x, y, c, n) = make_zero(p.type);
+    sum(x, y, c, n) += gathered(ratio * x + columns, y, c, n);
+    output(x, y, c, n) = p.stored(sum(x, y, c, n));
+}
+
+void ReassemblyValueAdjoint::define_tiles() {
+    const Problem &p = problem;
+    const Tile tile = *p.tile;
+    const int last = p.window.size - 1;
+    const Expr giver = tile_x * tile.cells + x - last - p.window.first, low_row = tile_y * tile.rows + y,
+               channel = tile_c * tile.channels + c;
+    if (p.exact()) {
+        const Expr px = p.columns->begin(giver) + column;
+        by_cell(x, column, y, jx, c, tile_x, tile_y, tile_c, n) =
+            select(px >= 0 && px < p.columns->high, partial(px, low_row, jx, channel, n), make_zero(p.type));
+    } else {
+        by_cell(x, column, y, jx, c, tile_x, tile_y, tile_c, n) = partial(giver, low_row, jx, channel, n);
+    }
+    columns = RDom(0, std::max(1, p.columns->ratio()), 0, p.window.size, "columns");
+    sum(x, y, c, tile_x, tile_y, tile_c, n) = make_zero(p.type);
+    sum(x, y, c, tile_x, tile_y, tile_c, n) +=
+        by_cell(x + last - columns.y, columns.x, y, columns.y, c, tile_x, tile_y, tile_c, n);
+
+    tiles = RDom({{0, tile.cells},
+                  {0, tile.rows},
+                  {0, tile.channels},
+                  {0, count(p.columns->low, tile.cells)},
+                  {0, count(p.rows->low, tile.rows)},
+                  {0, count(p.channels, tile.channels)},
+                  {0, p.samples}},
+                 "tiles");
+    const Expr cx = tiles[3] * tile.cells + tiles[0], cy = tiles[4] * tile.rows + tiles[1],
+               cc = tiles[5] * tile.channels + tiles[2];
+    tiles.where(all({cx < p.columns->low, cy < p.rows->low, cc < p.channels}));
+    output(x, y, c, n) = undef(p.stored_type());
+    output(unsafe_promise_clamped(cx, 0, p.columns->low - 1), unsafe_promise_clamped(cy, 0, p.rows->low - 1),
+           unsafe_promise_clamped(cc, 0, p.channels - 1), tiles[6]) =
+        p.stored(sum(tiles[0], tiles[1], tiles[2], tiles[3], tiles[4], tiles[5], tiles[6]));
+}
+
+void ReassemblyValueAdjoint::define_any_size() {
+    const Problem &p = problem;
+    const int size = p.window.size, first = p.window.first;
     pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, size, 0, size, "pixels");
     const auto pixel = [&](const Axis &axis, Expr cell, Expr step) {
         return std::make_pair(axis.begin(cell) + step, axis.begin(cell) + step < axis.begin(cell + 1));
@@ -117,22 +204,27 @@ ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Fu
     sum(c, x, y, n) +=
         folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
         gradient(c, clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), n);
-    output(x, y, c, n) = sum(c, x, y, n);
+    output(x, y, c, n) = p.stored(sum(c, x, y, n));
 }
 
 ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
       gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"), d_window("d_window"),
       output("d_weight") {
-    if (p.exact()) {
+    const Expr px = p.columns->pixel(x), py = p.rows->pixel(y);
+    if (p.exact() && p.tile) {
+        d_window(x, y, jx, jy, n) = make_zero(p.type);
+        d_window(x, y, jx, jy, n) +=
+            d_output(px, py, channel, n) * exact_window_cell(p, spread, x, p.rows->base(y), channel, jx, jy);
+    } else if (p.exact()) {
         const Expr pixel_row = p.rows->pixel(p.rows->begin(cell) + row);
         d_cell(x, row, cell, jx, jy, n) = make_zero(p.type);
-        d_cell(x, row, cell, jx, jy, n) += d_output(p.columns->pixel(x), pixel_row, channel, n) *
-                                           exact_window_cell(p, spread, x, cell, channel, jx, jy);
+        d_cell(x, row, cell, jx, jy, n) +=
+            d_output(px, pixel_row, channel, n) * exact_window_cell(p, spread, x, cell, channel, jx, jy);
         const int ratio = p.rows->ratio(), shift = p.rows->shift();
         d_window(x, y, jx, jy, n) = d_cell(x, (y - shift) % ratio, (y - shift) / ratio, jx, jy, n);
     } else {
-        gradient(c, x, y, n) = d_output(p.columns->pixel(x), p.rows->pixel(y), clamp(c, 0, p.channels - 1), n);
+        gradient(c, x, y, n) = d_output(px, py, clamp(c, 0, p.channels - 1), n);
         d_window(x, y, jx, jy, n) = make_zero(p.type);
         d_window(x, y, jx, jy, n) += gradient(channel, x, y, n) * window_cell(p, spread, x, y, channel, jx, jy);
     }
@@ -142,7 +234,7 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
         define_by_cell(p, output, tap, pixels,
                        [&](Expr, Expr, Expr y, Expr n) { return adjoint.d_input(x, y, tap, n); });
     } else {
-        output(x, y, tap, n) = adjoint.d_input(x, y, tap, n);
+        output(x, y, tap, n) = p.stored(adjoint.d_input(x, y, tap, n));
     }
 }
 

@@ -5,9 +5,17 @@
 // All three gather. A class holds the stages by name, so that a schedule can place them.
 #pragma once
 
+#include "storage.h"
 #include "weights.h"
 
+#include <optional>
+
 namespace upwell {
+
+// A piece of d_value, and what its parts are numbered in. Any sizes give the same answer.
+struct Tile {
+    int cells, rows, channels;  // cells and rows are low-res
+};
 
 // What every direction starts from.
 struct Problem {
@@ -16,6 +24,13 @@ struct Problem {
     std::shared_ptr<const Axis> columns, rows;
     Halide::Type type;
     Halide::Expr channels, samples;
+    // d_value is made in tiles, and no part of d_weight is numbered by cell rows.
+    std::optional<Tile> tile = std::nullopt;
+    // How numbers of `type` lie in the output, where not as they are. Inputs come loaded.
+    std::optional<Storage> storage = std::nullopt;
+
+    Halide::Type stored_type() const { return storage ? storage->stored() : type; }
+    Halide::Expr stored(Halide::Expr number) const { return storage ? storage->store(number) : number; }
 
     // Every low-res cell has the same ratio x ratio pixels: high-res columns can be expanded once and read shifted.
     bool exact() const { return columns->ratio() > 0 && rows->ratio() > 0; }
@@ -42,14 +57,27 @@ struct ReassemblyValueAdjoint {
     Weights weights;
     FoldedWeights folded;
     Halide::Func gradient;  // exact: d_output, its edge repeated, x, y, c, n; else channels first: c, x, y, n
-    Halide::RDom pixels;    // exact: row in cell, jy; else column in cell, row in cell, jx, jy
-    Halide::Func partial;   // exact only: x, y (low-res), jx, c, n: summed over the rows of a window column
-    Halide::Func padded;    // exact only: partial with zeros left and right of the image
+    Halide::RDom pixels;    // exact: row in cell, jy; else column in cell, row in cell, jx, jy, or tiled without jx
+    // exact: x, y (low-res), jx, c, n: summed over the rows of a window column; any size, tiled: the same with x
+    // low-res, summed over the columns of a cell as well
+    Halide::Func partial;
+    // tiled: partial with zeros left and right of the image; x (low-res, from the first cell that gives to the tile),
+    // column (any size: 0), y, jx, c, tile_x, tile_y, tile_c, n
+    Halide::Func by_cell;
+    Halide::Func padded;  // whole rows: partial with zeros left and right of the image, at high-res columns
     Halide::RDom pixel_columns;
-    Halide::Func gathered;  // exact only: x, y (low-res), c, n: summed over window columns; cell x is ratio x ...
-    Halide::RDom columns;   // exact only: column in cell
-    Halide::Func sum;       // exact: x, y, c, n; else c, x, y, n
-    Halide::Func output;    // x, y, c, n
+    Halide::Func gathered;  // whole rows: x, y (low-res), c, n: summed over window columns; cell x is ratio x ...
+    Halide::RDom columns;   // exact or tiled: column in cell, and jx where tiled
+    Halide::Func sum;       // exact: x, y, c, n; any size: c, x, y, n; tiled: x, y, c, tile_x, tile_y, tile_c, n
+    Halide::RDom tiles;     // tiled: x, y, c, tile_x, tile_y, tile_c, n
+    Halide::Func output;    // x, y, c, n; tiled: its update goes through the tiles
+
+private:
+    void define_column_sums();
+    void define_cell_sums();
+    void define_whole_rows();
+    void define_tiles();
+    void define_any_size();
 };
 
 struct ReassemblyWeightAdjoint {

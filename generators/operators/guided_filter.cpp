@@ -4,7 +4,7 @@
 //     guide                (W, H, P)
 //     input                (w, h, P)
 //     d_output             (W, H, P)  guided_filter_adjoint only
-//     key_columns          (Ws) int32    the column of the input at or before a sample, 0 .. w - 1
+//     key_columns          (Ws) int32    the column of the input at or before a sample, 0 .. w - 1, never decreasing
 //     key_column_fraction  (Ws)          of the way to the next, which is repeated where there is none
 //     key_rows             (Hs) int32    the same along y
 //     key_row_fraction     (Hs)
@@ -82,19 +82,21 @@ private:
         std::string name, fraction_name;
         Input lower = nullptr, fraction = nullptr;
 
-        LinearAxis axis(Expr low) const { return {*lower, *fraction, low, lower->dim(0).extent()}; }
+        LinearAxis axis(Expr low, Form form) const { return {*lower, *fraction, low, lower->dim(0).extent(), form}; }
     };
 
     GuidedFilterProblem make_problem() {
+        // A GPU has a thread for every place of every plane.
+        const Form form = Base::get_target().has_gpu_feature() && !default_schedule ? Form::Gather : Form::Scan;
         const Expr sample_columns = key_columns.lower->dim(0).extent(), sample_rows = key_rows.lower->dim(0).extent();
         return {planes_of(guide),
                 planes_of(input),
-                key_columns.axis(input->dim(0).extent()),
-                key_rows.axis(input->dim(1).extent()),
-                columns.axis(sample_columns),
-                rows.axis(sample_rows),
-                BoxAxis("box_columns", *radius, sample_columns, type),
-                BoxAxis("box_rows", *radius, sample_rows, type),
+                key_columns.axis(input->dim(0).extent(), form),
+                key_rows.axis(input->dim(1).extent(), form),
+                columns.axis(sample_columns, form),
+                rows.axis(sample_rows, form),
+                BoxAxis("box_columns", *radius, sample_columns, type, form),
+                BoxAxis("box_rows", *radius, sample_rows, type, form),
                 *scale,
                 *eps,
                 type};

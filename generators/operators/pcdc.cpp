@@ -2,7 +2,7 @@
 //
 // Buffers, innermost dimension first. W, H: image; P: phases (row_step), R = H / P rows of a phase; D channels in G
 // groups of E; L, M: channels of a group before and after the compressor, L', M', K', T' the same padded to whole
-// blocks; K: scores; N: samples; x tiles, y tiles of tile_columns x tile_rows pixels.
+// blocks; K: scores; N: samples; x tiles, y tiles of the target's Tile.
 #include "algebra/pcdc.h"
 
 #include "pcdc.h"
@@ -97,7 +97,8 @@ public:
     }
 
     void generate() {
-        grid = {query->dim(0).extent(), *phase_rows, *row_step, query_weight->dim(1).extent(), query->dim(2).extent()};
+        grid = {tile_for(Base::get_target()),  query->dim(0).extent(), *phase_rows, *row_step,
+                query_weight->dim(1).extent(), query->dim(2).extent()};
         difference.grid = grid;
         if (source == Key::Map) {
             difference.taps = (Taps{stage("key", *key, *key_centre, *side, grid), *key_weight, *tap_columns, *tap_rows,
@@ -111,10 +112,16 @@ public:
         difference.query_weight = *query_weight;
         difference.define(*bias);
         if constexpr (has_hidden) {
-            hidden = std::make_unique<Hidden>(difference, *floor, *compress, *compress_bias, compress->dim(1).extent());
+            const Expr channels = compress->dim(1).extent();
+            hidden = on_gpu() ? std::make_unique<Hidden>(difference, *floor, repeat_last(*compress, channels),
+                                                         *compress_bias, whole_blocks(bias->dim(0).extent()))
+                              : std::make_unique<Hidden>(difference, *floor, *compress, *compress_bias, channels);
         }
         generate_pass();
         fix_sizes();
+        if (on_gpu()) {
+            align_weights();
+        }
     }
 
     void schedule() {
@@ -127,9 +134,15 @@ public:
         } else if constexpr (pass == Pass::Statistics) {
             upwell::pcdc::schedule(difference, *hidden, *statistics, target);
         } else if constexpr (pass == Pass::Scores) {
-            upwell::pcdc::schedule(difference, *hidden, *scores, target);
+            if (joint_scores) {
+                upwell::pcdc::schedule(difference, *hidden, *joint_scores);
+            } else {
+                upwell::pcdc::schedule(difference, *hidden, *scores, target);
+            }
         } else if constexpr (pass == Pass::Moments) {
             upwell::pcdc::schedule(difference, *hidden, *moments, target);
+        } else if (gathered) {
+            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *gathered);
         } else {
             upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, target);
         }
@@ -145,6 +158,8 @@ private:
     Halide::GeneratorInput<int> *integer(const char *name) { return Base::template add_input<int>(name); }
     Halide::GeneratorInput<Expr> *real(const char *name) { return Base::template add_input<Expr>(name, type); }
 
+    bool on_gpu() const { return Base::get_target().has_gpu_feature(); }
+
     void generate_pass() {
         if constexpr (pass == Pass::Difference) {
             image = Func("stored");
@@ -156,9 +171,16 @@ private:
             statistics = std::make_unique<Statistics>(grid, *hidden);
             *output = statistics->output;
         } else if constexpr (pass == Pass::Scores) {
-            scores = std::make_unique<Scores>(*hidden, *centre, *score_weight, *score_bias,
-                                              score_weight->dim(1).extent(), score_weight->dim(2).extent());
-            *output = scores->output;
+            const Expr channels = score_weight->dim(1).extent(), groups = score_weight->dim(2).extent();
+            if (on_gpu()) {
+                joint_scores =
+                    std::make_unique<JointScores>(*hidden, *centre, repeat_last(*score_weight, channels), *score_bias,
+                                                  whole_blocks(centre->dim(0).extent()), groups);
+                *output = joint_scores->output;
+            } else {
+                scores = std::make_unique<Scores>(*hidden, *centre, *score_weight, *score_bias, channels, groups);
+                *output = scores->output;
+            }
         } else if constexpr (pass == Pass::Moments) {
             moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores);
             *output = moments->output;
@@ -178,6 +200,12 @@ private:
         } else {
             image = stage_gradient(*d_output, outputs, grid);
         }
+        if (on_gpu()) {
+            gathered = std::make_unique<GatheredAdjoint>(difference, image, *back_weight, outputs, hidden.get(),
+                                                         hidden_adjoint.get(), layout());
+            *output = gathered->record;
+            return;
+        }
         adjoint = std::make_unique<DifferenceAdjoint>(difference, image, *back_weight, outputs, hidden.get(),
                                                       hidden_adjoint.get(), layout());
         *output = adjoint->output;
@@ -190,9 +218,24 @@ private:
             columns += compress->dim(1).extent() + 1;
         }
         if (source == Key::Map) {
-            return {bias->dim(0).extent(), columns, tile_columns + 2 * *reach_x, tile_rows + 2 * *reach_y};
+            return {bias->dim(0).extent(), columns, grid.tile.columns + 2 * *reach_x, grid.tile.rows + 2 * *reach_y};
         }
         return {bias->dim(0).extent(), columns, *frame_columns, *frame_rows};
+    }
+
+    // Weights have whole blocks of channels, so that their lines are whole vectors apart. A GPU reads vectors of 4.
+    void align_weights() {
+        for (Input weights :
+             {key_weight, coarse, query_weight, bias, compress, compress_bias, centre, score_weight, score_bias,
+              d_hidden_weight, d_hidden_offset, d_hidden_slope, compress_back, back_weight}) {
+            if (!weights) {
+                continue;
+            }
+            weights->dim(0).set_min(0);
+            for (int d = 1; d < weights->dimensions(); d++) {
+                weights->dim(d).set_stride(weights->dim(d).stride() / 4 * 4);
+            }
+        }
     }
 
     // Extents follow from the image and the weights, so that bounds of tiles are exact.
@@ -203,8 +246,8 @@ private:
                 (*buffer).dim(int(d)).set_bounds(0, extents[d].defined() ? extents[d] : (*buffer).dim(int(d)).extent());
             }
         };
-        const Expr any, tiles_x = (grid.columns + tile_columns - 1) / tile_columns,
-                        tiles_y = (grid.rows + tile_rows - 1) / tile_rows;
+        const Expr any, tiles_x = (grid.columns + grid.tile.columns - 1) / grid.tile.columns,
+                        tiles_y = (grid.rows + grid.tile.rows - 1) / grid.tile.rows;
         if constexpr (pass == Pass::Difference) {
             fix(output, {grid.columns, grid.rows, grid.row_step, any, groups, samples});
         } else if constexpr (pass == Pass::Scores) {
@@ -221,10 +264,12 @@ private:
     Func image;  // v, or its gradient
     std::unique_ptr<Hidden> hidden;
     std::unique_ptr<Statistics> statistics;
-    std::unique_ptr<Scores> scores;
+    std::unique_ptr<Scores> scores;  // or, on a GPU,
+    std::unique_ptr<JointScores> joint_scores;
     std::unique_ptr<Moments> moments;
     std::unique_ptr<HiddenAdjoint> hidden_adjoint;
-    std::unique_ptr<DifferenceAdjoint> adjoint;
+    std::unique_ptr<DifferenceAdjoint> adjoint;  // or, on a GPU,
+    std::unique_ptr<GatheredAdjoint> gathered;
 
     Input key = nullptr, key_centre = nullptr, key_weight = nullptr, tap_columns = nullptr, tap_rows = nullptr,
           coarse = nullptr, columns = nullptr, rows = nullptr, column_fraction = nullptr, row_fraction = nullptr,

@@ -29,13 +29,24 @@ public:
     }
 
     void generate() {
-        const Grid grid{*width, *phase_rows, frames->dim(6).extent(), frames->dim(2).extent()};
-        parts = std::make_unique<CollectedMap>(*frames, *row_of, *phase_of, *side, *reach_x, *reach_y, grid);
-        *d_map = parts->output;
+        const Grid grid{tile_for(get_target()),  *width, *phase_rows, frames->dim(6).extent(),
+                        frames->dim(2).extent(), {}};
+        if (get_target().has_gpu_feature()) {
+            gathered = std::make_unique<GatheredMap>(*frames, *row_of, *phase_of, *side, *reach_x, *reach_y, grid);
+            *d_map = gathered->fold.output;
+        } else {
+            parts = std::make_unique<CollectedMap>(*frames, *row_of, *phase_of, *side, *reach_x, *reach_y, grid);
+            *d_map = parts->fold.output;
+        }
     }
 
     void schedule() {
-        if (!default_schedule) {
+        if (default_schedule) {
+            return;
+        }
+        if (gathered) {
+            upwell::pcdc::schedule(*gathered);
+        } else {
             upwell::pcdc::schedule(*parts, get_target());
         }
     }
@@ -45,7 +56,8 @@ private:
     Halide::GeneratorInput<Halide::Expr> *side;
     Halide::GeneratorInput<int> *reach_x, *reach_y, *width, *phase_rows;
     Halide::GeneratorOutput<AnyBuffer> *d_map;
-    std::unique_ptr<CollectedMap> parts;
+    std::unique_ptr<CollectedMap> parts;  // or, on a GPU,
+    std::unique_ptr<GatheredMap> gathered;
 };
 
 // frames (L', frame columns, frame rows, G, x tiles, y tiles, 1, N), first cell of each tile on both axes, width w + 2,
@@ -65,14 +77,26 @@ public:
     }
 
     void generate() {
-        parts = std::make_unique<CollectedCells>(*frames, *first_column, *first_row, frames->dim(1).extent(),
-                                                 frames->dim(2).extent(), frames->dim(4).extent(),
-                                                 frames->dim(5).extent(), *width, *height);
-        *d_coarse = parts->output;
+        const Halide::Expr columns = frames->dim(1).extent(), rows = frames->dim(2).extent(),
+                           tiles_x = frames->dim(4).extent(), tiles_y = frames->dim(5).extent();
+        if (get_target().has_gpu_feature()) {
+            gathered =
+                std::make_unique<GatheredCells>(*frames, *first_column, *first_row, columns, rows, tiles_x, tiles_y);
+            *d_coarse = gathered->output;
+        } else {
+            parts = std::make_unique<CollectedCells>(*frames, *first_column, *first_row, columns, rows, tiles_x,
+                                                     tiles_y, *width, *height);
+            *d_coarse = parts->output;
+        }
     }
 
     void schedule() {
-        if (!default_schedule) {
+        if (default_schedule) {
+            return;
+        }
+        if (gathered) {
+            upwell::pcdc::schedule(*gathered);
+        } else {
             upwell::pcdc::schedule(*parts, get_target());
         }
     }
@@ -81,7 +105,8 @@ private:
     Halide::GeneratorInput<AnyBuffer> *frames, *first_column, *first_row;
     Halide::GeneratorInput<int> *width, *height;
     Halide::GeneratorOutput<AnyBuffer> *d_coarse;
-    std::unique_ptr<CollectedCells> parts;
+    std::unique_ptr<CollectedCells> parts;  // or, on a GPU,
+    std::unique_ptr<GatheredCells> gathered;
 };
 
 }  // namespace

@@ -5,7 +5,7 @@ namespace upwell::group_statistics {
 
 using namespace Halide;
 
-void schedule(GroupStatistics &s, Expr side, const Target &target) {
+void schedule_on_cpu(GroupStatistics &s, Expr side, const Target &target) {
     const int lanes = std::min(columns, target.natural_vector_size(s.output.types()[0]));
     Var task("task");
     for (Func f : {s.sums, s.squares}) {
@@ -20,10 +20,11 @@ void schedule(GroupStatistics &s, Expr side, const Target &target) {
         update.specialize(side == 0);
     }
     s.mean.compute_root();
+    s.variance.compute_root();
     s.output.bound(kind, 0, 2);
 }
 
-void schedule(GroupStatisticsAdjoint &a, Expr side, const Target &target) {
+void schedule_on_cpu(GroupStatisticsAdjoint &a, Expr side, const Target &target) {
     const int lanes = target.natural_vector_size(a.output.types()[0]);
     Var band("band"), line("line"), task("task");
     a.output.split(y, band, line, strip_rows, TailStrategy::GuardWithIf)

@@ -180,7 +180,7 @@ void schedule_plainly(GuidedFilterAdjoint &parts) {
         {parts.d_widened.sum, parts.d_row_model.sum, parts.d_guide_rows, parts.d_key_rows.sum, parts.d_key.sum});
 }
 
-void schedule(GuidedFilter &parts, const Target &target) {
+void schedule_on_cpu(GuidedFilter &parts, const Target &target) {
     PlaneSchedule s(parts.output, target, parts.start.problem.type);
     s.tasks(parts.output);
     schedule_fit(parts.start, s, parts.model_rows);
@@ -192,7 +192,7 @@ void schedule(GuidedFilter &parts, const Target &target) {
     s.by_elements(parts.widened);
 }
 
-void schedule(GuidedFilterAdjoint &parts, const Target &target) {
+void schedule_on_cpu(GuidedFilterAdjoint &parts, const Target &target) {
     PlaneSchedule s(parts.d_guide, target, parts.start.problem.type);
     s.tasks(parts.d_guide);
     s.tasks(parts.d_input);

@@ -74,7 +74,7 @@ Var schedule_image(Func f, const std::vector<Var> &channels, int lanes) {
     for (const Var &v : {row_in, tile_x, tile_y, phase, n}) {
         order.push_back(v);
     }
-    f.split(x, tile_x, x_in, tile_columns, guard).split(row, tile_y, row_in, tile_rows, guard).reorder(order);
+    f.split(x, tile_x, x_in, cpu_tile.columns, guard).split(row, tile_y, row_in, cpu_tile.rows, guard).reorder(order);
     f.vectorize(x_in, lanes, guard);
     parallel_tiles(f);
     return row_in;
@@ -136,7 +136,7 @@ void schedule_hidden(const Difference &d, const Hidden &hidden, Func h, LoopLeve
 }  // namespace
 
 // v as an image.
-void schedule(const Difference &d, Func stored, Func output, const Target &target) {
+void schedule_on_cpu(const Difference &d, Func stored, Func output, const Target &target) {
     const Block b = block_for(target, d.v.types()[0], 2);
     const Var row_in = schedule_image(output, {o, g}, b.lanes);
     schedule_inputs(d, {output, task}, b.lanes);
@@ -163,7 +163,7 @@ void schedule(const Difference &d, const Hidden &hidden, Scores &s, const Target
     schedule_hidden(d, hidden, s.h, {s.sum, s.groups}, b);
 }
 
-void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const Target &target) {
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const Target &target) {
     const Block b = block_for(target, d.v.types()[0], 2);
     s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, b.lanes, guard);
     parallel_tiles(s.output);
@@ -183,7 +183,7 @@ void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const Ta
     }
 }
 
-void schedule(const Difference &d, const Hidden &hidden, Moments &m, const Target &target) {
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const Target &target) {
     const Block b = block_for(target, d.v.types()[0], 2);
     m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, b.lanes, guard);
     parallel_tiles(m.output);
@@ -261,7 +261,8 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
 
 // Lanes are columns. A task is a phase of a group's channels, then a group's image.
 void schedule(CollectedMap &m, const Target &target) {
-    const int lanes = target.natural_vector_size(m.output.types()[0]);
+    BorderFold &fold = m.fold;
+    const int lanes = target.natural_vector_size(fold.output.types()[0]);
     m.padded.compute_root().fuse(phase, n, task).fuse(g, task, task).parallel(task).vectorize(x, lanes, whole);
     m.padded.update()
         .allow_race_conditions()  // the columns of a frame are different places
@@ -270,21 +271,21 @@ void schedule(CollectedMap &m, const Target &target) {
         .fuse(g, task, task)
         .parallel(task)
         .vectorize(m.tiles.x, lanes, guard);
-    for (Func f : {m.left, m.right}) {
+    for (Func f : {fold.left, fold.right}) {
         f.compute_root();
     }
-    for (Func f : {m.top, m.bottom}) {
+    for (Func f : {fold.top, fold.bottom}) {
         f.compute_root().vectorize(x, lanes, whole).update().vectorize(x, lanes, whole);
     }
     Var strip("strip"), line("line");
-    m.output.split(y, strip, line, tile_rows, guard)
+    fold.output.split(y, strip, line, cpu_tile.rows, guard)
         .vectorize(x, lanes, guard)
         .fuse(i, g, task)
         .fuse(task, n, task)
         .fuse(strip, task, task)
         .parallel(task);
-    m.folded.compute_at(m.output, line).store_at(m.output, task).vectorize(x, lanes, whole);
-    m.along.compute_at(m.output, line).store_at(m.output, task).vectorize(x, lanes, whole);
+    fold.folded.compute_at(fold.output, line).store_at(fold.output, task).vectorize(x, lanes, whole);
+    fold.along.compute_at(fold.output, line).store_at(fold.output, task).vectorize(x, lanes, whole);
 }
 
 void schedule(CollectedCells &c, const Target &target) {

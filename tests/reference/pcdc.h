@@ -39,14 +39,15 @@ struct Pcdc {
     std::vector<int> tap_columns, tap_rows;
     double side, floor;
     int w = 0, h = 0;
+    pcdc::Tile tile = pcdc::cpu_tile;
 
     bool upsampled() const { return w > 0; }
     int H() const { return rows * step; }
     int taps() const { return int(tap_columns.size()); }
-    int tiles_x() const { return (W + pcdc::tile_columns - 1) / pcdc::tile_columns; }
-    int tiles_y() const { return (rows + pcdc::tile_rows - 1) / pcdc::tile_rows; }
-    int tile_x(int x) const { return x / pcdc::tile_columns; }
-    int tile_y(int y) const { return y / step / pcdc::tile_rows; }
+    int tiles_x() const { return (W + tile.columns - 1) / tile.columns; }
+    int tiles_y() const { return (rows + tile.rows - 1) / tile.rows; }
+    int tile_x(int x) const { return x / tile.columns; }
+    int tile_y(int y) const { return y / step / tile.rows; }
     int inside_x(int x) const { return std::clamp(x, 0, W - 1); }
     int inside_y(int y) const { return std::clamp(y, 0, H() - 1); }
 };

@@ -113,7 +113,7 @@ TEST_CASE("a wrong shape is refused", "[error]") {
 TEST_CASE("a mix of dtypes is refused", "[error]") {
     Call call;
     call.inputs[1].dtype = Dtype::Float64;
-    CHECK(call.message() == "fns: logits should be float32 like the output but is float64");
+    CHECK(call.message() == "fns: logits should be float32 but is float64");
 }
 
 TEST_CASE("more elements than an int32 counts are refused before any is touched", "[error]") {

@@ -30,13 +30,11 @@ struct Variant {
         return op.name + suffix[static_cast<int>(direction)];
     }
     std::string describe() const {
-        return name() + " kernel=" + std::to_string(kernel) + " ratio=" + std::to_string(ratio) + " float" +
-               std::to_string(type.bits());
+        return name() + " kernel=" + std::to_string(kernel) + " ratio=" + std::to_string(ratio) + " " + type_name();
     }
+    std::string type_name() const { return (type.is_bfloat() ? "bfloat" : "float") + std::to_string(type.bits()); }
     Halide::GeneratorParamsMap parameters() const {
-        return {{"kernel", std::to_string(kernel)},
-                {"ratio", std::to_string(ratio)},
-                {"type", "float" + std::to_string(type.bits())}};
+        return {{"kernel", std::to_string(kernel)}, {"ratio", std::to_string(ratio)}, {"type", type_name()}};
     }
 };
 
@@ -118,57 +116,69 @@ template<class T>
 std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &variant, const reference::Problem &q,
                               const reference::Inputs &in, bool &on_device) {
     const std::vector<int> low{q.w, q.h, q.C, q.N}, high{q.W, q.H, q.C, q.N}, taps{q.W, q.H, q.kernel * q.kernel, q.N};
-    std::deque<Memory<T>> memory;
+    using Wide = std::conditional_t<sizeof(T) == 2, float, T>;  // of weights, and of fractions
+    std::deque<Memory<T>> maps;
+    std::deque<Memory<Wide>> weights;
     std::vector<Halide::Buffer<>> inputs;
-    const auto add = [&](const std::vector<double> &values, const std::vector<int> &sizes) {
+    const auto add = [&](auto &memory, const std::vector<double> &values, const std::vector<int> &sizes) {
         inputs.push_back(memory.emplace_back(values, sizes).buffer());
     };
     if (variant.direction != Direction::ValueAdjoint) {
-        add(in.value, low);
+        add(maps, in.value, low);
     }
     if (variant.op.has_weights) {
-        add(in.weight, taps);
+        add(weights, in.weight, taps);
     }
     if (variant.direction != Direction::Output) {
-        add(in.d_output, high);
+        add(maps, in.d_output, high);
     }
     AxisTable columns = make_table(q, q.w, q.W), rows = make_table(q, q.h, q.H);
     if (variant.ratio == 0) {
         inputs.push_back(Halide::Buffer<int>(columns.taps.data(), q.W, 3));
         inputs.push_back(Halide::Buffer<int>(rows.taps.data(), q.H, 3));
-        add(columns.fraction, {q.W});
-        add(rows.fraction, {q.H});
+        add(weights, columns.fraction, {q.W});
+        add(weights, rows.fraction, {q.H});
     }
-    const size_t count = variant.direction == Direction::Output         ? q.high_size()
-                         : variant.direction == Direction::ValueAdjoint ? q.low_size()
-                                                                        : q.weight_size();
-    const std::vector<double> unwritten(count, NAN);
-    Memory<T> output(unwritten, variant.direction == Direction::Output         ? high
-                                : variant.direction == Direction::ValueAdjoint ? low
-                                                                               : taps);
-    Halide::Buffer<> result = output.buffer();
     for (Halide::Buffer<> &input : inputs) {
         input.set_host_dirty();
     }
-    if (variant.ratio == 0 && variant.direction == Direction::ValueAdjoint) {
-        for (AxisTable *table : {&columns, &rows}) {
-            inputs.push_back(Halide::Buffer<int>(table->begin.data(), int(table->begin.size())));
-            inputs.back().set_min(-table->margin);
+    const auto run_into = [&](auto memory) {
+        Halide::Buffer<> result = memory.buffer();
+        if (variant.ratio == 0 && variant.direction == Direction::ValueAdjoint) {
+            for (AxisTable *table : {&columns, &rows}) {
+                inputs.push_back(Halide::Buffer<int>(table->begin.data(), int(table->begin.size())));
+                inputs.back().set_min(-table->margin);
+                inputs.back().set_host_dirty();
+            }
+            call(kernel, inputs, columns.cell, rows.cell, result);
+        } else {
+            call(kernel, inputs, result);
         }
-        call(kernel, inputs, columns.cell, rows.cell, result);
-    } else {
-        call(kernel, inputs, result);
+        on_device = result.device_dirty();
+        result.copy_to_host();
+        if (!memory.guards_hold()) {
+            throw std::logic_error(variant.describe() + " wrote outside its output");
+        }
+        return memory.values();
+    };
+    const auto unwritten = [](size_t size) { return std::vector<double>(size, NAN); };
+    switch (variant.direction) {
+    case Direction::Output:
+        return run_into(Memory<T>(unwritten(q.high_size()), high));
+    case Direction::ValueAdjoint:
+        return run_into(Memory<T>(unwritten(q.low_size()), low));
+    case Direction::WeightAdjoint:
+        return run_into(Memory<Wide>(unwritten(q.weight_size()), taps));
     }
-    on_device = result.device_dirty();
-    result.copy_to_host();
-    if (!output.guards_hold()) {
-        throw std::logic_error(variant.describe() + " wrote outside its output");
-    }
-    return output.values();
+    return {};
 }
 
 inline std::vector<double> run(const Halide::Callable &kernel, const Variant &variant, const reference::Problem &q,
                                const reference::Inputs &in, bool &on_device) {
+    if (variant.type.bits() == 16) {
+        return variant.type.is_bfloat() ? run_typed<Halide::bfloat16_t>(kernel, variant, q, in, on_device)
+                                        : run_typed<Halide::float16_t>(kernel, variant, q, in, on_device);
+    }
     return variant.type.bits() == 32 ? run_typed<float>(kernel, variant, q, in, on_device)
                                      : run_typed<double>(kernel, variant, q, in, on_device);
 }

@@ -11,7 +11,6 @@
 
 namespace upwell::test {
 
-using pcdc::tile_columns, pcdc::tile_rows;
 using reference::Array, reference::Pcdc, reference::PcdcGradients, reference::PcdcInputs;
 
 inline int round_up(int size, int multiple) {
@@ -65,7 +64,7 @@ public:
     }
 
 private:
-    static constexpr int gap = 3;
+    static constexpr int gap = 4;  // a GPU reads weights by fours
 
     static Array unwritten(const std::vector<int> &sizes) {
         Array a(sizes);
@@ -196,7 +195,7 @@ public:
             Halide::Target target = Halide::get_host_target())
         : q(q), in(in), parameters(std::move(parameters)), target(std::move(target)),
           width(round_up(std::max(q.L, q.M), 32)), reach_x(largest(q.tap_columns)), reach_y(largest(q.tap_rows)),
-          frame_x(in.cell_x, tile_columns), frame_y(in.cell_y, tile_rows) {}
+          frame_x(in.cell_x, q.tile.columns), frame_y(in.cell_y, q.tile.rows) {}
 
     Array difference() {  // x, y, o, g, n
         Lines<T> output({q.W, q.H(), q.L, q.G, q.N});
@@ -240,21 +239,22 @@ public:
     // hidden: 0, or L + 1, columns of the compressor.
     PcdcGradients gradients(Lines<T> record, int hidden) {
         const int columns = q.E * (q.taps() + 1) + 1 + hidden, query = width * columns,
-                  frame = query + q.E * tile_columns * tile_rows;
+                  frame = query + q.E * q.tile.columns * q.tile.rows;
         const Array all = record.array();
         PcdcGradients d;
         sum_weights(d, all, hidden);
         d.query = Array(in.query.sizes);
         reference::for_each_pixel(q, [&](int x, int y, int g, int n) {
             for (int i = 0; i < q.E; i++) {
-                const int row = y / q.step, at = x % tile_columns + tile_columns * (row % tile_rows + tile_rows * i);
+                const int row = y / q.step,
+                          at = x % q.tile.columns + q.tile.columns * (row % q.tile.rows + q.tile.rows * i);
                 d.query(x, y, i + q.E * g, n) = all(query + at, g, q.tile_x(x), q.tile_y(y), y % q.step, n);
             }
         });
         if (q.upsampled()) {
             d.coarse = collect_cells(record.part(frame, {width, frame_x.size, frame_y.size}));
         } else {
-            d.key = collect(record.part(frame, {tile_columns + 2 * reach_x, tile_rows + 2 * reach_y, q.E}));
+            d.key = collect(record.part(frame, {q.tile.columns + 2 * reach_x, q.tile.rows + 2 * reach_y, q.E}));
         }
         return d;
     }
@@ -266,8 +266,8 @@ public:
             phase[y] = y % q.step;
         }
         Lines<T> output({q.W, q.H(), q.E, q.G, q.N});
-        get("pcdc_collect")(frames, table(rows), table(phase), T(q.side), reach_x, reach_y, q.W, q.rows,
-                            output.buffer());
+        run("pcdc_collect", frames, table(rows), table(phase), T(q.side), reach_x, reach_y, q.W, q.rows,
+            output.buffer());
         Array map = output.array();
         map.sizes = {q.W, q.H(), q.E * q.G, q.N};
         return map;
@@ -289,15 +289,35 @@ private:
 
     Halide::Callable &get(const std::string &name) { return kernel(name, 8 * sizeof(T), parameters, target); }
 
+    // Runs a kernel, on a device where the target has one: then its output, the last argument, comes back.
+    template<class... All> void run(const std::string &name, const All &...all) {
+        (give(all), ...);
+        Halide::Buffer<> output = std::get<sizeof...(All) - 1>(std::tie(all...));
+        output.set_host_dirty(false);
+        get(name)(all...);
+        if (target.has_gpu_feature() && !output.device_dirty()) {
+            throw std::logic_error(name + " did not run on the device");
+        }
+        output.copy_to_host();
+    }
+
+    // Marks a buffer as one that a device has not seen.
+    template<class Argument> static void give(const Argument &argument) {
+        if constexpr (!std::is_arithmetic_v<Argument>) {
+            Halide::Buffer<> buffer = argument;
+            buffer.set_host_dirty();
+        }
+    }
+
     template<class... Tail> void call(const std::string &name, const Tail &...tail) {
         if (q.upsampled()) {
-            get(name)(wide(in.coarse), table(in.cell_x), table(in.cell_y), table(in.way_x), table(in.way_y),
-                      frame_x.size, frame_y.size, given(in.query), given(in.query_centre), wide(in.query_weight),
-                      wide(in.bias), q.rows, q.step, tail...);
+            run(name, wide(in.coarse), table(in.cell_x), table(in.cell_y), table(in.way_x), table(in.way_y),
+                frame_x.size, frame_y.size, given(in.query), given(in.query_centre), wide(in.query_weight),
+                wide(in.bias), q.rows, q.step, tail...);
         } else {
-            get(name)(given(in.key), given(in.key_centre), wide(in.key_weight), table(q.tap_columns), table(q.tap_rows),
-                      T(q.side), reach_x, reach_y, given(in.query), given(in.query_centre), wide(in.query_weight),
-                      wide(in.bias), q.rows, q.step, tail...);
+            run(name, given(in.key), given(in.key_centre), wide(in.key_weight), table(q.tap_columns), table(q.tap_rows),
+                T(q.side), reach_x, reach_y, given(in.query), given(in.query_centre), wide(in.query_weight),
+                wide(in.bias), q.rows, q.step, tail...);
         }
     }
 
@@ -308,8 +328,8 @@ private:
 
     std::vector<int> record_sizes(int hidden = 0) const {
         const int frame = q.upsampled() ? width * frame_x.size * frame_y.size
-                                        : q.E * (tile_columns + 2 * reach_x) * (tile_rows + 2 * reach_y);
-        return {width * (q.E * (q.taps() + 1) + 1 + hidden) + q.E * tile_columns * tile_rows + frame,
+                                        : q.E * (q.tile.columns + 2 * reach_x) * (q.tile.rows + 2 * reach_y);
+        return {width * (q.E * (q.taps() + 1) + 1 + hidden) + q.E * q.tile.columns * q.tile.rows + frame,
                 q.G,
                 q.tiles_x(),
                 q.tiles_y(),
@@ -345,8 +365,8 @@ private:
 
     Array collect_cells(const Halide::Buffer<> &frames) {
         Lines<T> output({width, q.w + 2, q.h + 2, q.G, q.N});
-        get("pcdc_collect_cells")(frames, table(frame_x.first), table(frame_y.first), q.w + 2, q.h + 2,
-                                  output.buffer());
+        run("pcdc_collect_cells", frames, table(frame_x.first), table(frame_y.first), q.w + 2, q.h + 2,
+            output.buffer());
         return output.array();
     }
 

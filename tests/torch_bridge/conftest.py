@@ -1,11 +1,18 @@
-"""Makes tests/ importable (reference.*); property tests try the same examples every run, leaving no files."""
+"""Makes tests/ importable (reference.*); property tests try the same examples every run, leaving no files.
 
+With UPWELL_LIBRARY=<build>/torch_bridge/libupwell_torch_opencl.so the same tests run on the GPU's kernels, on an
+OpenCL device.
+"""
+
+import ctypes
 import os
 import pathlib
 import sys
 
 # Waiting threads sleep: on a busy machine, spinning ones make the small maps of these tests 30 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# PoCL's other method (3.1, loopvec) stores 16-bit numbers that a condition forbids.
+os.environ.setdefault("POCL_WORK_GROUP_METHOD", "loops")
 
 import hypothesis
 import pytest
@@ -21,6 +28,22 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile("upwell")
+
+
+def opencl_platforms() -> int:
+    """How many there are; none where OpenCL is not installed."""
+    try:
+        library = ctypes.CDLL("libOpenCL.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_uint(0)
+    library.clGetPlatformIDs(0, None, ctypes.byref(count))
+    return count.value
+
+
+def pytest_sessionstart(session):
+    if "opencl" in os.environ.get("UPWELL_LIBRARY", "") and opencl_platforms() == 0:
+        pytest.exit("skipped: no OpenCL device", returncode=77)
 
 
 @pytest.fixture(autouse=True)

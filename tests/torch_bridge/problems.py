@@ -117,7 +117,7 @@ def transposed(tensor: torch.Tensor) -> torch.Tensor:
 def sliced(tensor: torch.Tensor) -> torch.Tensor:
     """Every second element of a larger tensor, starting at the second."""
     n, c, h, w = tensor.shape
-    larger = torch.full((n, c + 1, h + 2, 2 * w + 3), float("nan"), dtype=tensor.dtype)
+    larger = tensor.new_full((n, c + 1, h + 2, 2 * w + 3), float("nan"))
     view = larger[:, 1:, 1 : h + 1, 1 : 2 * w + 1 : 2]
     view.copy_(tensor)
     return view

@@ -68,9 +68,9 @@ def test_a_tensor_of_the_wrong_rank_is_refused(operator, name):
     "dtype, text", [(torch.float64, "double"), (torch.int64, "long"), (torch.bfloat16, "bfloat16")]
 )
 def test_a_tensor_of_another_dtype_is_refused(operator, name, dtype, text):
-    if operator == "group_stats" and dtype == torch.float64:
+    if operator == "group_stats" and dtype != torch.int64:
         return  # its only tensor
-    named = name if name != first(operator) or dtype != torch.float64 else ""
+    named = name if name != first(operator) or dtype == torch.int64 else ""
     with refused(f"{operator}: {named}", text):
         call(operator, **{name: right(operator)[name].to(dtype)})
 

@@ -26,10 +26,13 @@ torch::nn::GroupNorm published_group_norm(int64_t channels) {
 // convolution(norm(x)) of a 1x1 convolution, without the normalised map: the normalisation is affine once its
 // statistics are known, so it goes into the weights, one set per sample.
 at::Tensor project_normalised(const torch::nn::Conv2d &convolution, const torch::nn::GroupNorm &norm,
-                              const at::Tensor &x) {
+                              const at::Tensor &input) {
     if (!norm) {
-        return convolution.ptr()->forward(x);
+        return convolution.ptr()->forward(input);
     }
+    // Under autocast too in the dtype of the parameters: 16 bits are too few for such weights.
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const at::Tensor x = input.to(convolution->weight.scalar_type());
     const int64_t groups = norm->options.num_groups();
     const auto [mean, rstd] = ops::group_stats(x, groups, norm->options.eps());
     const auto per_channel = [&](const at::Tensor &s) { return s.repeat_interleave(x.size(1) / groups, 1); };

@@ -87,6 +87,9 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
     implement(m);
 }
+TORCH_LIBRARY_IMPL(upwell, CUDA, m) {
+    implement(m);
+}
 TORCH_LIBRARY_IMPL(upwell, Meta, m) {
     implement(m);
 }

@@ -7,7 +7,6 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
@@ -15,8 +14,10 @@
 #include "../autograd.h"
 #include "../dispatch.h"
 #include "../gaussian.h"
+#include "../in_float.h"
 #include "../kernel.h"
 #include "../per_channel.h"
+#include "../table.h"
 
 namespace upwell::bridge {
 namespace {
@@ -90,7 +91,7 @@ struct Upsampling {
     Tensor neighbour;  // its entries beside the diagonal
 };
 
-Upsampling upsampling(int64_t low, int64_t high, const at::TensorOptions &options) {
+Upsampling upsampling(int64_t low, int64_t high, const Tensor &like) {
     std::vector<double> sums(low), diagonal(low), neighbour(low - 1);
     for (int64_t p = 0; p < high; p++) {
         const int64_t twice = (2 * p + 1) * low - high;  // 2 high u(p)
@@ -107,7 +108,7 @@ Upsampling upsampling(int64_t low, int64_t high, const at::TensorOptions &option
             neighbour[first] += fraction * (1 - fraction);
         }
     }
-    return {at::tensor(sums, options), at::tensor(diagonal, options), at::tensor(neighbour, options)};
+    return {table(sums, like), table(diagonal, like), table(neighbour, like)};
 }
 
 // U^T U x along an axis (2: rows, 3: columns).
@@ -122,7 +123,7 @@ Tensor apply(const Upsampling &u, const Tensor &x, int64_t axis) {
 
 struct UpsampledGroups {
     UpsampledGroups(const Tensor &x, int64_t H, int64_t W)
-        : rows(upsampling(x.size(2), H, x.options())), columns(upsampling(x.size(3), W, x.options())),
+        : rows(upsampling(x.size(2), H, x)), columns(upsampling(x.size(3), W, x)),
           share(rows.sums.unsqueeze(1) * columns.sums / static_cast<double>(H * W)), pixels(H * W) {}
 
     Upsampling rows, columns;
@@ -239,10 +240,10 @@ Pair differentiable_upsampled(const Tensor &x, c10::SymIntArrayRef size, int64_t
 }
 
 void implement(torch::Library &m) {
-    m.impl("group_stats", group_stats);
-    m.impl("group_stats_backward", group_stats_backward);
-    m.impl("upsampled_group_stats", upsampled_group_stats);
-    m.impl("upsampled_group_stats_backward", upsampled_group_stats_backward);
+    m.impl("group_stats", in_float<group_stats>);
+    m.impl("group_stats_backward", in_float<group_stats_backward>);
+    m.impl("upsampled_group_stats", in_float<upsampled_group_stats>);
+    m.impl("upsampled_group_stats_backward", in_float<upsampled_group_stats_backward>);
 }
 
 }  // namespace
@@ -289,6 +290,9 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, CUDA, m) {
     implement(m);
 }
 TORCH_LIBRARY_IMPL(upwell, Meta, m) {

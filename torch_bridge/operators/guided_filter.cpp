@@ -1,14 +1,15 @@
 // The guided filter.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include "../autograd.h"
 #include "../dispatch.h"
+#include "../in_float.h"
 #include "../kernel.h"
+#include "../table.h"
 
 namespace upwell::bridge {
 namespace {
@@ -21,7 +22,7 @@ struct Reads {
 };
 
 // Pixel start + step i of `high`, i < count, bilinear with align_corners=False.
-Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step, const at::TensorOptions &options) {
+Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step, const Tensor &like) {
     std::vector<int> lower(count);
     std::vector<double> fraction(count);
     for (int64_t i = 0; i < count; i++) {
@@ -30,11 +31,11 @@ Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step, const 
         lower[i] = static_cast<int>(base);
         fraction[i] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
     }
-    return {at::tensor(lower, at::kInt), at::tensor(fraction, options)};
+    return {table(lower, like), table(fraction, like)};
 }
 
 // Pixel p of `high` at p / scale of the samples taken at every scale-th pixel, the last repeated.
-Reads between_samples(int64_t samples, int64_t high, int64_t scale, const at::TensorOptions &options) {
+Reads between_samples(int64_t samples, int64_t high, int64_t scale, const Tensor &like) {
     std::vector<int> lower(high);
     std::vector<double> fraction(high);
     for (int64_t p = 0; p < high; p++) {
@@ -42,16 +43,16 @@ Reads between_samples(int64_t samples, int64_t high, int64_t scale, const at::Te
         lower[p] = static_cast<int>(base);
         fraction[p] = base < samples - 1 ? static_cast<double>(p - scale * base) / static_cast<double>(scale) : 0;
     }
-    return {at::tensor(lower, at::kInt), at::tensor(fraction, options)};
+    return {table(lower, like), table(fraction, like)};
 }
 
 struct Axis {
     Reads key, back;  // samples from the input; pixels from the samples
 
-    Axis(int64_t low, int64_t high, int64_t scale, bool centred, const at::TensorOptions &options) {
+    Axis(int64_t low, int64_t high, int64_t scale, bool centred, const Tensor &like) {
         const int64_t samples = std::max<int64_t>(high / scale, 1);
-        key = interpolate(low, high, samples, scale, options);
-        back = centred ? between_samples(samples, high, scale, options) : interpolate(samples, high, high, 1, options);
+        key = interpolate(low, high, samples, scale, like);
+        back = centred ? between_samples(samples, high, scale, like) : interpolate(samples, high, high, 1, like);
     }
 };
 
@@ -76,8 +77,8 @@ Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, d
     if (guide.is_meta() || guide.numel() == 0) {
         return output;
     }
-    const Axis x(input.size(3), guide.size(3), scale, centred, guide.options());
-    const Axis y(input.size(2), guide.size(2), scale, centred, guide.options());
+    const Axis x(input.size(3), guide.size(3), scale, centred, guide);
+    const Axis y(input.size(2), guide.size(2), scale, centred, guide);
     run_kernel_on("guided_filter", guide,
                   {planes(guide), planes(input), x.key.lower, x.key.fraction, y.key.lower, y.key.fraction, x.back.lower,
                    x.back.fraction, y.back.lower, y.back.fraction, radius / scale, scale, eps, planes(output)});
@@ -95,8 +96,8 @@ Pair guided_filter_backward(const Tensor &d_output, const Tensor &guide, const T
     if (guide.is_meta() || guide.numel() == 0) {
         return {d_guide, d_input};
     }
-    const Axis x(input.size(3), guide.size(3), scale, centred, guide.options());
-    const Axis y(input.size(2), guide.size(2), scale, centred, guide.options());
+    const Axis x(input.size(3), guide.size(3), scale, centred, guide);
+    const Axis y(input.size(2), guide.size(2), scale, centred, guide);
     run_kernel_on("guided_filter_adjoint", guide,
                   {planes(guide), planes(input), planes(d_output), x.key.lower, x.key.fraction, y.key.lower,
                    y.key.fraction, x.back.lower, x.back.fraction, y.back.lower, y.back.fraction, radius / scale, scale,
@@ -135,8 +136,8 @@ Tensor differentiable(const Tensor &guide, const Tensor &input, int64_t radius, 
 }
 
 void implement(torch::Library &m) {
-    m.impl("guided_filter", guided_filter);
-    m.impl("guided_filter_backward", guided_filter_backward);
+    m.impl("guided_filter", in_float<guided_filter>);
+    m.impl("guided_filter_backward", in_float<guided_filter_backward>);
 }
 
 }  // namespace
@@ -169,6 +170,9 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, CUDA, m) {
     implement(m);
 }
 TORCH_LIBRARY_IMPL(upwell, Meta, m) {

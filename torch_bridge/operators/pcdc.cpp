@@ -7,6 +7,7 @@
 
 #include "../autograd.h"
 #include "../dispatch.h"
+#include "../in_float.h"
 #include "../kernel.h"
 #include "pcdc_core.h"
 #include "pcdc_spread.h"
@@ -153,8 +154,8 @@ Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const 
 }
 
 void implement(torch::Library &m) {
-    m.impl("pcdc_difference", forward);
-    m.impl("pcdc_difference_backward", backward);
+    m.impl("pcdc_difference", in_float<forward>);
+    m.impl("pcdc_difference_backward", in_float<backward>);
 }
 
 }  // namespace
@@ -174,7 +175,7 @@ namespace upwell::bridge::pcdc {
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("pcdc(Tensor key, Tensor query, Tensor weight, Tensor? bias=None, int groups=1, int[2] dilation=1) -> Tensor",
-          pcdc);
+          in_float<pcdc>);
     m.def("pcdc_difference(Tensor[] inputs, int groups, int[] tap_rows, int[] tap_columns) -> Tensor");
     m.def(
         "pcdc_difference_backward(Tensor d_output, Tensor[] inputs, int groups, int[] tap_rows, int[] tap_columns) -> "
@@ -182,6 +183,9 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, CUDA, m) {
     implement(m);
 }
 TORCH_LIBRARY_IMPL(upwell, Meta, m) {

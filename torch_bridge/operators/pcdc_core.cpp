@@ -41,15 +41,15 @@ struct Call {
     Call(const Tensor &key, const Tensor &key_centre, const Tensor &key_weight, const Tensor &query,
          const Tensor &query_centre, const Tensor &query_weight, const Tensor &bias, const Widths &widths,
          const std::vector<Offset> &taps, bool blur)
-        : tiling(query.size(0), query.size(2), query.size(3), taps), widths(widths), side(gaussian_side(blur)),
-          channels(query.size(1) / widths.groups), taps(static_cast<int64_t>(taps.size())), like(query) {
+        : tiling(query, taps), widths(widths), side(gaussian_side(blur)), channels(query.size(1) / widths.groups),
+          taps(static_cast<int64_t>(taps.size())), like(query) {
         const auto pack = [&](const Tensor &weight) { return channels_last(weight, widths.groups, widths.padded); };
         if (key_weight.defined()) {
             this->key = key.contiguous();
             this->key_centre = key_centre.contiguous();
             this->key_weight = pack(key_weight).transpose(2, 3).contiguous();  // N,G,T,E,L'
         } else {
-            cells = std::make_unique<Cells>(tiling, key.size(2) - 2, key.size(3) - 2, key.options());
+            cells = std::make_unique<Cells>(tiling, key.size(2) - 2, key.size(3) - 2, key);
             this->key = pack(key);  // N,G,h + 2,w + 2,L'
         }
         this->query = query.contiguous();
@@ -174,7 +174,7 @@ std::pair<Tensor, Tensor> combine(const Tensor &of_tiles, const CoreCall &core) 
         of_tiles.flatten(1, 3).narrow(-1, 0, core.M / core.options.groups).to(at::kDouble).movedim(3, 0);
     const auto grouped = [&](int64_t kind) { return tiles[kind].flatten(2).unflatten(2, {groups, -1}); };
     const Tensor means = grouped(0), squares = grouped(1);  // N,tiles,groups,channels
-    const Tensor pixels = core.call.tiling.pixels().view({-1, 1, 1});
+    const Tensor pixels = core.call.tiling.pixels(tiles).view({-1, 1, 1});
     const double count = static_cast<double>(core.call.tiling.H * core.call.tiling.W * means.size(3));
     const Tensor mean = (means * pixels).sum({1, 3}) / count;
     const Tensor apart = means - mean.unsqueeze(1).unsqueeze(3);

@@ -11,6 +11,7 @@
 
 #include "../autograd.h"
 #include "../dispatch.h"
+#include "../in_float.h"
 #include "../kernel.h"
 #include "../pad.h"
 #include "../per_channel.h"
@@ -320,8 +321,8 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
 }
 
 void implement(torch::Library &m) {
-    m.impl("pcdc_core", forward);
-    m.impl("pcdc_core_backward", backward);
+    m.impl("pcdc_core", in_float<forward>);
+    m.impl("pcdc_core_backward", in_float<backward>);
 }
 
 }  // namespace
@@ -348,7 +349,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         "pcdc_scores(Tensor key, Tensor query, Tensor norm_weight, Tensor weight, Tensor bias, Tensor compress_weight, "
         "Tensor compress_bias, Tensor hidden_weight, Tensor hidden_bias, Tensor score_weight, Tensor score_bias, "
         "int groups, int norm_groups, int[]? ratio=None, bool relu=True, bool blur=False) -> Tensor",
-        pcdc_scores);
+        in_float<pcdc_scores>);
     m.def("pcdc_core(Tensor[] inputs, int groups, int norm_groups, bool relu, bool blur, int[] tap_rows, "
           "int[] tap_columns) -> Tensor[]");
     m.def("pcdc_core_backward(Tensor d_scores, Tensor mean, Tensor rstd, Tensor[] inputs, int groups, int norm_groups, "
@@ -356,6 +357,9 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
+    implement(m);
+}
+TORCH_LIBRARY_IMPL(upwell, CUDA, m) {
     implement(m);
 }
 TORCH_LIBRARY_IMPL(upwell, Meta, m) {

@@ -5,14 +5,12 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
 
-#include "algebra/pcdc_tile.h"
+#include "../queue.h"
+#include "../table.h"
 
 namespace upwell::bridge::pcdc {
 namespace {
-
-using upwell::pcdc::tile_columns, upwell::pcdc::tile_rows;
 
 int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -23,7 +21,7 @@ int64_t round_up(int64_t a, int64_t b) {
 }
 
 // Rows of one phase are those that taps lead to, unless that cuts the image into many tiles that are mostly empty.
-int64_t choose_step(int64_t H, const std::vector<Offset> &taps) {
+int64_t choose_step(int64_t H, int64_t tile_rows, const std::vector<Offset> &taps) {
     int64_t step = 0;
     for (const Offset &tap : taps) {
         step = std::gcd(step, tap.y);
@@ -34,17 +32,15 @@ int64_t choose_step(int64_t H, const std::vector<Offset> &taps) {
     return 2 * step * divide_up(H / step, tile_rows) > 3 * divide_up(H, tile_rows) ? 1 : step;
 }
 
-Tensor table(const std::vector<int> &values) {
-    return at::tensor(values, at::kInt);
-}
-
 }  // namespace
 
-Tiling::Tiling(int64_t N, int64_t H, int64_t W, std::vector<Offset> taps) : N(N), H(H), W(W) {
+Tiling::Tiling(const Tensor &query, std::vector<Offset> taps)
+    : tile(runs_on_gpu(query) ? upwell::pcdc::gpu_tile : upwell::pcdc::cpu_tile), N(query.size(0)), H(query.size(2)),
+      W(query.size(3)) {
     for (Offset &tap : taps) {  // with a repeated border, a tap further away than the image is long reads its border
         tap = {std::clamp(tap.y, 1 - H, H - 1), std::clamp(tap.x, 1 - W, W - 1)};
     }
-    step = choose_step(H, taps);
+    step = choose_step(H, tile.rows, taps);
     std::vector<int> columns, rows;
     for (const Offset &tap : taps) {
         columns.push_back(static_cast<int>(tap.x));
@@ -52,51 +48,51 @@ Tiling::Tiling(int64_t N, int64_t H, int64_t W, std::vector<Offset> taps) : N(N)
         reach_x = std::max(reach_x, std::abs(tap.x));
         reach_y = std::max(reach_y, std::abs(tap.y / step));
     }
-    tap_columns = table(columns);
-    tap_rows = table(rows);
+    tap_columns = table(columns, query);
+    tap_rows = table(rows, query);
     std::vector<int> row(H), phase(H);
     for (int64_t y = 0; y < H; y++) {
         row[y] = static_cast<int>(y / step);
         phase[y] = static_cast<int>(y % step);
     }
-    row_of = table(row);
-    phase_of = table(phase);
+    row_of = table(row, query);
+    phase_of = table(phase, query);
 }
 
 int64_t Tiling::tiles_x() const {
-    return divide_up(W, tile_columns);
+    return divide_up(W, tile.columns);
 }
 
 int64_t Tiling::tiles_y() const {
-    return divide_up(rows(), tile_rows);
+    return divide_up(rows(), tile.rows);
 }
 
 int64_t Tiling::frame_columns() const {
-    return tile_columns + 2 * reach_x;
+    return tile.columns + 2 * reach_x;
 }
 
 int64_t Tiling::frame_rows() const {
-    return tile_rows + 2 * reach_y;
+    return tile.rows + 2 * reach_y;
 }
 
-Tensor Tiling::pixels() const {
+Tensor Tiling::pixels(const Tensor &like) const {
     std::vector<double> count;
     for (int64_t phase = 0; phase < step; phase++) {
         for (int64_t y = 0; y < tiles_y(); y++) {
             for (int64_t x = 0; x < tiles_x(); x++) {
-                count.push_back(static_cast<double>(std::min<int64_t>(tile_rows, rows() - y * tile_rows) *
-                                                    std::min<int64_t>(tile_columns, W - x * tile_columns)));
+                count.push_back(static_cast<double>(std::min<int64_t>(tile.rows, rows() - y * tile.rows) *
+                                                    std::min<int64_t>(tile.columns, W - x * tile.columns)));
             }
         }
     }
-    return at::tensor(count, at::kDouble);
+    return table(count, like);
 }
 
 Tensor Tiling::phased(const Tensor &map) const {
     return map.view({N, map.size(1), rows(), step, W}).transpose(2, 3);
 }
 
-Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const at::TensorOptions &options) {
+Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const Tensor &like) {
     const auto along = [&](int64_t low, int64_t high, int64_t tile, Tensor &lower, Tensor &fraction, Tensor &first) {
         std::vector<int> bases(high), starts;
         std::vector<double> fractions(high);
@@ -111,13 +107,13 @@ Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const at::TensorOptions
             }
             most = std::max<int64_t>(most, bases[p] + 2 - starts.back());
         }
-        lower = table(bases);
-        fraction = at::tensor(fractions, options);
-        first = table(starts);
+        lower = table(bases, like);
+        fraction = table(fractions, like);
+        first = table(starts, like);
         return most;
     };
-    frame_columns = along(w, tiling.W, tile_columns, columns, column_fraction, first_column);
-    frame_rows = along(h, tiling.H, tile_rows, rows, row_fraction, first_row);
+    frame_columns = along(w, tiling.W, tiling.tile.columns, columns, column_fraction, first_column);
+    frame_rows = along(h, tiling.H, tiling.tile.rows, rows, row_fraction, first_row);
 }
 
 Widths::Widths(int64_t groups, int64_t before, int64_t after)
@@ -133,8 +129,8 @@ Tensor channels_last(const Tensor &weights, int64_t groups, int64_t padded) {
 
 Record::Record(const Tiling &tiling, const Widths &widths, int64_t columns, int64_t channels, int64_t frame,
                const at::TensorOptions &options)
-    : columns(columns), channels(channels), padded(widths.padded) {
-    const int64_t size = padded * columns + channels * tile_columns * tile_rows + frame;
+    : tile(tiling.tile), columns(columns), channels(channels), padded(widths.padded) {
+    const int64_t size = padded * columns + channels * tile.columns * tile.rows + frame;
     values = at::empty({tiling.N, tiling.step, tiling.tiles_y(), tiling.tiles_x(), widths.groups, size}, options);
 }
 
@@ -143,12 +139,12 @@ Tensor Record::weights() const {
 }
 
 Tensor Record::query() const {
-    return values.narrow(-1, padded * columns, channels * tile_columns * tile_rows)
-        .unflatten(-1, {channels, tile_rows, tile_columns});
+    return values.narrow(-1, padded * columns, channels * tile.columns * tile.rows)
+        .unflatten(-1, {channels, tile.rows, tile.columns});
 }
 
 Tensor Record::frame(at::IntArrayRef sizes) const {
-    const int64_t start = padded * columns + channels * tile_columns * tile_rows;
+    const int64_t start = padded * columns + channels * tile.columns * tile.rows;
     return values.narrow(-1, start, values.size(-1) - start).unflatten(-1, sizes);
 }
 

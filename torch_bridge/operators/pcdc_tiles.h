@@ -6,6 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "algebra/pcdc_tile.h"
+
 namespace upwell::bridge::pcdc {
 
 using at::Tensor;
@@ -17,6 +19,7 @@ struct Offset {
 
 // How an image is cut: phases of rows (y = phase + step * row), tiles, and what taps reach.
 struct Tiling {
+    upwell::pcdc::Tile tile;
     int64_t N, H, W;
     int64_t step = 1;                  // phases
     int64_t reach_x = 0, reach_y = 0;  // of taps, in pixels and in rows of a phase
@@ -29,9 +32,10 @@ struct Tiling {
     Tensor tap_columns, tap_rows;  // int32
     Tensor row_of, phase_of;       // of each y, int32
 
-    Tiling(int64_t N, int64_t H, int64_t W, std::vector<Offset> taps);
-    // Pixels of each tile of a sample, in the order of records: float64.
-    Tensor pixels() const;
+    // Of maps like the query: N,D,H,W.
+    Tiling(const Tensor &query, std::vector<Offset> taps);
+    // Pixels of each tile of a sample, in the order of records: float64, on the device of `like`.
+    Tensor pixels(const Tensor &like) const;
     // N,K,H,W as the kernels index it: N,K,step,rows,W without a copy.
     Tensor phased(const Tensor &map) const;
 };
@@ -43,7 +47,7 @@ struct Cells {
     int64_t frame_columns, frame_rows;                    // most that a tile reads
 
     // w, h: low-res, without the two cells around.
-    Cells(const Tiling &tiling, int64_t h, int64_t w, const at::TensorOptions &options);
+    Cells(const Tiling &tiling, int64_t h, int64_t w, const Tensor &like);
 };
 
 // The channels of a group before and after the compressor, and their common padded width.
@@ -68,6 +72,7 @@ struct Record {
     Tensor frame(at::IntArrayRef sizes) const;  // N,step,ty,tx,groups,sizes...
 
 private:
+    upwell::pcdc::Tile tile;
     int64_t columns, channels, padded;
 };
 

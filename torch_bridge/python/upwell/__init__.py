@@ -12,4 +12,14 @@ torch.ops.load_library(str(LIBRARY))
 
 from upwell import nn, ops  # noqa: E402  the modules call the operators that the library registers
 
-__all__ = ["nn", "ops"]
+
+def compile_cost() -> tuple[int, float]:
+    """Kernels that the CUDA driver has compiled in this process so far, and the seconds that it took.
+
+    Each is compiled at its first call, once for every device; the driver keeps the result on disk, so that
+    the next process only loads it.
+    """
+    return torch.ops.upwell.compile_cost()
+
+
+__all__ = ["compile_cost", "nn", "ops"]

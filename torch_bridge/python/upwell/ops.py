@@ -1,5 +1,8 @@
-"""The operators as functions: float32 and float64 on CPU, differentiable, any memory layout in, contiguous
-NCHW out.
+"""The operators as functions: on CPU and CUDA, float32, float64, float16 and bfloat16, differentiable, any
+memory layout in, contiguous NCHW out.
+
+16-bit tensors are computed in float32. Weights (the logits of fns and carafe, the weight of
+carafe_reassembly) may be float32 beside a 16-bit value, which is what autocast makes of them.
 
 Low-res maps are N,C,h,w and high-res maps N,C,H,W; H and W are free (any size, up or down). K is the number
 of taps per side, odd. A bad argument raises an exception that names the operator, the argument and its shape.

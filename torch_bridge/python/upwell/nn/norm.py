@@ -1,5 +1,7 @@
 """GroupNorm as ReSFU uses it: any map size, and folded into the projection behind it."""
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +24,16 @@ def project_normalised(convolution: nn.Conv2d, norm: nn.GroupNorm | None, x: Ten
     """convolution(norm(x)) of a 1x1 convolution, x [N, C, H, W], without the normalised map.
 
     The normalisation is affine once its statistics are known: they go into the weights, one set per sample.
+    Under autocast this stays in the dtype of the parameters: 16 bits are too few for such weights.
     """
     if norm is None:
         return convolution(x)
+    # The meta device has no autocast.
+    with contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
+        return _project_normalised(convolution, norm, x.to(convolution.weight.dtype))
+
+
+def _project_normalised(convolution: nn.Conv2d, norm: nn.GroupNorm, x: Tensor) -> Tensor:
     statistics = ops.group_stats(x, norm.num_groups, norm.eps)
     mean, rstd = (s.repeat_interleave(x.shape[1] // norm.num_groups, 1) for s in statistics)
     scale = norm.weight * rstd  # N, C

@@ -1,0 +1,67 @@
+#include "arguments.h"
+
+#include "device.h"
+#include "threads.h"
+
+namespace upwell {
+
+Arguments::Arguments(const std::string &name, Dtype dtype, const Queue *queue)
+    : name(name), dtype(dtype), call(current_pool(), queue), user_context(&call) {
+    pointers.push_back(&user_context);
+}
+
+Buffer &Arguments::place(Buffer &buffer) {
+    if (call.queue) {
+        place_on_device(*buffer.get());
+    }
+    pointers.push_back(buffer.get());
+    return buffer;
+}
+
+void Arguments::add_map(const Tensor &tensor, int64_t groups) {
+    place(buffers.emplace_back(tensor, groups));
+}
+
+void Arguments::add(const Tensor &tensor) {
+    place(buffers.emplace_back(tensor));
+}
+
+void Arguments::add(int64_t integer) {
+    pointers.push_back(&integers.emplace_back(static_cast<int32_t>(integer)));
+}
+
+void Arguments::add(double real) {
+    if (dtype == Dtype::Float64) {
+        pointers.push_back(&doubles.emplace_back(real));
+    } else {
+        pointers.push_back(&floats.emplace_back(static_cast<float>(real)));
+    }
+}
+
+void Arguments::add_table(const void *data, halide_type_t type, size_t bytes, const std::vector<int64_t> &extents,
+                          int64_t min) {
+    void *const table = call.queue ? call.queue->upload(data, bytes) : const_cast<void *>(data);
+    place(buffers.emplace_back(table, type, extents, min));
+}
+
+void Arguments::add_table(const std::vector<int32_t> &table, const std::vector<int64_t> &extents, int64_t min) {
+    add_table(table.data(), halide_type_t(halide_type_int, 32), table.size() * sizeof(int32_t), extents, min);
+}
+
+void Arguments::add_table(const std::vector<double> &table) {
+    const std::vector<int64_t> extents{static_cast<int64_t>(table.size())};
+    if (dtype == Dtype::Float64) {
+        add_table(table.data(), halide_type(dtype), table.size() * sizeof(double), extents, 0);
+    } else {
+        const std::vector<float> &floats = narrowed.emplace_back(table.begin(), table.end());
+        add_table(floats.data(), halide_type(Dtype::Float32), floats.size() * sizeof(float), extents, 0);
+    }
+}
+
+void Arguments::run(Kernel kernel) {
+    OnDevice on_device(call, buffers);
+    call.finish(name, kernel(pointers.data()));
+    on_device.finish(name);
+}
+
+}  // namespace upwell

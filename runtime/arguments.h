@@ -1,0 +1,47 @@
+// The arguments of one kernel call, in the form that compiled kernels take them.
+#pragma once
+
+#include <deque>
+
+#include "error.h"
+#include "tensor.h"
+
+namespace upwell {
+
+using Kernel = int (*)(void **arguments);
+
+class Arguments {
+public:
+    // dtype: of the maps, and so of real numbers.
+    Arguments(const std::string &name, Dtype dtype, const Queue *queue);
+
+    void add_map(const Tensor &tensor, int64_t groups);  // N,G*C,H,W as W,H,C,N*G
+    void add(const Tensor &tensor);                      // as it is, innermost dimension first
+    void add(int64_t integer);
+    void add(double real);
+    // Tables in host memory, of extents[0] x extents[1] x ..., the first dimension from min on. With a queue they are
+    // copied.
+    void add_table(const std::vector<int32_t> &table, const std::vector<int64_t> &extents, int64_t min = 0);
+    void add_table(const std::vector<double> &table);
+
+    // Calls the kernel. Throws what failed.
+    void run(Kernel kernel);
+
+private:
+    Buffer &place(Buffer &buffer);
+    void add_table(const void *data, halide_type_t type, size_t bytes, const std::vector<int64_t> &extents,
+                   int64_t min);
+
+    const std::string name;
+    const Dtype dtype;
+    Call call;
+    void *user_context;
+    std::deque<Buffer> buffers;  // a deque keeps its elements where they are
+    std::deque<std::vector<float>> narrowed;
+    std::deque<int32_t> integers;
+    std::deque<float> floats;
+    std::deque<double> doubles;
+    std::vector<void *> pointers;
+};
+
+}  // namespace upwell

@@ -1,0 +1,97 @@
+// GPU schedules (CUDA, OpenCL) of group statistics. A sum over a group is taken apart until there are threads enough,
+// always at the same places, and put together always in the same order: no atomics, and the same bits every time.
+// Neighbouring threads are neighbouring columns. Sums are found in registers; `in()` stores them.
+#include "../group_statistics.h"
+
+namespace upwell::group_statistics {
+
+using namespace Halide;
+
+namespace {
+
+constexpr int thread_rows = 4;     // of a strip, summed side by side: as many loads are under way
+constexpr int small_threads = 32;  // of a block, where there is little to do
+constexpr auto guard = TailStrategy::GuardWithIf;
+
+// Partial sums over a map's pixels (column, strip, g, n). A launch sums the strips of each channel, a block each, whose
+// threads are its columns and rows; another one adds the channels.
+void schedule_strips(Func sums, const RDom &pixels, Expr side) {
+    Var channel("channel"), line("line"), lines("lines"), block("block"), thread("thread");
+    Func channel_sums = sums.update().rfactor(pixels.z, channel);
+    Func line_sums = channel_sums.update().rfactor(pixels.y, line);
+
+    Func channels = channel_sums.in();
+    channels.compute_root()
+        .fuse(n, channel, block)
+        .reorder(column, block, strip, g)
+        .gpu_blocks(block, strip, g)
+        .gpu_threads(column);
+    channels.specialize(side == 0);
+    channel_sums.compute_at(channels, column);
+    channel_sums.update().unroll(pixels.y);
+
+    Func stored = line_sums.in();
+    stored.compute_at(channels, block)
+        .split(line, lines, line, thread_rows)
+        .reorder(line, column, lines)
+        .gpu_threads(column, lines)
+        .unroll(line);
+    line_sums.compute_at(stored, column).unroll(line);
+    line_sums.update().reorder(line, pixels.x).unroll(line);
+
+    sums.in()
+        .compute_root()
+        .fuse(column, strip, line)
+        .split(line, block, thread, small_threads, guard)
+        .reorder(thread, n, block, g)
+        .gpu_blocks(n, block, g)
+        .gpu_threads(thread)
+        .never_partition_all();
+    sums.compute_at(sums.in(), thread);
+}
+
+// Sum of a group's partial sums (g, n). A block is a group, a thread a column of the partial sums.
+void schedule_total(Func total, const RDom &totals) {
+    Var column("column"), thread("thread");
+    Func column_sums = total.update().rfactor(totals.x, column);
+    Func whole = total.in();
+    whole.compute_root().split(n, n, thread, 1).reorder(thread, n, g).gpu_blocks(n, g).gpu_threads(thread);
+    total.compute_at(whole, thread);
+    column_sums.in().compute_at(whole, n).gpu_threads(column);
+    column_sums.compute_at(column_sums.in(), column);
+}
+
+}  // namespace
+
+void schedule_on_gpu(GroupStatistics &s, Expr side) {
+    Var block("block"), thread("thread");
+    schedule_strips(s.sums, s.pixels, side);
+    schedule_total(s.mean, s.totals);
+    schedule_strips(s.squares, s.pixels, side);
+    schedule_total(s.variance, s.totals);
+    s.output.bound(kind, 0, 2)
+        .unroll(kind)
+        .split(g, block, thread, small_threads, guard)
+        .reorder(kind, thread, n, block)
+        .gpu_blocks(n, block)
+        .gpu_threads(thread)
+        .never_partition_all();
+}
+
+// A block is a tile of the map; it holds the blurred map of the tile and one pixel around it.
+void schedule_on_gpu(GroupStatisticsAdjoint &a, Expr side) {
+    constexpr int tile_columns = 30, tile_rows = 14;
+    constexpr auto whole = TailStrategy::PredicateStores;  // so that every tile has the same size
+    Var plane("plane"), block_x("block_x"), block_y("block_y"), thread_x("thread_x"), thread_y("thread_y");
+    a.output.fuse(c, n, plane)
+        .split(x, block_x, thread_x, tile_columns, whole)
+        .split(y, block_y, thread_y, tile_rows, whole)
+        .reorder(thread_x, thread_y, plane, block_x, block_y)
+        .gpu_blocks(plane, block_x, block_y)
+        .gpu_threads(thread_x, thread_y)
+        .never_partition_all();
+    a.output.specialize(side == 0);
+    a.bordered.compute_at(a.output, plane).gpu_threads(x, y);
+}
+
+}  // namespace upwell::group_statistics

@@ -1,0 +1,32 @@
+// GPU schedule of a pixel's weights and of their transpose: a thread has a column, every stage in its registers.
+#pragma once
+
+#include "Halide.h"
+#include "algebra/reassembly.h"
+
+namespace upwell {
+
+constexpr auto guard = Halide::TailStrategy::GuardWithIf;  // a map may be smaller than a block
+
+// Registers or banks of shared memory that a number takes.
+inline int words(const Problem &problem) {
+    return problem.type.bytes() / 4;
+}
+
+// Samples are blocks of the third dimension, of which a launch has at most 65535.
+Halide::Expr samples_of_launch(const Problem &problem);
+
+// Channels of a block whose threads have `rows` pixels each: all of them, or fewer where that would leave a large
+// device idle.
+Halide::Expr channels_of_block(const Problem &problem, int rows);
+
+// stored: the stage that keeps the weights, already placed. One pixel row at a time.
+void schedule_weights_on_gpu(const Problem &problem, Weights &weights, Halide::Func stored);
+
+// Every pixel's folded weights, found once by a launch of their own.
+void schedule_folded_weights_launch(const Problem &problem, Weights &weights, FoldedWeights &folded);
+
+// at: the loop over the pixels of a thread in the output.
+void schedule_weights_adjoint_on_gpu(ReassemblyWeightAdjoint &parts, Halide::VarOrRVar at);
+
+}  // namespace upwell

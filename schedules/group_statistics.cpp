@@ -1,0 +1,28 @@
+// Which schedule of group statistics serves a target.
+#include "group_statistics.h"
+
+namespace upwell::group_statistics {
+
+using Halide::Expr, Halide::Target;
+
+namespace {
+
+template<class Parts> void schedule_on(Parts &parts, Expr side, const Target &target) {
+    if (target.has_gpu_feature()) {
+        schedule_on_gpu(parts, side);
+    } else {
+        schedule_on_cpu(parts, side, target);
+    }
+}
+
+}  // namespace
+
+void schedule(GroupStatistics &s, Expr side, const Target &target) {
+    schedule_on(s, side, target);
+}
+
+void schedule(GroupStatisticsAdjoint &a, Expr side, const Target &target) {
+    schedule_on(a, side, target);
+}
+
+}  // namespace upwell::group_statistics

@@ -1,0 +1,68 @@
+"""One small call of every operator and module, by name: what the tests of streams, graphs and the like run."""
+
+from collections.abc import Callable
+
+import torch
+import upwell
+from problems import EVERY_OPERATOR
+from support import DEVICE, perturbed, random, tensors
+from torch import Tensor
+
+HIDDEN = 16
+
+
+def block(kernel: int = 3, D: int = 8, L: int = 8, groups: int = 2) -> list[Tensor]:
+    """The parameters of pcdc_scores, as it takes them."""
+    shapes = [(D,), (L, D // groups, kernel, kernel), (L,), (HIDDEN, L // groups), (HIDDEN,), (HIDDEN,), (HIDDEN,)]
+    shapes += [(kernel**2, HIDDEN), (kernel**2,)]
+    return [0.5 * random(shape, torch.float64, 20 + i) for i, shape in enumerate(shapes)]
+
+
+def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
+    """name -> (call, tensors): every operator and option of upwell.ops."""
+    ops = upwell.ops
+    found = {}
+    for problem in EVERY_OPERATOR:
+        call = lambda *given, problem=problem: problem.run(ops, list(given))  # noqa: E731
+        found[str(problem)] = (call, tensors(problem, dtype))
+    high, low = random((2, 8, 12, 15), dtype, 1), random((2, 8, 4, 5), dtype, 2)
+    weights = [tensor.to(dtype) for tensor in block()]
+    found |= {
+        "group_stats": (lambda x: ops.group_stats(x, 4), [high]),
+        "group_stats blurred": (lambda x: ops.group_stats(x, 4, blur=True), [high]),
+        "group_stats upsampled": (lambda x: ops.group_stats(x, 4, size=(12, 15)), [low]),
+        "guided_filter": (lambda g, x: ops.guided_filter(g, x, 2, 1e-2), [high, low]),
+        "guided_filter subsampled": (lambda g, x: ops.guided_filter(g, x, 4, 1e-2, 2, True), [high, low]),
+        "pcdc": (lambda k, q, w, b: ops.pcdc(k, q, w, b, 2, (3, 2)), [high, high.flip(2), *weights[1:3]]),
+        "pcdc_scores low-res": (lambda k, q, *p: ops.pcdc_scores(k, q, *p, 2, 4), [low, high, *weights]),
+        "pcdc_scores": (
+            lambda k, q, *p: ops.pcdc_scores(k, q, *p, 2, 4, (3, 1, 3, 1), True, True),
+            [high.flip(3), high, *weights],
+        ),
+        "pcdc_scores real ratio": (
+            lambda k, q, *p: ops.pcdc_scores(k, q, *p, 2, 4, (5, 2, 7, 3), False),
+            [high.flip(3), high, *weights],
+        ),
+    }
+    return found
+
+
+OPERATORS = sorted(operators(torch.float32))
+
+
+def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Module, list[Tensor]]]:
+    """name -> (module, its inputs): every module, at integer and other ratios."""
+    guide, x = random((2, 12, 16, 20), dtype, 1), random((2, 8, 4, 5), dtype, 2)
+    odd = random((2, 12, 13, 18), dtype, 3)
+    made = {
+        "resfu": (upwell.nn.ReSFU(12, 8, scale_factor=4), [guide, x]),
+        "resfu real ratio": (upwell.nn.ReSFU(12, 8, scale_factor=None), [odd, x]),
+        "resfu paper": (upwell.nn.ReSFU(12, 8, scale_factor=4, layout="paper"), [guide, x]),
+        "carafe": (upwell.nn.make("carafe", 8, 12, 4), [guide, x]),
+        "bilinear": (upwell.nn.make("bilinear", 8, 12, 4), [guide, x]),
+        "nearest": (upwell.nn.make("nearest", 8, 12, 4), [odd, x]),
+    }
+    return {name: (perturbed(module.to(DEVICE, dtype)), given) for name, (module, given) in made.items()}
+
+
+MODULES = ["resfu", "resfu real ratio", "resfu paper", "carafe", "bilinear", "nearest"]

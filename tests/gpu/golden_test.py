@@ -1,0 +1,86 @@
+"""The golden data of the published operators, on the device: forward and every gradient."""
+
+import unittest
+
+import upwell
+from support import FLOATS, DeviceTest, each, moved
+from upwell.nn.gaussian import gaussian3
+from upwell.nn.guided_filter import GuidedFilter
+from upwell.nn.pcdc import PCDCBlock, Ratio
+
+try:
+    import golden
+except ImportError:  # it reads the files with numpy
+    golden = None
+
+
+def cases(operator: str) -> list[str]:
+    return golden.names(operator) if golden else ["none"]
+
+
+@unittest.skipIf(golden is None, "needs numpy, to read the files")
+class Golden(DeviceTest):
+    def check(self, case, call):
+        leaves = case.leaves()
+        output = call(*leaves)
+        self.assertEqual(output.device.type, leaves[0].device.type)
+        output.backward(case.cotangent)
+        case.check_output(output.cpu())
+        case.check_gradients("in", {name: leaf.grad.cpu() for name, leaf in zip(case.inputs, leaves)})
+
+    def check_module(self, case, module, call=None):
+        module.load_state_dict(case.state_dict, strict=True)
+        module = module.to(case.cotangent.device, case.dtype).eval()
+        self.check(case, call or module)
+        gradients = {name: p.grad if p.grad is None else p.grad.cpu() for name, p in module.named_parameters()}
+        case.check_gradients("param", gradients)
+
+    @each(cases("resfu_fns"), FLOATS)
+    def test_fns(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        kernel, ratio = case.hyper["kernel_size"], case.hyper["scale_factor"]
+        self.check(case, lambda scores, x: upwell.ops.fns(x, scores, kernel))
+        self.check(case, lambda scores, x: upwell.ops.fns(x, scores, kernel, mask_ratio=ratio))
+
+    @each(cases("carafe_reassembly"), FLOATS)
+    def test_carafe_reassembly(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        kernel, groups = case.hyper["kernel_size"], case.hyper["group_size"]
+        self.check(case, lambda x, masks: upwell.ops.carafe_reassembly(x, masks, kernel, groups))
+
+    @each([name for operator in ("bilinear", "nearest") for name in cases(operator)], FLOATS)
+    def test_interpolation(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        operator = getattr(upwell.ops, name.split("__")[0])
+        self.check(case, lambda x: operator(x, case.hyper["size"]))
+
+    @each(cases("carafe"), FLOATS)
+    def test_carafe_module(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        self.check_module(case, upwell.nn.CARAFE(**case.hyper))
+
+    @each([("published", "resfu_full"), ("paper", "resfu_full_paper")], FLOATS)
+    def test_resfu(self, layout, dtype):
+        for name in golden.names(layout[1]):
+            case = moved(golden.load(name, dtype))
+            self.check_module(case, upwell.nn.ReSFU(**case.hyper, layout=layout[0]))
+
+    @each(cases("resfu_gaussian"), FLOATS)
+    def test_gaussian(self, name, dtype):
+        self.check(moved(golden.load(name, dtype)), gaussian3)
+
+    @each(cases("resfu_guided_filter"), FLOATS)
+    def test_guided_filter(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        hyper = case.hyper
+        module = GuidedFilter(hyper["radius"], hyper["epsilon"], hyper["channels"], hyper["scale"])
+        self.check(case, module.to(case.cotangent.device, dtype))
+
+    @each([("published", "resfu_pcdc_block"), ("paper", "resfu_pcdc_block_paper")], FLOATS)
+    def test_pcdc_block(self, layout, dtype):
+        for name in golden.names(layout[1]):
+            case = moved(golden.load(name, dtype))
+            hyper = case.hyper
+            sizes = (hyper["in_channels"], hyper["kernel_size"], hyper["groups"], hyper["gn_dim"])
+            block, spread = PCDCBlock(*sizes, layout=layout[0]), Ratio(hyper["scale_factor"])
+            self.check_module(case, block, lambda k, q, block=block, spread=spread: block(k, q, spread, spread))

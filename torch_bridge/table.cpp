@@ -1,0 +1,54 @@
+#include "table.h"
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
+
+namespace upwell::bridge {
+namespace {
+
+using at::Tensor;
+
+// Never given back: a captured graph may read a table for as long as the process lives. Some kilobytes for each size
+// of maps.
+struct Cache {
+    std::mutex mutex;
+    std::map<std::pair<int, std::string>, Tensor> tables;  // by device and content
+};
+
+Cache &cache() {
+    static Cache *const all = new Cache;  // outlives torch's allocators at exit
+    return *all;
+}
+
+Tensor on_device(const Tensor &host, at::Device device) {
+    return device_bytes(host.const_data_ptr(), host.nbytes(), device).view(host.scalar_type());
+}
+
+}  // namespace
+
+Tensor device_bytes(const void *data, size_t bytes, at::Device device) {
+    const std::pair<int, std::string> key{device.index(), std::string(static_cast<const char *>(data), bytes)};
+    const std::lock_guard<std::mutex> lock(cache().mutex);
+    Tensor &kept = cache().tables[key];
+    if (!kept.defined()) {
+        // Blocks until the copy is done: any stream may read the table from now on.
+        kept = at::from_blob(const_cast<void *>(data), {static_cast<int64_t>(bytes)}, at::kByte).to(device);
+    }
+    return kept;
+}
+
+Tensor table(const std::vector<int> &values, const Tensor &like) {
+    const Tensor host = at::tensor(values, at::kInt);
+    return like.is_cuda() ? on_device(host, like.device()) : host;
+}
+
+Tensor table(const std::vector<double> &values, const Tensor &like) {
+    const Tensor host = at::tensor(values, like.scalar_type());
+    return like.is_cuda() ? on_device(host, like.device()) : host;
+}
+
+}  // namespace upwell::bridge
