@@ -37,7 +37,7 @@ build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch br
 	@printf '#!%s\nfrom upwell.__main__ import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/upwell && chmod +x $(BIN)/upwell
 
 test: build ## Run every test
-	@$(BIN)/ctest --preset $(PRESET)
+	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)
 	@$(BIN)/python -m pytest tests/torch_bridge
 
 test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
