@@ -10,12 +10,11 @@ Arguments::Arguments(const std::string &name, Dtype dtype, const Queue *queue)
     pointers.push_back(&user_context);
 }
 
-Buffer &Arguments::place(Buffer &buffer) {
+void Arguments::place(Buffer &buffer) {
     if (call.queue) {
         place_on_device(*buffer.get());
     }
     pointers.push_back(buffer.get());
-    return buffer;
 }
 
 void Arguments::add_map(const Tensor &tensor, int64_t groups) {

@@ -28,7 +28,7 @@ public:
     void run(Kernel kernel);
 
 private:
-    Buffer &place(Buffer &buffer);
+    void place(Buffer &buffer);
     void add_table(const void *data, halide_type_t type, size_t bytes, const std::vector<int64_t> &extents,
                    int64_t min);
 

@@ -79,6 +79,10 @@ int64_t samples_at_once(const Problem &problem, Backend backend) {
 
 void run_kernel_in_parts(const Row &row, const Problem &problem, const Queue *queue) {
     const int64_t most = samples_at_once(problem, row.backend);
+    if (most >= problem.N) {
+        run_kernel(row, problem, queue);
+        return;
+    }
     for (int64_t begin = 0; begin < problem.N; begin += most) {
         const int64_t count = std::min(most, problem.N - begin);
         std::deque<Tensor> parts;

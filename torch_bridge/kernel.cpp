@@ -98,10 +98,6 @@ Sizes weight_sizes(const Weighted &op, const Sizes &map, const c10::SymInt &H, c
     return {map[0], taps, H, W};
 }
 
-}  // namespace
-
-namespace {
-
 Dtype dtype_of(at::ScalarType type) {
     switch (type) {
     case at::kFloat:

@@ -9,6 +9,7 @@
 #include <torch/nn/init.h>
 
 #include "../operators.h"
+#include "../per_channel.h"
 #include "check.h"
 
 namespace upwell::nn {
@@ -35,9 +36,9 @@ at::Tensor project_normalised(const torch::nn::Conv2d &convolution, const torch:
     const at::Tensor x = input.to(convolution->weight.scalar_type());
     const int64_t groups = norm->options.num_groups();
     const auto [mean, rstd] = ops::group_stats(x, groups, norm->options.eps());
-    const auto per_channel = [&](const at::Tensor &s) { return s.repeat_interleave(x.size(1) / groups, 1); };
-    const at::Tensor scale = norm->weight * per_channel(rstd), weight = convolution->weight.flatten(1);
-    at::Tensor bias = at::matmul(norm->bias - scale * per_channel(mean), weight.t());
+    const at::Tensor scale = norm->weight * bridge::per_channel(rstd, x.size(1)),
+                     weight = convolution->weight.flatten(1);
+    at::Tensor bias = at::matmul(norm->bias - scale * bridge::per_channel(mean, x.size(1)), weight.t());
     if (convolution->bias.defined()) {
         bias = bias + convolution->bias;
     }
