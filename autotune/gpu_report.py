@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from candidates import COMPILED, EAGER, UPWELL  # noqa: E402
+from report import skipped_lines, table_line  # noqa: E402
 from workloads import FORWARD, TRAINING  # noqa: E402
 
 _PUBLISHED = "published CUDA"
@@ -28,7 +29,7 @@ def write(file: Path) -> list[Path]:
 def markdown(report: dict) -> str:
     """The machine, then one table for each mode."""
     tables = [f"### {mode}\n\n{_table(report['rows'], mode)}" for mode in (FORWARD, TRAINING)]
-    return "\n\n".join([_headline(report), *tables, _LEGEND, *_skipped(report["rows"])]) + "\n"
+    return "\n\n".join([_headline(report), *tables, _LEGEND, *skipped_lines(report["rows"])]) + "\n"
 
 
 _LEGEND = """\
@@ -47,7 +48,7 @@ def _headline(report: dict) -> str:
 
 
 def _table(rows: list[dict], mode: str) -> str:
-    lines = [_cells(["name", "shape", UPWELL, *_OTHERS, "GB/s", "memory"]), _cells(["---"] * 2 + ["---:"] * 6)]
+    lines = [table_line(["name", "shape", UPWELL, *_OTHERS, "GB/s", "memory"]), table_line(["---"] * 2 + ["---:"] * 6)]
     for row in rows:
         if mode not in row["modes"]:  # the run was ended before
             continue
@@ -55,12 +56,8 @@ def _table(rows: list[dict], mode: str) -> str:
         times = [_time(notes.get(name), name) for name in (UPWELL, *_OTHERS)]
         speed = notes[UPWELL].get("bytes_per_s")
         memory = " / ".join(_mebibytes(notes.get(name, {}).get("peak_bytes")) for name in (UPWELL, EAGER))
-        lines.append(_cells([row["name"], row["shape"], *times, f"{speed / 1e9:.0f}" if speed else "", memory]))
+        lines.append(table_line([row["name"], row["shape"], *times, f"{speed / 1e9:.0f}" if speed else "", memory]))
     return "\n".join(lines)
-
-
-def _cells(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _mebibytes(value: int | None) -> str:
@@ -74,17 +71,6 @@ def _time(note: dict | None, name: str) -> str:
         return "skipped"
     ratio = f" [{note['ratio']:.1f}x]" if name != UPWELL and "ratio" in note else ""
     return f"{note['median_ms']:.3f} ({note['low_ms']:.3f}-{note['high_ms']:.3f}){ratio}"
-
-
-def _skipped(rows: list[dict]) -> list[str]:
-    """Why a candidate has no time."""
-    return [
-        f"Skipped: {name}, {row['name']} {mode}: {note['skipped']}"
-        for row in rows
-        for mode, result in row["modes"].items()
-        for name, note in result["candidates"].items()
-        if "skipped" in note
-    ]
 
 
 def _picture(report: dict, file: Path) -> None:

@@ -30,7 +30,7 @@ def write(report: dict, folder: Path) -> list[Path]:
 def markdown(report: dict) -> str:
     """The machine, then one table for each mode."""
     tables = [f"### {mode}\n\n{_table(report['rows'], mode)}" for mode in (FORWARD, TRAINING)]
-    return "\n\n".join([_headline(report), *tables, _LEGEND, *_skipped(report["rows"])]) + "\n"
+    return "\n\n".join([_headline(report), *tables, _LEGEND, *skipped_lines(report["rows"])]) + "\n"
 
 
 _LEGEND = """\
@@ -54,7 +54,7 @@ def _headline(report: dict) -> str:
     )
 
 
-def _skipped(rows: list[dict]) -> list[str]:
+def skipped_lines(rows: list[dict]) -> list[str]:
     """Why a candidate has no time."""
     return [
         f"Skipped: {name}, {row['name']} {mode}: {result['skipped']}"
@@ -70,7 +70,7 @@ def _table(rows: list[dict], mode: str) -> str:
     order = ", ".join(_short(name) for name in (UPWELL, *_OTHERS[:2]))
     heads = ["name", "shape", UPWELL, *_OTHERS, "limit", "share", f"memory: {order}"]
     heads += ["saved: the same"] if training else []
-    lines = [_line(heads), _line(["---"] * 2 + ["---:"] * (len(heads) - 2))]
+    lines = [table_line(heads), table_line(["---"] * 2 + ["---:"] * (len(heads) - 2))]
     for row in rows:
         result = row["modes"][mode]
         timed = result["candidates"]
@@ -79,11 +79,11 @@ def _table(rows: list[dict], mode: str) -> str:
         cells.append(_three(timed, "peak_bytes"))
         if training:
             cells.append(_three(timed, "saved_bytes"))
-        lines.append(_line(cells))
+        lines.append(table_line(cells))
     return "\n".join(lines)
 
 
-def _line(cells: list[str]) -> str:
+def table_line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
