@@ -184,8 +184,9 @@ if (NOT UPWELL_VARIANTS STREQUAL "minimal")
     endforeach ()
 endif ()
 
-# Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator> [further features]).
-function(upwell_add_kernel generator)
+# Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator program> <generator>
+# [further features]).
+function(upwell_add_kernel program generator)
     foreach (dtype IN ITEMS float32 float64)
         set(symbol upwell_${generator}_${dtype})
         set(targets ${upwell_avx2} ${upwell_baseline})
@@ -194,7 +195,7 @@ function(upwell_add_kernel generator)
         endif ()
         set(parameters GENERATOR ${generator} PARAMS type=${dtype})
         upwell_compile(
-            upwell_runtime ${symbol} upwell.filter_generator ${parameters}
+            upwell_runtime ${symbol} ${program} ${parameters}
             TARGETS ${targets} FEATURES user_context ${ARGN}
         )
         set(row "${generator}, ${upwell_name_of_${dtype}}")
@@ -204,7 +205,7 @@ function(upwell_add_kernel generator)
         foreach (backend IN LISTS upwell_gpu_backends)
             set(library ${upwell_library_of_${backend}})
             upwell_compile(
-                ${library} ${symbol}_${backend} upwell.filter_generator ${parameters}
+                ${library} ${symbol}_${backend} ${program} ${parameters}
                 TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
             )
             set_property(
@@ -217,7 +218,7 @@ function(upwell_add_kernel generator)
 endfunction()
 
 foreach (generator IN ITEMS guided_filter guided_filter_adjoint pcdc_collect)
-    upwell_add_kernel(${generator} large_buffers)  # some scratch has the size of the map
+    upwell_add_kernel(upwell.filter_generator ${generator} large_buffers)  # some scratch has the size of the map
 endforeach ()
 foreach (
     generator IN ITEMS
@@ -225,7 +226,7 @@ foreach (
     pcdc_upsampled_moments pcdc_upsampled_scores pcdc_upsampled_scores_adjoint pcdc_upsampled_statistics
     group_statistics group_statistics_adjoint
 )
-    upwell_add_kernel(${generator})
+    upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
 
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
