@@ -46,6 +46,8 @@ template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("upsampled_group_stats", &Float<&ops::upsampled_group_stats, device>::call);
     m.impl("pcdc", &Float<&ops::pcdc, device>::call);
     m.impl("pcdc_scores", &Float<&ops::pcdc_scores, device>::call);
+    m.impl("wrc_data", &Float<&ops::wrc_data, device>::call);
+    m.impl("wrc_prior", &Float<&ops::wrc_prior, device>::call);
 }
 
 }  // namespace

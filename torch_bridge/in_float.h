@@ -36,6 +36,11 @@ inline std::tuple<Tensor, Tensor> convert(const std::tuple<Tensor, Tensor> &pair
                                           at::ScalarType to) {
     return {convert(std::get<0>(pair), from, to), convert(std::get<1>(pair), from, to)};
 }
+inline std::tuple<Tensor, Tensor, Tensor> convert(const std::tuple<Tensor, Tensor, Tensor> &three, at::ScalarType from,
+                                                  at::ScalarType to) {
+    return {convert(std::get<0>(three), from, to), convert(std::get<1>(three), from, to),
+            convert(std::get<2>(three), from, to)};
+}
 template<class T> const T &convert(const T &other, at::ScalarType, at::ScalarType) {
     return other;
 }

@@ -78,4 +78,18 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
                    const Tensor &score_bias, int64_t groups, int64_t norm_groups,
                    at::OptionalIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
 
+// Weighted reverse convolution (WRC, arXiv 2605.17472): the weight log1p(response^2) of each sample of x, and the
+// weighted sample. All N,C,h,w.
+std::tuple<Tensor, Tensor> wrc_data(const Tensor &x, const Tensor &response);
+std::tuple<Tensor, Tensor> wrc_data_backward(const Tensor &d_weight, const Tensor &d_weighted, const Tensor &x,
+                                             const Tensor &response);
+
+// Its prior: log1p(u^2) + lam and the same times z, with z the bilinear upsampling (align_corners=True) of x N,C,h,w,
+// and u a 3x3 convolution (zero border) of the upsampled map whose channels were mixed before: mixed N,C*9,h,w, the
+// taps of a channel side by side, row-major. lam C. -> two N,C,scale*h,scale*w.
+std::tuple<Tensor, Tensor> wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale);
+std::tuple<Tensor, Tensor, Tensor> wrc_prior_backward(const Tensor &d_precision, const Tensor &d_weighted,
+                                                      const Tensor &x, const Tensor &mixed, const Tensor &lam,
+                                                      int64_t scale);
+
 }  // namespace upwell::ops

@@ -23,6 +23,8 @@ __all__ = [
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "wrc_data",
+    "wrc_prior",
 ]
 
 
@@ -196,3 +198,33 @@ def pcdc_scores(
     block = (norm_weight, weight, bias, compress_weight, compress_bias)
     block += (hidden_weight, hidden_bias, score_weight, score_bias)
     return torch.ops.upwell.pcdc_scores(key, query, *block, groups, norm_groups, ratio, relu, blur)
+
+
+def wrc_data(x: Tensor, response: Tensor) -> tuple[Tensor, Tensor]:
+    """The data of weighted reverse convolution (WRC, arXiv 2605.17472).
+
+    Args:
+        x, response: [N, C, h, w].
+
+    Returns:
+        The weight of each sample, log1p(response^2), and the weighted sample: two [N, C, h, w].
+    """
+    return torch.ops.upwell.wrc_data(x, response)
+
+
+def wrc_prior(x: Tensor, mixed: Tensor, lam: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """The prior of weighted reverse convolution: its precision log1p(u^2) + lam, with u a 3x3 convolution (zero border)
+    of z, and precision * z, with z the bilinear upsampling (align_corners=True) of x. Mixing channels commutes with
+    upsampling: it happens before, at low resolution.
+
+    Args:
+        x: [N, C, h, w].
+        mixed: [N, C*9, h, w], the taps of a channel side by side, row-major: channel 9 c + 3 i + j is the 1x1
+            convolution of x with weight[c, :, i, j] of the 3x3 one.
+        lam: [C].
+        scale: pixels per sample, at least 1.
+
+    Returns:
+        Two [N, C, scale*h, scale*w].
+    """
+    return torch.ops.upwell.wrc_prior(x, mixed, lam, scale)

@@ -1,0 +1,24 @@
+// The prior of weighted reverse convolution and its adjoint: one schedule for each kind of target, and the plainest one
+// that ends.
+#pragma once
+
+#include "Halide.h"
+#include "algebra/wrc_prior.h"
+
+namespace upwell {
+
+void schedule(WrcPrior &parts, const Halide::Target &target);
+void schedule(WrcPriorAdjoint &parts, const Halide::Target &target);
+
+void schedule_on_cpu(WrcPrior &parts, const Halide::Target &target);
+void schedule_on_cpu(WrcPriorAdjoint &parts, const Halide::Target &target);
+
+// Every sum a gather.
+void schedule_on_gpu(WrcPrior &parts);
+void schedule_on_gpu(WrcPriorAdjoint &parts);
+
+// Every sum whole and once, all else inlined.
+void schedule_plainly(WrcPrior &parts);
+void schedule_plainly(WrcPriorAdjoint &parts);
+
+}  // namespace upwell
