@@ -237,6 +237,18 @@ foreach (
 )
     upwell_add_kernel(upwell.inverse_generator ${generator})
 endforeach ()
+foreach (
+    generator IN ITEMS
+    wrc_exact_start
+    wrc_exact_reciprocals
+    wrc_exact_step
+    wrc_exact_finish
+    wrc_exact_finish_adjoint
+    wrc_exact_low_gradients
+    wrc_exact_kernel_gradient
+)
+    upwell_add_kernel(upwell.inverse_generator ${generator} large_buffers)  # some scratch has the size of the map
+endforeach ()
 
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)

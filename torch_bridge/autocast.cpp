@@ -48,6 +48,7 @@ template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("pcdc_scores", &Float<&ops::pcdc_scores, device>::call);
     m.impl("wrc_data", &Float<&ops::wrc_data, device>::call);
     m.impl("wrc_prior", &Float<&ops::wrc_prior, device>::call);
+    m.impl("wrc_exact", &Float<&ops::wrc_exact, device>::call);
 }
 
 }  // namespace

@@ -32,14 +32,9 @@ inline std::vector<Tensor> convert(at::TensorList list, at::ScalarType from, at:
 inline std::optional<Tensor> convert(const std::optional<Tensor> &tensor, at::ScalarType from, at::ScalarType to) {
     return tensor ? convert(*tensor, from, to) : tensor;
 }
-inline std::tuple<Tensor, Tensor> convert(const std::tuple<Tensor, Tensor> &pair, at::ScalarType from,
-                                          at::ScalarType to) {
-    return {convert(std::get<0>(pair), from, to), convert(std::get<1>(pair), from, to)};
-}
-inline std::tuple<Tensor, Tensor, Tensor> convert(const std::tuple<Tensor, Tensor, Tensor> &three, at::ScalarType from,
-                                                  at::ScalarType to) {
-    return {convert(std::get<0>(three), from, to), convert(std::get<1>(three), from, to),
-            convert(std::get<2>(three), from, to)};
+template<class... Tensors>
+std::tuple<Tensors...> convert(const std::tuple<Tensors...> &all, at::ScalarType from, at::ScalarType to) {
+    return std::apply([&](const auto &...each) { return std::tuple<Tensors...>(convert(each, from, to)...); }, all);
 }
 template<class T> const T &convert(const T &other, at::ScalarType, at::ScalarType) {
     return other;

@@ -92,4 +92,16 @@ std::tuple<Tensor, Tensor, Tensor> wrc_prior_backward(const Tensor &d_precision,
                                                       const Tensor &x, const Tensor &mixed, const Tensor &lam,
                                                       int64_t scale);
 
+// The exact solution N,C,H,W of weighted reverse convolution (arXiv 2605.17472): X with
+// (A' W A + P) X = A' W data + weighted, where A X is X convolved with kernel C,KH,KW (circular border, centred on
+// element KH/2, KW/2) at every scale-th pixel. precision P > 0, weighted N,C,H,W, H,W = scale h,w; data_weight W >= 0,
+// data N,C,h,w. Conjugate gradients on a system of h w unknowns a plane end where every plane's residual, relative to
+// its right side, is at most tolerance, or, with a warning, after max_iterations. A tolerance of 0: exactly
+// max_iterations. Kernels of at most scale x scale elements need none.
+Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
+                 const Tensor &kernel, int64_t scale, double tolerance = 1e-4, int64_t max_iterations = 100);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>
+wrc_exact_backward(const Tensor &d_output, const Tensor &output, const Tensor &precision, const Tensor &data_weight,
+                   const Tensor &data, const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations);
+
 }  // namespace upwell::ops

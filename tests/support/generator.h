@@ -86,7 +86,7 @@ inline AxisTable make_table(const reference::Problem &q, int low, int high) {
 // Passes a list of buffers as so many arguments.
 template<int count = 1, class... Tail>
 void call(const Halide::Callable &kernel, const std::vector<Halide::Buffer<>> &inputs, const Tail &...tail) {
-    if constexpr (count > 9) {
+    if constexpr (count > 10) {
         throw std::logic_error("call: more inputs than any generator has");
     } else if (inputs.size() != count) {
         call<count + 1>(kernel, inputs, tail...);

@@ -24,6 +24,7 @@ __all__ = [
     "pcdc",
     "pcdc_scores",
     "wrc_data",
+    "wrc_exact",
     "wrc_prior",
 ]
 
@@ -228,3 +229,37 @@ def wrc_prior(x: Tensor, mixed: Tensor, lam: Tensor, scale: int) -> tuple[Tensor
         Two [N, C, scale*h, scale*w].
     """
     return torch.ops.upwell.wrc_prior(x, mixed, lam, scale)
+
+
+def wrc_exact(
+    precision: Tensor,
+    weighted: Tensor,
+    data_weight: Tensor,
+    data: Tensor,
+    kernel: Tensor,
+    scale: int,
+    tolerance: float = 1e-4,
+    max_iterations: int = 100,
+) -> Tensor:
+    """The exact solution of weighted reverse convolution (arXiv 2605.17472): the X that minimises
+    sum data_weight (A X - data)^2 + sum precision (X - weighted / precision)^2, with A X = X convolved with kernel,
+    at every scale-th pixel.
+
+    It is found by conjugate gradients on a system of h w unknowns a plane; kernels of at most scale x scale elements
+    need no iteration. Gradients take one more solution of the same system.
+
+    Args:
+        precision, weighted: [N, C, scale h, scale w]; precision > 0.
+        data_weight, data: [N, C, h, w]; data_weight >= 0. data: the samples without their weight.
+        kernel: [C, KH, KW], no larger than the image; centred on element (KH // 2, KW // 2), circular border.
+        scale: pixels between samples.
+        tolerance: the largest residual, relative to the right side, of any plane's system (of h w unknowns, scaled to
+            a diagonal of 1) at which iterations end. 0: after exactly max_iterations, and nothing waits for a GPU.
+        max_iterations: after so many there is a warning, and the result as it is.
+
+    Returns:
+        [N, C, scale h, scale w].
+    """
+    return torch.ops.upwell.wrc_exact(
+        precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations
+    )

@@ -1,0 +1,123 @@
+#include "wrc_system.h"
+
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/flip.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "../table.h"
+
+namespace upwell::bridge::wrc {
+namespace {
+
+// As generators/algebra/wrc_windows.h.
+int64_t stored(int64_t columns) {
+    return (columns + 15) / 16 * 16;
+}
+
+// A GPU is only waited for once in so many steps.
+constexpr int64_t steps_between_looks = 4;
+
+// Cell and place of every pixel of an axis.
+void add_places(std::vector<Given> &arguments, int64_t cells, int64_t scale, int64_t before, const Tensor &like) {
+    std::vector<int> cell(cells * scale), place(cells * scale);
+    for (int64_t pixel = 0; pixel < cells * scale; pixel++) {
+        const int64_t from_first = (pixel + before) % (cells * scale);
+        cell[pixel] = static_cast<int>(from_first / scale);
+        place[pixel] = static_cast<int>(from_first % scale);
+    }
+    arguments.emplace_back(table(cell, like));
+    arguments.emplace_back(table(place, like));
+}
+
+// Squares of the relative residual, 0 where there is nothing to solve.
+double worst_residual(const Tensor &squares, const Tensor &right) {
+    const Tensor relative = at::where(right == 0, at::zeros_like(right), squares / right);
+    return std::sqrt(relative.max().item<double>());
+}
+
+}  // namespace
+
+Windows::Windows(const Tensor &kernel, const Tensor &low, int64_t scale)
+    : scale(scale), kernel_x(kernel.size(2)), kernel_y(kernel.size(1)), span_x((kernel_x + scale - 1) / scale),
+      span_y((kernel_y + scale - 1) / scale), before_x((kernel_x - 1) - kernel_x / 2),
+      before_y((kernel_y - 1) - kernel_y / 2), w(low.size(3)), h(low.size(2)), stored_w(stored(w)) {
+    const Tensor padded =
+        at::constant_pad_nd(at::flip(kernel, {1, 2}), {0, span_x * scale - kernel_x, 0, span_y * scale - kernel_y});
+    packed = padded.contiguous().view({-1, span_y, scale, span_x, scale});
+}
+
+std::vector<Given> Windows::arguments(std::vector<Given> inputs, const std::vector<Tensor> &outputs) const {
+    inputs.insert(inputs.end(), {packed, w, h, before_x, before_y});
+    inputs.insert(inputs.end(), outputs.begin(), outputs.end());
+    return inputs;
+}
+
+std::vector<Given> Windows::pixel_arguments(std::vector<Given> inputs, const std::vector<Tensor> &outputs) const {
+    add_places(inputs, w, scale, before_x, packed);
+    add_places(inputs, h, scale, before_y, packed);
+    return arguments(std::move(inputs), outputs);
+}
+
+Tensor Windows::unpack(const Tensor &d_packed) const {
+    const Tensor padded = d_packed.view({-1, span_y * scale, span_x * scale});
+    return at::flip(padded.narrow(1, 0, kernel_y).narrow(2, 0, kernel_x), {1, 2});
+}
+
+Solution solve(const char *op, const Windows &windows, const Tensor &precision, const Tensor &weighted,
+               const Tensor &data_weight, const Tensor &data, const Tolerance &tolerance) {
+    const int64_t N = data.size(0), C = data.size(1);
+    const auto options = data.options();
+    const Tensor system = at::empty({N, C, 3, windows.h, windows.stored_w}, options);
+    const Tensor right = at::empty({N, C}, options);
+    run_kernel_on("wrc_exact_start", data,
+                  windows.arguments({precision, weighted, data_weight, data}, {system, right}));
+    const Tensor gain = system.select(2, 1);
+    const bool look = tolerance.residual > 0;
+    if (!windows.overlap()) {  // the system is the identity
+        if (look && !std::isfinite(right.sum().item<double>())) {
+            TORCH_WARN(op, ": the residual is not finite");
+        }
+        return {gain, system.select(2, 0)};
+    }
+
+    const Tensor limits = right * (tolerance.residual * tolerance.residual);
+    const auto ended = [&](const Tensor &squares) { return !(squares > limits).any().item<bool>(); };
+    Tensor squares = right.clone();
+    Tensor state = at::stack({at::zeros_like(gain), system.select(2, 0), system.select(2, 0)}, 2);
+    const int64_t between = data.is_cuda() ? steps_between_looks : 1;
+    int64_t step = 0;
+    if (!(look && between == 1 && (right == 0).all().item<bool>())) {
+        const Tensor reciprocals =
+            at::empty({N, C, windows.h, windows.scale, windows.scale, stored(windows.w + windows.span_x - 1)}, options);
+        run_kernel_on("wrc_exact_reciprocals", data, windows.arguments({precision}, {reciprocals}));
+        Tensor next = at::empty_like(state), next_squares = at::empty_like(squares);
+        bool done = false;
+        while (step < tolerance.steps && !done) {
+            run_kernel_on("wrc_exact_step", data,
+                          windows.arguments({reciprocals, system, state, squares, limits}, {next, next_squares}));
+            std::swap(state, next);
+            std::swap(squares, next_squares);
+            step++;
+            done = look && step % between == 0 && ended(squares);
+        }
+    }
+    if (look) {
+        const double residual = worst_residual(squares, right);
+        if (!std::isfinite(residual)) {
+            TORCH_WARN(op, ": the residual is not finite");
+        } else if (!ended(squares)) {
+            TORCH_WARN(op, ": the relative residual is still ", residual, " after ", step,
+                       " iterations; the tolerance is ", tolerance.residual);
+        }
+    }
+    return {gain, state.select(2, 0)};
+}
+
+}  // namespace upwell::bridge::wrc
