@@ -228,6 +228,12 @@ foreach (
 )
     upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
+upwell_add_kernel(upwell.transposed_generator merge_kernels)
+foreach (suffix IN ITEMS "" _d_input _d_weight)
+    foreach (stride IN ITEMS "" _2)
+        upwell_add_kernel(upwell.transposed_generator transposed_conv${suffix}${stride})
+    endforeach ()
+endforeach ()
 
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
