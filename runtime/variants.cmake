@@ -249,6 +249,12 @@ foreach (
 )
     upwell_add_kernel(upwell.inverse_generator ${generator} large_buffers)  # some scratch has the size of the map
 endforeach ()
+upwell_add_kernel(upwell.transposed_generator merge_kernels)
+foreach (suffix IN ITEMS "" _d_input _d_weight)
+    foreach (stride IN ITEMS "" _2)
+        upwell_add_kernel(upwell.transposed_generator transposed_conv${suffix}${stride})
+    endforeach ()
+endforeach ()
 
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)

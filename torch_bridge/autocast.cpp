@@ -1,5 +1,6 @@
 // What torch.autocast does to the operators. Maps of the reassembly family are stored in 16 bits; their weights, and
-// all that finds statistics, a variance or scores, stay in float32. bilinear and nearest take what they are given.
+// all that finds statistics, a variance or scores, stay in float32. The transposed convolution is a convolution as
+// torch's. bilinear and nearest take what they are given.
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
 
@@ -37,6 +38,16 @@ template<class Result, class... Arguments, Result (*op)(Arguments...), at::Devic
     }
 };
 
+// An operator whose tensors are all in autocast's dtype.
+template<auto op, at::DeviceType device> struct Narrow;
+template<class Result, class... Arguments, Result (*op)(Arguments...), at::DeviceType device>
+struct Narrow<op, device> {
+    static Result call(Arguments... arguments) {
+        const Below below;
+        return op(cached_cast(at::autocast::get_autocast_dtype(device), arguments, device)...);
+    }
+};
+
 template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("fns", &Weighted<&ops::fns, device>::call);
     m.impl("carafe", &Weighted<&ops::carafe, device>::call);
@@ -46,9 +57,11 @@ template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("upsampled_group_stats", &Float<&ops::upsampled_group_stats, device>::call);
     m.impl("pcdc", &Float<&ops::pcdc, device>::call);
     m.impl("pcdc_scores", &Float<&ops::pcdc_scores, device>::call);
+    m.impl("merge_kernels", &Narrow<&ops::merge_kernels, device>::call);
+    m.impl("transposed_conv", &Narrow<&ops::transposed_conv, device>::call);
     m.impl("wrc_data", &Float<&ops::wrc_data, device>::call);
-    m.impl("wrc_prior", &Float<&ops::wrc_prior, device>::call);
     m.impl("wrc_exact", &Float<&ops::wrc_exact, device>::call);
+    m.impl("wrc_prior", &Float<&ops::wrc_prior, device>::call);
 }
 
 }  // namespace

@@ -104,4 +104,20 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>
 wrc_exact_backward(const Tensor &d_output, const Tensor &output, const Tensor &precision, const Tensor &data_weight,
                    const Tensor &data, const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations);
 
+// torch's conv_transpose2d without dilation, for groups of few channels: input N,C,h,w, weight C,D/groups,KH,KW, bias D
+// -> N,D,H,W with H = (h - 1) stride - 2 padding + KH + output_padding, and W alike.
+Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::optional<Tensor> &bias = {},
+                       at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
+                       at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
+Tensor transposed_conv_d_input(const Tensor &d_output, const Tensor &weight, c10::SymInt h, c10::SymInt w,
+                               at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
+                               at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
+Tensor transposed_conv_d_weight(const Tensor &d_output, const Tensor &input, c10::SymInt kernel_height,
+                                c10::SymInt kernel_width, at::IntArrayRef stride = {1, 1},
+                                at::IntArrayRef padding = {0, 0}, at::IntArrayRef output_padding = {0, 0},
+                                int64_t groups = 1);
+
+// large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
+Tensor merge_kernels(const Tensor &large, const Tensor &small);
+
 }  // namespace upwell::ops

@@ -10,7 +10,7 @@ from compare import assert_close
 from problems import random
 from reference import formula
 
-NAMES = ["resfu", "carafe", "bilinear", "nearest"]
+NAMES = ["resfu", "carafe", "lctc", "bilinear", "nearest"]
 every_module = pytest.mark.parametrize("name", NAMES)
 
 

@@ -1,6 +1,7 @@
 // The C++ modules against golden data, in float64: output and input gradients of modules with published parameters.
 #include "modules/carafe.h"
 #include "modules/interpolate.h"
+#include "modules/lctc.h"
 #include "modules/resfu.h"
 #include "modules/state.h"
 
@@ -76,6 +77,26 @@ TEST_CASE("CARAFE with published parameters is the published module", "[golden]"
     carafe->to(at::kDouble);
     upwell::nn::load_state_dict(*carafe, golden.state);
     check(golden, {"x"}, [&](auto &in) { return carafe->forward(in[0]); });
+}
+
+TEST_CASE("LCTC with published parameters is the published module, and so is its clone", "[golden]") {
+    const Golden golden("lctc");
+    upwell::nn::LCTC original(upwell::nn::LCTCOptions(6, 5));
+    original->to(at::kDouble);
+    upwell::nn::load_state_dict(*original, golden.state);
+    check(golden, {"x"}, [&](auto &in) { return original->forward(in[0]); });
+    const auto lctc = std::dynamic_pointer_cast<upwell::nn::LCTCImpl>(original->clone());
+    check(golden, {"x"}, [&](auto &in) { return lctc->forward(in[0]); });
+}
+
+TEST_CASE("LCTC in groups, without a small kernel and a bias, is torch's transposed convolution", "[golden]") {
+    upwell::nn::LCTC lctc(upwell::nn::LCTCOptions(4, 4).groups(4).stride(3).small_kernel(std::nullopt).bias(false));
+    const Tensor x = at::randn({2, 4, 5, 6});
+    CHECK(lctc->parameters().size() == 1);
+    CHECK(worst(lctc->forward(x), lctc->large->forward(x)) < 1e-5);
+    CHECK_THROWS_WITH(upwell::nn::LCTC(upwell::nn::LCTCOptions(4, 4).kernel_size(4)), ContainsSubstring("kernel_size"));
+    CHECK_THROWS_WITH(upwell::nn::LCTC(upwell::nn::LCTCOptions(4, 4).small_kernel(9)),
+                      ContainsSubstring("small_kernel") && ContainsSubstring("9"));
 }
 
 TEST_CASE("Bilinear and Nearest are torch's interpolation", "[golden]") {

@@ -20,9 +20,11 @@ __all__ = [
     "fns",
     "group_stats",
     "guided_filter",
+    "merge_kernels",
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "transposed_conv",
     "wrc_data",
     "wrc_exact",
     "wrc_prior",
@@ -263,3 +265,38 @@ def wrc_exact(
     return torch.ops.upwell.wrc_exact(
         precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations
     )
+def merge_kernels(large: Tensor, small: Tensor) -> Tensor:
+    """A large kernel plus a small one at its centre.
+
+    Args:
+        large: [A, B, KH, KW].
+        small: [A, B, kh, kw]; KH - kh and KW - kw are even and not negative.
+
+    Returns:
+        [A, B, KH, KW].
+    """
+    return torch.ops.upwell.merge_kernels(large, small)
+
+
+def transposed_conv(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+) -> Tensor:
+    """torch.nn.functional.conv_transpose2d without dilation, made for groups of few channels.
+
+    Args:
+        input: [N, C, h, w], groups dividing C.
+        weight: [C, D/groups, KH, KW].
+        bias: [D].
+        stride, padding, output_padding: of rows and columns; output_padding is less than the stride.
+        groups: of channels; an output channel reads the input channels of its group.
+
+    Returns:
+        [N, D, H, W] with H = (h - 1) stride - 2 padding + KH + output_padding, and W alike.
+    """
+    return torch.ops.upwell.transposed_conv(input, weight, bias, stride, padding, output_padding, groups)

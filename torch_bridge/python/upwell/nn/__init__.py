@@ -2,7 +2,8 @@
 
 from upwell.nn.carafe import CARAFE
 from upwell.nn.interpolate import Bilinear, Nearest
+from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
 from upwell.nn.resfu import ReSFU
 
-__all__ = ["CARAFE", "Bilinear", "Nearest", "ReSFU", "make"]
+__all__ = ["CARAFE", "LCTC", "Bilinear", "Nearest", "ReSFU", "make"]

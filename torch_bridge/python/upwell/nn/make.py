@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from upwell.nn.carafe import CARAFE
 from upwell.nn.check import check
 from upwell.nn.interpolate import Bilinear, Nearest
+from upwell.nn.lctc import LCTC
 from upwell.nn.resfu import ReSFU
 
-NAMES = ("resfu", "carafe", "bilinear", "nearest")
+NAMES = ("resfu", "carafe", "lctc", "bilinear", "nearest")
 
 
 class SizedByGuide(nn.Module):
@@ -41,7 +42,7 @@ class Unguided(nn.Module):
 
 
 def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, **options) -> nn.Module:
-    """The upsampler called name ("resfu", "carafe", "bilinear", "nearest"), with forward(guide, x).
+    """The upsampler called name ("resfu", "carafe", "lctc", "bilinear", "nearest"), with forward(guide, x).
 
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
     options go to the module's constructor. An unknown name raises ValueError.
@@ -51,4 +52,6 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, 
         return ReSFU(guide_channels, in_channels, scale_factor=scale_factor, **options)
     if name == "carafe":
         return Unguided(CARAFE(in_channels, scale_factor, **options))
+    if name == "lctc":
+        return Unguided(LCTC(in_channels, in_channels, stride=scale_factor, **options))
     return SizedByGuide({"bilinear": Bilinear, "nearest": Nearest}[name](scale_factor, **options))
