@@ -229,6 +229,14 @@ foreach (
     upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
 
+foreach (
+    generator IN ITEMS
+    wrc_spectrum
+    wrc_spectrum_adjoint
+)
+    upwell_add_kernel(upwell.inverse_generator ${generator})
+endforeach ()
+
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
     foreach (kind IN ITEMS variants kernels)

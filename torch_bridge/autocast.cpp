@@ -46,6 +46,7 @@ template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("upsampled_group_stats", &Float<&ops::upsampled_group_stats, device>::call);
     m.impl("pcdc", &Float<&ops::pcdc, device>::call);
     m.impl("pcdc_scores", &Float<&ops::pcdc_scores, device>::call);
+    m.impl("wrc_spectral", &Float<&ops::wrc_spectral, device>::call);
 }
 
 }  // namespace

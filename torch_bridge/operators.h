@@ -78,4 +78,19 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
                    const Tensor &score_bias, int64_t groups, int64_t norm_groups,
                    at::OptionalIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
 
+// The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms. precision,
+// weighted N,C,H,W, H,W = scale times h,w; data_weight, data (samples times their weight) N,C,h,w; kernel C,K,K ->
+// N,C,H,W. centre: what the kernel is rolled by half of, "image" (published) or "kernel".
+Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
+                    const Tensor &kernel, int64_t scale, std::string_view centre = "image");
+// The output and what the gradients need: the half spectrum of weighted, N,C,H,W/2+1,2.
+std::tuple<Tensor, Tensor> wrc_spectral_forward(const Tensor &precision, const Tensor &weighted,
+                                                const Tensor &data_weight, const Tensor &data, const Tensor &kernel,
+                                                int64_t scale, std::string_view centre);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> wrc_spectral_backward(const Tensor &d_output, const Tensor &spectrum,
+                                                                         const Tensor &precision,
+                                                                         const Tensor &data_weight, const Tensor &data,
+                                                                         const Tensor &kernel, int64_t scale,
+                                                                         std::string_view centre);
+
 }  // namespace upwell::ops

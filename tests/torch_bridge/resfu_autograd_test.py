@@ -87,10 +87,11 @@ def test_opcheck_passes(name):
     opcheck(getattr(torch.ops.upwell, operator).default, arguments)
 
 
-def test_every_registered_operator_has_samples_here_or_among_the_reassembly_operators():
+def test_every_registered_operator_has_samples_here_or_among_the_operators_of_another_family():
     here = {name for operator, _ in FORWARD.values() for name in (operator, f"{operator}_backward")}
     without_tensors = {"compile_cost"}
-    assert {name for name in registered_operators() if forward_of(name) not in OPERATORS} <= here | without_tensors
+    others = {name for name in registered_operators() if forward_of(name) in OPERATORS or name.startswith("wrc_")}
+    assert set(registered_operators()) <= here | without_tensors | others
 
 
 @pytest.mark.parametrize("name", [n for n, (op, _) in FORWARD.items() if op not in ("pcdc", "pcdc_scores")])

@@ -23,6 +23,7 @@ __all__ = [
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "wrc_spectral",
 ]
 
 
@@ -196,3 +197,29 @@ def pcdc_scores(
     block = (norm_weight, weight, bias, compress_weight, compress_bias)
     block += (hidden_weight, hidden_bias, score_weight, score_bias)
     return torch.ops.upwell.pcdc_scores(key, query, *block, groups, norm_groups, ratio, relu, blur)
+
+
+def wrc_spectral(
+    precision: Tensor,
+    weighted: Tensor,
+    data_weight: Tensor,
+    data: Tensor,
+    kernel: Tensor,
+    scale: int,
+    centre: str = "image",
+) -> Tensor:
+    """The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms.
+
+    Args:
+        precision: [N, C, H, W], H, W = scale times h, w: the weight of the prior, of each pixel.
+        weighted: [N, C, H, W]: precision times the prior.
+        data_weight: [N, C, h, w]: the weight of each sample.
+        data: [N, C, h, w]: samples times their weight.
+        kernel: [C, K, K], no larger than the image.
+        scale: 1 or more.
+        centre: what the kernel is rolled by half of: "image" (published) or "kernel".
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.wrc_spectral(precision, weighted, data_weight, data, kernel, scale, centre)
