@@ -256,6 +256,14 @@ foreach (suffix IN ITEMS "" _d_input _d_weight)
     endforeach ()
 endforeach ()
 
+foreach (
+    generator IN ITEMS
+    wrc_spectrum
+    wrc_spectrum_adjoint
+)
+    upwell_add_kernel(upwell.inverse_generator ${generator})
+endforeach ()
+
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
     foreach (kind IN ITEMS variants kernels)

@@ -62,6 +62,7 @@ template<at::DeviceType device> void implement(torch::Library &m) {
     m.impl("wrc_data", &Float<&ops::wrc_data, device>::call);
     m.impl("wrc_exact", &Float<&ops::wrc_exact, device>::call);
     m.impl("wrc_prior", &Float<&ops::wrc_prior, device>::call);
+    m.impl("wrc_spectral", &Float<&ops::wrc_spectral, device>::call);
 }
 
 }  // namespace

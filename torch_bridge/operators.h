@@ -120,4 +120,19 @@ Tensor transposed_conv_d_weight(const Tensor &d_output, const Tensor &input, c10
 // large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
 Tensor merge_kernels(const Tensor &large, const Tensor &small);
 
+// The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms. precision,
+// weighted N,C,H,W, H,W = scale times h,w; data_weight, data (samples times their weight) N,C,h,w; kernel C,K,K ->
+// N,C,H,W. centre: what the kernel is rolled by half of, "image" (published) or "kernel".
+Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
+                    const Tensor &kernel, int64_t scale, std::string_view centre = "image");
+// The output and what the gradients need: the half spectrum of weighted, N,C,H,W/2+1,2.
+std::tuple<Tensor, Tensor> wrc_spectral_forward(const Tensor &precision, const Tensor &weighted,
+                                                const Tensor &data_weight, const Tensor &data, const Tensor &kernel,
+                                                int64_t scale, std::string_view centre);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> wrc_spectral_backward(const Tensor &d_output, const Tensor &spectrum,
+                                                                         const Tensor &precision,
+                                                                         const Tensor &data_weight, const Tensor &data,
+                                                                         const Tensor &kernel, int64_t scale,
+                                                                         std::string_view centre);
+
 }  // namespace upwell::ops

@@ -28,6 +28,7 @@ __all__ = [
     "wrc_data",
     "wrc_exact",
     "wrc_prior",
+    "wrc_spectral",
 ]
 
 
@@ -300,3 +301,29 @@ def transposed_conv(
         [N, D, H, W] with H = (h - 1) stride - 2 padding + KH + output_padding, and W alike.
     """
     return torch.ops.upwell.transposed_conv(input, weight, bias, stride, padding, output_padding, groups)
+
+
+def wrc_spectral(
+    precision: Tensor,
+    weighted: Tensor,
+    data_weight: Tensor,
+    data: Tensor,
+    kernel: Tensor,
+    scale: int,
+    centre: str = "image",
+) -> Tensor:
+    """The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms.
+
+    Args:
+        precision: [N, C, H, W], H, W = scale times h, w: the weight of the prior, of each pixel.
+        weighted: [N, C, H, W]: precision times the prior.
+        data_weight: [N, C, h, w]: the weight of each sample.
+        data: [N, C, h, w]: samples times their weight.
+        kernel: [C, K, K], no larger than the image.
+        scale: 1 or more.
+        centre: what the kernel is rolled by half of: "image" (published) or "kernel".
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.wrc_spectral(precision, weighted, data_weight, data, kernel, scale, centre)
