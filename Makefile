@@ -13,7 +13,7 @@ PACKAGE ?= $(BUILD)/python
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-gpu demo demo-cpp ablation bench bench-gpu ptx clean
+.PHONY: help setup build test test-gpu demo demo-cpp demo-wrc artefacts ablation bench bench-gpu ptx clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -50,6 +50,12 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 	@$(BIN)/cmake --build --preset $(PRESET) --target disparity
 	@test -f build/demo/train_low.pt || $(BIN)/python examples/disparity.py --methods bilinear
 	@$(BUILD)/examples/disparity
+
+demo-wrc: build ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
+	@$(BIN)/python examples/wrc.py
+
+artefacts: build ## Train a restoration model with each upsampler and draw what they leave in its spectra
+	@$(BIN)/python examples/artefacts.py
 
 ablation: build ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
 	@$(BIN)/python examples/ablation.py

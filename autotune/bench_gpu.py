@@ -23,12 +23,13 @@ from pathlib import Path
 
 import torch
 
-from candidates import COMPILED, EAGER, UPWELL, Trial, check_agreement, make_trials
-from filters import FilterWorkload, read_filters
+from candidates import COMPILED, EAGER, EXACT, UPWELL, AnyWorkload, Trial, check_agreement, make_trials
+from filters import read_filters
 from gpu_machine import description
 from gpu_measure import clock, copy_bandwidth, least_bytes, peak_bytes
+from layers import read_layers
 from measure import interleave
-from workloads import FORWARD, TRAINING, Workload, read_workloads
+from workloads import FORWARD, TRAINING, read_workloads
 
 PUBLISHED = "published CUDA"
 _HERE = Path(__file__).resolve().parent
@@ -42,7 +43,7 @@ _COMPILING = 0.7  # of the time limit: later, nothing new is compiled
 class Row:
     """A workload in float32, or under autocast."""
 
-    workload: Workload | FilterWorkload
+    workload: AnyWorkload
     precision: str = "float32"
 
     @property
@@ -55,6 +56,7 @@ def rows(quick: bool, patterns: list[str] | None) -> list[Row]:
     """What is timed; ReSFU also under autocast. SystemExit with the names if a pattern matches none."""
     folder = _HERE / "workloads"
     workloads = read_workloads([folder / "gpu.csv"]) + read_filters(folder / "gpu_filters.csv")
+    workloads += read_layers(folder / "gpu_layers.csv")
     if quick:
         workloads = [dataclasses.replace(workload, N=1, h=8, w=8) for workload in workloads]
     known = [Row(workload) for workload in workloads]
@@ -68,7 +70,7 @@ def rows(quick: bool, patterns: list[str] | None) -> list[Row]:
 def trials_of(row: Row, mode: str, device: str, published: Callable | None) -> dict[str, Trial]:
     """Every candidate, eager first: what the others have to agree with."""
     made = make_trials(row.workload, mode, torch.float32, device)
-    found = {EAGER: made[EAGER], UPWELL: made[UPWELL], COMPILED: made[COMPILED]}
+    found = {name: made[name] for name in (EAGER, UPWELL, COMPILED, EXACT) if name in made}
     if published is not None and row.workload.operator == "fns":
         eager = made[EAGER]
         call = lambda value, logits: published(value, logits, row.workload.kernel)  # noqa: E731
@@ -114,7 +116,7 @@ def first_calls(row: Row, trials: dict[str, Trial], compile_too: bool) -> tuple[
             notes[name] = {"first_call_s": time.perf_counter() - start}
             if expected is None:
                 expected, least = results, least_bytes(trial, results)
-            else:
+            elif name != EXACT:
                 notes[name]["difference"] = _compare(name, row, results, expected)
         except Exception as error:
             notes[name] = {"skipped": f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]}

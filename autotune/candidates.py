@@ -14,13 +14,16 @@ import torch.nn.functional as F
 import upwell
 import upwell.nn
 from filters import EPS, FILTER_SCALE, KINKED, NORM_GROUPS, RADIUS, FilterWorkload
+from layers import LayerWorkload
 from workloads import FORWARD, Workload
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
-from reference import composition, formula  # noqa: E402
+from reference import composition, formula, wrc  # noqa: E402
 
 UPWELL, EAGER, COMPILED, INTERPOLATE = "Upwell", "torch eager", "torch.compile", "F.interpolate"
+EXACT = "Upwell, exact"  # WRC's other solver: another answer, so it is compared in time alone
 Operator = Callable[..., torch.Tensor]
+AnyWorkload = Workload | FilterWorkload | LayerWorkload
 
 _AGREEMENT = {torch.float32: 1e-3, torch.float64: 1e-9}  # of the largest value
 _KINKED_AGREEMENT = 1e-2  # of the norm
@@ -58,7 +61,7 @@ class Trial:
 
 
 def make_trials(
-    workload: Workload | FilterWorkload, mode: str, dtype: torch.dtype, device: str = "cpu"
+    workload: AnyWorkload, mode: str, dtype: torch.dtype, device: str = "cpu"
 ) -> dict[str, Trial]:
     """Every candidate, on the same tensors and parameters."""
     own, composed, parameters = _operators(workload, dtype, device)
@@ -66,21 +69,35 @@ def make_trials(
     found = {UPWELL: own, EAGER: composed, COMPILED: compiled}
     if workload.operator in ("bilinear", "nearest"):
         found[INTERPOLATE] = lambda value: F.interpolate(value, workload.size, mode=workload.operator)
+    if workload.operator == "wrc":
+        found[EXACT] = workload.module(solver="exact").to(device, dtype)
     tensors = [tensor.to(device) for tensor in workload.tensors(dtype)]
     d_output = workload.d_output(dtype).to(device)
-    return {name: Trial(operator, tensors, parameters, d_output, mode) for name, operator in found.items()}
+    held = {EXACT: list(found[EXACT].parameters())} if EXACT in found else {}
+    return {
+        name: Trial(operator, tensors, held.get(name, parameters), d_output, mode) for name, operator in found.items()
+    }
 
 
 def _operators(
-    workload: Workload | FilterWorkload, dtype: torch.dtype, device: str
+    workload: AnyWorkload, dtype: torch.dtype, device: str
 ) -> tuple[Operator, Operator, list[torch.Tensor]]:
     """Upwell's and torch's as functions of the workload's tensors alone, and the parameters both hold."""
     if workload.operator == "resfu":
         module = _resfu(workload).to(device, dtype)
         return module, functools.partial(composition.resfu, module), list(module.parameters())
+    if isinstance(workload, LayerWorkload):
+        module = workload.module().to(device, dtype)
+        return module, functools.partial(_PUBLISHED[workload.operator], module), list(module.parameters())
     if isinstance(workload, FilterWorkload):
         return workload.bind(upwell.ops), workload.bind(composition), []
     return _bind(upwell.ops, workload), _bind(formula, workload), []
+
+
+_PUBLISHED = {
+    "wrc": lambda module, x: wrc.layer(x, module, wrc.spectral),
+    "lctc": lambda module, x: module.large(x) + module.small(x),
+}
 
 
 def _bind(where: object, workload: Workload) -> Operator:
@@ -98,7 +115,7 @@ def _resfu(workload: FilterWorkload) -> upwell.nn.ReSFU:
 
 
 def check_agreement(
-    name: str, workload: Workload | FilterWorkload, results: list, expected: list[torch.Tensor | None]
+    name: str, workload: AnyWorkload, results: list, expected: list[torch.Tensor | None]
 ) -> None:
     """Raises ValueError unless each result is the expected one: a wrong answer is not worth timing.
 

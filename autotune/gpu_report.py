@@ -8,13 +8,13 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from candidates import COMPILED, EAGER, UPWELL  # noqa: E402
+from candidates import COMPILED, EAGER, EXACT, UPWELL  # noqa: E402
 from report import skipped_lines, table_line  # noqa: E402
 from workloads import FORWARD, TRAINING  # noqa: E402
 
 _PUBLISHED = "published CUDA"
-_OTHERS = (EAGER, COMPILED, _PUBLISHED)
-_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", _PUBLISHED: "#8d96a3", UPWELL: "#00798c"}
+_OTHERS = (EAGER, COMPILED, EXACT, _PUBLISHED)
+_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", EXACT: "#66a182", _PUBLISHED: "#8d96a3", UPWELL: "#00798c"}
 
 
 def write(file: Path) -> list[Path]:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from candidates import make_trials
-from filters import FilterWorkload
-from workloads import TRAINING, Workload
+from candidates import AnyWorkload, make_trials
+from workloads import TRAINING
 
 # Read by glibc at the start of a process: every tensor comes from the system and goes back to it when
 # freed, so that memory left by an earlier call neither hides nor adds anything.
@@ -33,7 +32,7 @@ def observer(threads: int) -> Iterator[Executor]:
 
 
 def measure_memory(
-    workload: Workload | FilterWorkload, mode: str, dtype: torch.dtype, names: list[str]
+    workload: AnyWorkload, mode: str, dtype: torch.dtype, names: list[str]
 ) -> dict[str, dict[str, int | None]]:
     """Of each named candidate.
 

@@ -9,11 +9,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import LogLocator, NullLocator  # noqa: E402
 
-from candidates import COMPILED, EAGER, INTERPOLATE, UPWELL  # noqa: E402
+from candidates import COMPILED, EAGER, EXACT, INTERPOLATE, UPWELL  # noqa: E402
 from workloads import FORWARD, TRAINING  # noqa: E402
 
-_OTHERS = (EAGER, COMPILED, INTERPOLATE)
-_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", INTERPOLATE: "#8d96a3", UPWELL: "#00798c"}
+_OTHERS = (EAGER, COMPILED, INTERPOLATE, EXACT)
+_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", INTERPOLATE: "#8d96a3", EXACT: "#66a182", UPWELL: "#00798c"}
 _MIB = 1 << 20
 
 
@@ -119,7 +119,7 @@ def _picture(report: dict, file: Path) -> None:
     axes[0].set_yticks(range(len(rows)), [f"{row['name']}\n{row['shape']}" for row in rows])
     axes[0].set_ylim(len(rows) - 0.4, -0.6)  # first row on top
     handles = [plt.Rectangle((0, 0), 1, 1, color=_COLOURS[name]) for name in _OTHERS]
-    figure.legend(handles, _OTHERS, loc="lower center", ncols=3, frameon=False)
+    figure.legend(handles, _OTHERS, loc="lower center", ncols=len(_OTHERS), frameon=False)
     machine = report["machine"]
     setting = f"{machine['cpu']}, threads: {machine['threads']}, {report['dtype']}"
     figure.suptitle(f"Upwell beside torch on {setting}", y=1 - 0.15 / size[1], va="top")

@@ -228,40 +228,18 @@ foreach (
 )
     upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
-foreach (
-    generator IN ITEMS
-    wrc_data
-    wrc_data_adjoint
-    wrc_prior
-    wrc_prior_adjoint
-)
-    upwell_add_kernel(upwell.inverse_generator ${generator})
+foreach (part IN ITEMS start reciprocals step finish finish_adjoint low_gradients kernel_gradient)
+    upwell_add_kernel(upwell.inverse_generator wrc_exact_${part} large_buffers)  # some scratch has the size of the map
 endforeach ()
-foreach (
-    generator IN ITEMS
-    wrc_exact_start
-    wrc_exact_reciprocals
-    wrc_exact_step
-    wrc_exact_finish
-    wrc_exact_finish_adjoint
-    wrc_exact_low_gradients
-    wrc_exact_kernel_gradient
-)
-    upwell_add_kernel(upwell.inverse_generator ${generator} large_buffers)  # some scratch has the size of the map
+foreach (generator IN ITEMS wrc_data wrc_prior wrc_spectrum)
+    upwell_add_kernel(upwell.inverse_generator ${generator})
+    upwell_add_kernel(upwell.inverse_generator ${generator}_adjoint)
 endforeach ()
 upwell_add_kernel(upwell.transposed_generator merge_kernels)
 foreach (suffix IN ITEMS "" _d_input _d_weight)
     foreach (stride IN ITEMS "" _2)
         upwell_add_kernel(upwell.transposed_generator transposed_conv${suffix}${stride})
     endforeach ()
-endforeach ()
-
-foreach (
-    generator IN ITEMS
-    wrc_spectrum
-    wrc_spectrum_adjoint
-)
-    upwell_add_kernel(upwell.inverse_generator ${generator})
 endforeach ()
 
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.

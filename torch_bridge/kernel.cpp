@@ -73,6 +73,11 @@ void check_shape(const std::string &op, const std::string &argument, const Tenso
     check_sizes(op, argument, tensor.sym_sizes().vec(), expected);
 }
 
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor) {
+    TORCH_CHECK(!tensor.is_cpu() || tensor.isfinite().all().item<bool>(), op, ": ", argument,
+                " should be finite but has an element that is infinite or nan");
+}
+
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size) {
     TORCH_CHECK(size.size() == 2, op, ": ", argument, " should be 2 integers but is ", format(size));
     for (const c10::SymInt &extent : size) {

@@ -33,6 +33,9 @@ void check_shape(const std::string &op, const std::string &argument, const Tenso
 // Kernels index with int32. Sizes that are not known yet are checked when they are.
 void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes);
 
+// Throws unless every element is finite. On a CPU only: of a GPU the answer would have to be waited for.
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor);
+
 // Throws unless size is two positive integers.
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from ablation_study.variants import VARIANTS, make
 from disparity_demo import report, scene
-from disparity_demo.model import NAMES, DisparityUpsampler
+from disparity_demo.model import DisparityUpsampler
 from disparity_demo.training import optimise
 from tqdm import tqdm
 
 UNTRAINED = ("bilinear", "nearest")
-METHODS = (*(name for name in NAMES if name not in VARIANTS), *VARIANTS)  # the rows of the table
+METHODS = (*UNTRAINED, "carafe", *VARIANTS)  # the rows of the table
 POLL = 0.5  # s between two looks at the progress
 finished_steps: Synchronized | None = None  # of all processes, counted where one trains
 

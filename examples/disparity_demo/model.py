@@ -7,23 +7,37 @@ from torch import Tensor, nn
 import upwell
 from disparity_demo.scene import Part
 
-NAMES = ("bilinear", "nearest", "carafe", "resfu")
-TITLES = {"bilinear": "Bilinear", "nearest": "Nearest", "carafe": "CARAFE", "resfu": "ReSFU"}
+TITLES = {
+    "bilinear": "Bilinear",
+    "nearest": "Nearest",
+    "carafe": "CARAFE",
+    "lctc": "LCTC",
+    "wrc": "WRC",
+    "wrc_exact": "WRC, exact",
+    "resfu": "ReSFU",
+}
+NAMES = tuple(TITLES)
+MODULES = {"wrc_exact": "wrc"}  # where the name is not the module's
 GUIDE = 16  # channels of the guidance that ReSFU's stem makes of the picture
 PROJECTION_SPREAD = 0.1  # initial, of ReSFU's query and key projections
 # CARAFE's published border would let the disparity fade to nothing at the picture's edge.
+# WRC takes samples to lie at the first pixel of a cell, here they lie at its centre: the kernel has to reach there.
 # The inputs are normalised already, by one rule for crops and whole pictures; so ReSFU need not do it per input.
+WRC = {"kernel_size": 9, "padding_mode": "replicate"}
 OPTIONS = {
     "carafe": {"border": "mask"},
+    "lctc": {"kernel_size": 25, "small_kernel": 9},
+    "wrc": WRC,
+    "wrc_exact": WRC | {"solver": "exact"},
     "resfu": {"embedding_dim": 16, "layout": "paper", "normx": False, "normy": False},
 }
 
 
 class DisparityUpsampler(nn.Module):
-    """Reassembles the low-res disparity itself: every output is a weighted mean of input disparities.
+    """Upsamples the low-res disparity itself. Except for LCTC and WRC every output is a weighted mean of input disparities.
 
     ReSFU is made for feature maps as guidance, so two convolutions, trained along, turn the picture into one.
-    CARAFE, bilinear and nearest do not look at the picture.
+    The others do not look at the picture.
 
     The disparity is normalised by the training part's mean and spread. Weights that sum to 1 commute with that, so it
     only brings the inputs of the learned weights to a usual size.
@@ -35,7 +49,8 @@ class DisparityUpsampler(nn.Module):
         self.register_buffer("spread", train.low.std())
         guided = name == "resfu"
         self.stem = make_stem() if guided else nn.Identity()
-        self.upsampler = make(name, 1, GUIDE if guided else 3, train.ratio, **OPTIONS.get(name, {}))
+        options = OPTIONS.get(name, {})
+        self.upsampler = make(MODULES.get(name, name), 1, GUIDE if guided else 3, train.ratio, **options)
         if guided:  # the published 0.02 suits many channels; of so few it would leave queries nearly constant
             for projection in (self.upsampler.q, self.upsampler.k):
                 nn.init.normal_(projection.weight, std=PROJECTION_SPREAD)

@@ -27,7 +27,27 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
         found[str(problem)] = (call, tensors(problem, dtype))
     high, low = random((2, 8, 12, 15), dtype, 1), random((2, 8, 4, 5), dtype, 2)
     weights = [tensor.to(dtype) for tensor in block()]
+    precision, kernel = 0.3 + high.abs(), 0.3 * random((8, 4, 4), dtype, 3)
+    options = (3, 0, 4)  # scale; a fixed number of iterations, which asks nothing of the host
     found |= {
+        "wrc_data": (lambda x, r: ops.wrc_data(x, r), [low, low.flip(2)]),
+        "wrc_prior": (
+            lambda x, m, lam: ops.wrc_prior(x, m, lam, 3),
+            [low, random((2, 72, 4, 5), dtype, 4), 0.1 + random((8,), dtype, 5).abs()],
+        ),
+        "wrc_spectral": (
+            lambda p, q, *given: ops.wrc_spectral(p, q, *given, 3, "kernel"),
+            [precision, high, low.abs(), low, kernel],
+        ),
+        "wrc_exact": (
+            lambda p, q, *given: ops.wrc_exact(p, q, *given, *options),
+            [precision, high, low.abs(), low, kernel],
+        ),
+        "transposed_conv": (
+            lambda x, w, b: ops.transposed_conv(x, w, b, 2, 3, 1, groups=8),
+            [low, random((8, 1, 7, 7), dtype, 6), random((8,), dtype, 7)],
+        ),
+        "merge_kernels": (ops.merge_kernels, [random((8, 2, 7, 7), dtype, 8), random((8, 2, 3, 3), dtype, 9)]),
         "group_stats": (lambda x: ops.group_stats(x, 4), [high]),
         "group_stats blurred": (lambda x: ops.group_stats(x, 4, blur=True), [high]),
         "group_stats upsampled": (lambda x: ops.group_stats(x, 4, size=(12, 15)), [low]),
@@ -59,10 +79,25 @@ def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Modu
         "resfu real ratio": (upwell.nn.ReSFU(12, 8, scale_factor=None), [odd, x]),
         "resfu paper": (upwell.nn.ReSFU(12, 8, scale_factor=4, layout="paper"), [guide, x]),
         "carafe": (upwell.nn.make("carafe", 8, 12, 4), [guide, x]),
+        "lctc": (upwell.nn.LCTC(8, 8, groups=8, stride=4), [x]),
+        "lctc dense": (upwell.nn.LCTC(8, 6, 11), [x]),
+        "wrc": (upwell.nn.WRC(8, 8, 3, 4), [x]),
+        "wrc exact": (upwell.nn.WRC(8, 8, 5, 2, solver="exact", tolerance=0, max_iterations=8), [x]),
         "bilinear": (upwell.nn.make("bilinear", 8, 12, 4), [guide, x]),
         "nearest": (upwell.nn.make("nearest", 8, 12, 4), [odd, x]),
     }
     return {name: (perturbed(module.to(DEVICE, dtype)), given) for name, (module, given) in made.items()}
 
 
-MODULES = ["resfu", "resfu real ratio", "resfu paper", "carafe", "bilinear", "nearest"]
+MODULES = [
+    "resfu",
+    "resfu real ratio",
+    "resfu paper",
+    "carafe",
+    "lctc",
+    "lctc dense",
+    "wrc",
+    "wrc exact",
+    "bilinear",
+    "nearest",
+]

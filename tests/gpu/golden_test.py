@@ -59,6 +59,18 @@ class Golden(DeviceTest):
         case = moved(golden.load(name, dtype))
         self.check_module(case, upwell.nn.CARAFE(**case.hyper))
 
+    @each(cases("wrc"), FLOATS)
+    def test_wrc_module(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        self.check_module(case, upwell.nn.WRC(out_channels=case.hyper["in_channels"], **case.hyper))
+
+    @each(cases("lctc"), FLOATS)
+    def test_lctc_module(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        hyper = case.hyper
+        sizes = (hyper["in_channels"], hyper["out_channels"], hyper["kernel_size"], hyper["small_kernel_size"])
+        self.check_module(case, upwell.nn.LCTC(*sizes, hyper["stride"], hyper["groups"]))
+
     @each([("published", "resfu_full"), ("paper", "resfu_full_paper")], FLOATS)
     def test_resfu(self, layout, dtype):
         for name in golden.names(layout[1]):

@@ -102,7 +102,9 @@ def exact(
     At = A.transpose(1, 2)
     normal = At @ (data_weight.flatten(2)[..., None] * A) + torch.diag_embed(precision.flatten(2))
     right = (At @ (data_weight * data).flatten(2)[..., None])[..., 0] + weighted.flatten(2)
-    return torch.linalg.solve(normal, right).view_as(precision)
+    # Plane by plane: LAPACK over a batch, on several threads, has been seen to hang.
+    planes = zip(normal.flatten(0, 1), right.flatten(0, 1))
+    return torch.stack([torch.linalg.solve(*plane) for plane in planes]).view_as(precision)
 
 
 def objective(X: Tensor, precision: Tensor, weighted: Tensor, data_weight: Tensor, data: Tensor, kernel: Tensor, scale: int):
@@ -128,8 +130,7 @@ def layer(x: Tensor, module, solve) -> Tensor:
     The 3x3 convolution of the upsampled map is one here, as published.
     """
     s, pad = module.scale, module.padding
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    x = F.pad(x, [pad] * 4, mode=mode) if pad else x
+    x = F.pad(x, [pad] * 4, mode=module.padding_mode) if pad else x
     weight = torch.log1p(F.conv2d(x, module.w_conv_low.weight, padding=1) ** 2)
     z = upsample(x, s)
     precision = torch.log1p(F.conv2d(z, module.w_conv_high.weight, padding=1) ** 2) + F.softplus(module.bias) + module.eps

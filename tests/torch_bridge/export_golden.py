@@ -13,6 +13,7 @@ CASES = {
     "resfu_paper": "resfu_full_paper__r4_6x5_y16_x32_gf_scale1",
     "carafe": "carafe__r2_5x7_k5_g2_e3_d1",
     "lctc": "lctc__k7_3_s2_6x6_g1",
+    "wrc": "wrc__s2_7x9_k3_p2_circular",
     "bilinear": "bilinear__5x7_to_20x28",
     "nearest": "nearest__5x7_to_20x28",
 }

@@ -346,3 +346,12 @@ def test_torch_compile_traces_lctc_in_one_graph_forward_and_backward(groups):
     x = [random((1, 12, 5, 6), torch.float64, 1)]
     expected, actual = (with_gradients(lambda given: call(*given), x) for call in (module, compiled))
     assert_all_close(actual, expected, 1e-11, "compiled")
+
+
+@pytest.mark.parametrize("branch", ["large", "small"])
+def test_weights_that_are_not_finite_are_refused(branch):
+    module = upwell.nn.LCTC(4, 4, groups=4)
+    with torch.no_grad():
+        getattr(module, branch).weight[1, 0, 0, 1] = float("nan")
+    with refused("merge_kernels", branch, "finite"):
+        module(zeros(1, 4, 3, 3))

@@ -4,13 +4,13 @@ import pytest
 import torch
 import upwell
 from torch.utils.checkpoint import checkpoint
+from upwell.nn.make import NAMES
 
 import golden
 from compare import assert_close
 from problems import random
 from reference import formula
 
-NAMES = ["resfu", "carafe", "lctc", "bilinear", "nearest"]
 every_module = pytest.mark.parametrize("name", NAMES)
 
 

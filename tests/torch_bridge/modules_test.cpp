@@ -4,6 +4,7 @@
 #include "modules/lctc.h"
 #include "modules/resfu.h"
 #include "modules/state.h"
+#include "modules/wrc.h"
 
 #include "support/catch.h"
 
@@ -97,6 +98,30 @@ TEST_CASE("LCTC in groups, without a small kernel and a bias, is torch's transpo
     CHECK_THROWS_WITH(upwell::nn::LCTC(upwell::nn::LCTCOptions(4, 4).kernel_size(4)), ContainsSubstring("kernel_size"));
     CHECK_THROWS_WITH(upwell::nn::LCTC(upwell::nn::LCTCOptions(4, 4).small_kernel(9)),
                       ContainsSubstring("small_kernel") && ContainsSubstring("9"));
+}
+
+TEST_CASE("WRC with published parameters is the published module", "[golden]") {
+    const Golden golden("wrc");
+    upwell::nn::WRC wrc(upwell::nn::WRCOptions(3, 3).scale(2));
+    wrc->to(at::kDouble);
+    upwell::nn::load_state_dict(*wrc, golden.state);
+    check(golden, {"x"}, [&](auto &in) { return wrc->forward(in[0]); });
+}
+
+TEST_CASE("WRC takes both solvers and every border, and refuses others", "[golden]") {
+    const Golden golden("wrc");
+    const Tensor x = golden["in.x"];
+    for (const char *mode : {"circular", "constant", "reflect", "replicate"}) {
+        for (const char *solver : {"spectral", "exact"}) {
+            upwell::nn::WRC wrc(upwell::nn::WRCOptions(3, 3).scale(3).padding_mode(mode).solver(solver));
+            wrc->to(at::kDouble);
+            const Tensor output = wrc->forward(x);
+            CHECK(output.sizes() == at::IntArrayRef({1, 3, 21, 27}));
+            CHECK(output.isfinite().all().item<bool>());
+        }
+    }
+    CHECK_THROWS_WITH(upwell::nn::WRC(upwell::nn::WRCOptions(3, 3).solver("fast")), ContainsSubstring("solver"));
+    CHECK_THROWS_WITH(upwell::nn::WRC(upwell::nn::WRCOptions(3, 3).eps(0)), ContainsSubstring("eps"));
 }
 
 TEST_CASE("Bilinear and Nearest are torch's interpolation", "[golden]") {

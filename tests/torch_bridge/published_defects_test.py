@@ -1,4 +1,4 @@
-"""Every known defect of the published FNS, ReSFU, CARAFE and bilinear code, as a test that it is not here."""
+"""Every known defect of the published FNS, ReSFU, CARAFE, WRC and bilinear code, as a test that it is not here."""
 
 import copy
 from fractions import Fraction
@@ -426,3 +426,26 @@ def test_bilinear_is_what_torch_computes():
     value = random((2, 3, 5, 7), torch.float64, 0)
     for size in ((10, 14), (13, 16), (3, 4), (1, 1)):
         assert_close(upwell.ops.bilinear(value, size), F.interpolate(value, size, mode="bilinear"), FLOAT64)
+
+
+# WRC: the kernel is rolled by half the image, so that its data term explains an image shifted by half its size. (That the
+# published closed form is not the minimiser: wrc_test.py.)
+
+
+def explained(centre: str) -> torch.Tensor:
+    """Every second pixel that WRC finds of samples which the kernel did not blur, under a prior of 0 with next to no
+    weight; and the samples."""
+    samples, kernel = random((1, 1, 6, 8), torch.float64, 1), torch.ones(1, 1, 1).double()
+    precision = torch.full((1, 1, 12, 16), 1e-9).double()
+    weight, prior = torch.ones_like(samples), torch.zeros_like(precision)
+    X = torch.ops.upwell.wrc_spectral(precision, prior, weight, samples, kernel, 2, centre)
+    return X[..., ::2, ::2], samples
+
+
+def test_wrc_with_its_kernel_centred_explains_the_samples_where_they_are():
+    assert_close(*explained("kernel"), 1e-6)
+
+
+def test_wrc_as_published_explains_them_half_the_image_away():
+    found, samples = explained("image")
+    assert_close(found.roll((-3, -4), (2, 3)), samples, 1e-6)

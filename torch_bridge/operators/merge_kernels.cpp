@@ -29,6 +29,8 @@ Tensor merge_kernels(const Tensor &large, const Tensor &small) {
         TORCH_SYM_CHECK(margin.sym_ge(0), bad());
         TORCH_SYM_CHECK((margin % 2).sym_eq(0), bad());
     }
+    check_finite("merge_kernels", "large", large);
+    check_finite("merge_kernels", "small", small);
     const Tensor merged = at::empty_symint(large.sym_sizes(), large.options());
     if (!large.is_meta() && large.numel() > 0) {
         run_kernel_on("merge_kernels", large, {planes(large), planes(small), planes(merged)});

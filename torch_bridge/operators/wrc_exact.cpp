@@ -50,6 +50,7 @@ Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &
                  const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations) {
     check("wrc_exact", {{"precision", precision}, {"weighted", weighted}}, data_weight, data, kernel, scale, tolerance,
           max_iterations);
+    check_finite("wrc_exact", "kernel", kernel);
     const Tensor output = at::empty_symint(precision.sym_sizes(), precision.options());
     if (precision.is_meta() || precision.numel() == 0) {
         return output;

@@ -141,6 +141,7 @@ Pair wrc_spectral_forward(const Tensor &precision, const Tensor &weighted, const
     check_wide(op, precision);
     check_alike(op, "weighted", weighted, "precision", precision);
     check_shape(op, "weighted", weighted, precision.sym_sizes().vec());
+    check_finite(op, "kernel", kernel);
     const Tensor output = at::empty_symint(precision.sym_sizes(), precision.options());
     const Tensor spectrum = at::empty_symint(spectrum_sizes(precision), precision.options());
     if (precision.is_meta() || precision.numel() == 0) {

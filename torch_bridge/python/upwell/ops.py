@@ -266,6 +266,8 @@ def wrc_exact(
     return torch.ops.upwell.wrc_exact(
         precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations
     )
+
+
 def merge_kernels(large: Tensor, small: Tensor) -> Tensor:
     """A large kernel plus a small one at its centre.
 

@@ -5,5 +5,6 @@ from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
 from upwell.nn.resfu import ReSFU
+from upwell.nn.wrc import WRC
 
-__all__ = ["CARAFE", "LCTC", "Bilinear", "Nearest", "ReSFU", "make"]
+__all__ = ["CARAFE", "LCTC", "WRC", "Bilinear", "Nearest", "ReSFU", "make"]

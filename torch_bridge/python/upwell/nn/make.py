@@ -7,8 +7,9 @@ from upwell.nn.check import check
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.resfu import ReSFU
+from upwell.nn.wrc import WRC
 
-NAMES = ("resfu", "carafe", "lctc", "bilinear", "nearest")
+NAMES = ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest")
 
 
 class SizedByGuide(nn.Module):
@@ -42,7 +43,7 @@ class Unguided(nn.Module):
 
 
 def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, **options) -> nn.Module:
-    """The upsampler called name ("resfu", "carafe", "lctc", "bilinear", "nearest"), with forward(guide, x).
+    """The upsampler called name, one of NAMES, with forward(guide, x).
 
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
     options go to the module's constructor. An unknown name raises ValueError.
@@ -54,4 +55,6 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, 
         return Unguided(CARAFE(in_channels, scale_factor, **options))
     if name == "lctc":
         return Unguided(LCTC(in_channels, in_channels, stride=scale_factor, **options))
+    if name == "wrc":
+        return Unguided(WRC(in_channels, in_channels, **{"kernel_size": 3, "scale": scale_factor, **options}))
     return SizedByGuide({"bilinear": Bilinear, "nearest": Nearest}[name](scale_factor, **options))

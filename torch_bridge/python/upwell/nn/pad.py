@@ -1,7 +1,26 @@
-"""Replicate borders by concatenation: torch's padding, compiled, has no backward on CPU (torch 2.11)."""
+"""Borders by concatenation: torch's own padding of maps has, compiled, no backward on CPU (torch 2.11), and one on CUDA
+that differs from run to run."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+MODES = ("circular", "constant", "reflect", "replicate")
+
+
+def pad(x: Tensor, count: int, mode: str) -> Tensor:
+    """x [N, C, h, w] -> [N, C, h + 2 count, w + 2 count]. mode: one of MODES, as of torch.nn.functional.pad, constant with
+    zeros; circular may wrap more than once; reflect needs count below h and w."""
+    if count == 0:
+        return x
+    if mode == "constant":
+        return F.pad(x, [count] * 4)
+    if mode == "replicate":
+        return replicate_pad(x, count, count)
+    side = _wrapped if mode == "circular" else _reflected
+    for axis in (2, 3):
+        x = torch.cat(side(x, axis, count), axis)
+    return x
 
 
 def replicate_pad(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -22,3 +41,14 @@ def _extend(x: Tensor, axis: int, before: int, after: int) -> Tensor:
         shape[axis] = count
         parts.append(x.narrow(axis, start, 1).expand(shape))
     return torch.cat([parts[0], x, parts[1]], axis)
+
+
+def _wrapped(x: Tensor, axis: int, count: int) -> list[Tensor]:
+    length = x.shape[axis]
+    whole, rest = divmod(count, length)
+    return [x.narrow(axis, length - rest, rest), *[x] * (2 * whole + 1), x.narrow(axis, 0, rest)]
+
+
+def _reflected(x: Tensor, axis: int, count: int) -> list[Tensor]:
+    before, after = (x.narrow(axis, start, count).flip(axis) for start in (1, x.shape[axis] - 1 - count))
+    return [before, x, after]

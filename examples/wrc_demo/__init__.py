@@ -1,0 +1,1 @@
+"""The parts of examples/wrc.py: the degradation, the methods, their training, the scores and the pictures."""

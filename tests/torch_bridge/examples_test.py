@@ -1,0 +1,93 @@
+"""The examples beside the disparity demo: the degradation, the scores, and a few steps of every method."""
+
+import pathlib
+import sys
+
+import pytest
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "examples"))
+
+import artefact_study.training
+import photographs
+import wrc_demo.training
+from artefact_study import model as restoration
+from artefact_study import spectrum
+from artefact_study.report import Result
+from wrc_demo import degrade, model, report
+
+from compare import assert_close
+from problems import random
+
+
+def picture(height=48, width=56) -> photographs.Photograph:
+    return photographs.Photograph("noise", random((1, 3, height, width), torch.float32, 1).sigmoid())
+
+
+def test_samples_lie_at_every_scale_th_pixel():
+    columns = torch.arange(60.0).expand(1, 3, 42, 60) / 60  # a ramp, which no symmetric blur changes inside
+    for scale in (2, 3, 4):
+        example = degrade.degrade(photographs.Photograph("ramp", columns), 1.0, scale)
+        inner = slice(3, 60 // scale - 3)
+        assert_close(example.low[..., inner], example.truth[..., ::scale, ::scale][..., inner], 1e-6)
+        for mode in ("bilinear", "bicubic"):
+            made = model.make(mode, scale, 5)(example.low)
+            assert made.shape == example.truth.shape
+            assert_close(made[..., ::scale, ::scale], example.low, 1e-5)
+        bilinear = model.make("bilinear", scale, 5)(example.low)
+        assert_close(bilinear[..., 12:-16], example.truth[..., 12:-16], 1e-5)
+
+
+def test_a_crop_is_the_samples_and_their_pixels():
+    example = degrade.degrade(picture(), 1.0, 2)
+    crop = example.crop(3, 5, 8)
+    assert torch.equal(crop.truth, example.truth[..., 6:22, 10:26])
+    assert torch.equal(crop.low, example.low[..., 3:11, 5:13])
+
+
+def test_every_photograph_loads():
+    for name in (*photographs.TRAIN, *photographs.TEST):
+        pixels = photographs.load(name, 8).pixels
+        assert pixels.shape[:2] == (1, 3) and min(pixels.shape[2:]) >= 256
+        assert pixels.shape[2] % 8 == pixels.shape[3] % 8 == 0
+        assert 0 <= pixels.min() < pixels.max() <= 1
+
+
+def test_the_score_of_an_error_of_a_tenth_is_20_dB():
+    example = degrade.degrade(picture(), 1.0, 2)
+    flat = degrade.Example("flat", torch.full_like(example.truth, 0.5), example.low, 2)
+    assert report.score([flat.truth + 0.1], [flat]) == [pytest.approx(20, abs=1e-4)]
+
+
+@pytest.mark.parametrize("name", model.NAMES)
+def test_a_method_restores_and_learns(name):
+    torch.manual_seed(0)
+    examples = [degrade.degrade(picture(112, 104), 1.0, 2)]
+    restorer = model.make(name, 2, 5)
+    history = wrc_demo.training.train(name, restorer, examples, 3, seed=0)
+    assert len(history.losses) == (3 if list(restorer.parameters()) else 0)
+    restored = restorer(examples[0].low)
+    assert restored.shape == examples[0].truth.shape and restored.isfinite().all()
+
+
+@pytest.mark.parametrize("name", restoration.NAMES)
+def test_a_restorer_keeps_the_size_and_learns(name):
+    torch.manual_seed(0)
+    pictures = [picture(136, 144).pixels]
+    restorer = restoration.Restorer(name)
+    before = [parameter.clone() for parameter in restorer.parameters()]
+    artefact_study.training.train(name, restorer, pictures, noise=0.1, steps=2, seed=0)
+    assert restorer(pictures[0]).shape == pictures[0].shape
+    assert all(not torch.equal(old, new) for old, new in zip(before, restorer.parameters()))
+
+
+def test_the_grid_of_pixels_is_seen_where_it_is():
+    plain = [picture(256, 256).pixels]
+    grid = plain[0].clone()
+    grid[..., ::4, ::4] += 0.5
+    excess = spectrum.mean_log_magnitude([grid]) - spectrum.mean_log_magnitude(plain)
+    result = Result("deconv", [grid], 0, 0.0, excess)
+    assert result.peaks > 10
+    same = Result("deconv", plain, 0, 0.0, torch.zeros_like(excess))
+    assert abs(same.peaks) < 1e-6
+    assert excess[64 + 32, 64] > 10 > excess[64 + 16, 64 + 16].abs()

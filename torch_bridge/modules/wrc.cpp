@@ -1,0 +1,76 @@
+// WRC.
+#include "wrc.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/softplus.h>
+#include <ATen/ops/zeros.h>
+
+#include "../operators.h"
+#include "check.h"
+#include "pad.h"
+
+namespace upwell::nn {
+namespace {
+
+void check_choice(const char *argument, const std::string &value, std::initializer_list<const char *> known) {
+    TORCH_CHECK(std::find(known.begin(), known.end(), value) != known.end(), "WRC: ", argument, " should be one of ",
+                std::vector<std::string>(known.begin(), known.end()), " but is '", value, "'");
+}
+
+void check_least(const char *argument, int64_t value, int64_t least) {
+    TORCH_CHECK(value >= least, "WRC: ", argument, " should be an integer >= ", least, " but is ", value);
+}
+
+}  // namespace
+
+WRCImpl::WRCImpl(WRCOptions given) : options(std::move(given)) {
+    check_least("channels", options.channels(), 1);
+    check_least("kernel_size", options.kernel_size(), 1);
+    check_least("scale", options.scale(), 1);
+    check_least("padding", options.padding(), 0);
+    check_least("max_iterations", options.max_iterations(), 1);
+    check_choice("padding_mode", options.padding_mode(), {"circular", "constant", "reflect", "replicate"});
+    check_choice("solver", options.solver(), {"spectral", "exact"});
+    check_choice("centre", options.centre(), {"image", "kernel"});
+    TORCH_CHECK(options.eps() > 0 && std::isfinite(options.eps()), "WRC: eps should be positive and finite but is ",
+                options.eps());
+    TORCH_CHECK(options.tolerance() >= 0 && options.tolerance() < 1, "WRC: tolerance should be in 0 .. 1 but is ",
+                options.tolerance());
+    reset();
+}
+
+void WRCImpl::reset() {
+    const int64_t C = options.channels(), K = options.kernel_size();
+    weight = register_parameter("weight", at::randn({1, C, K * K}).softmax(-1).view({1, C, K, K}));
+    bias = register_parameter("bias", at::zeros({1, C, 1, 1}));
+    const auto convolution = torch::nn::Conv2dOptions(C, C, 3).padding(1).bias(false);
+    w_conv_low = register_module("w_conv_low", torch::nn::Conv2d(convolution));
+    w_conv_high = register_module("w_conv_high", torch::nn::Conv2d(convolution));
+}
+
+at::Tensor WRCImpl::forward(const at::Tensor &x) {
+    const int64_t C = options.channels(), scale = options.scale(), padding = options.padding();
+    check_map("WRC", "x", x, C);
+    TORCH_CHECK(options.padding_mode() != "reflect" || padding < std::min(x.size(2), x.size(3)),
+                "WRC: padding should be smaller than the map to reflect it but is ", padding, " for x ", x.sizes());
+    const at::Tensor padded = pad(x, padding, options.padding_mode());
+    const auto [data_weight, weighted_data] = ops::wrc_data(padded, w_conv_low(padded));
+    // Of the 3x3 convolution of the upsampled map, what mixes channels runs at low resolution, tap by tap.
+    const at::Tensor taps = w_conv_high->weight.permute({0, 2, 3, 1}).reshape({9 * C, C, 1, 1});
+    const at::Tensor lam = at::softplus(bias).flatten() + options.eps();
+    const auto [precision, weighted] = ops::wrc_prior(padded, at::conv2d(padded, taps), lam, scale);
+    const at::Tensor kernel = weight[0];
+    const at::Tensor output =
+        options.solver() == "exact"
+            ? ops::wrc_exact(precision, weighted, data_weight, padded, kernel, scale, options.tolerance(),
+                             options.max_iterations())
+            : ops::wrc_spectral(precision, weighted, data_weight, weighted_data, kernel, scale, options.centre());
+    const int64_t start = scale * padding;
+    return output.narrow(2, start, scale * x.size(2)).narrow(3, start, scale * x.size(3)).contiguous();
+}
+
+}  // namespace upwell::nn
