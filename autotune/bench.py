@@ -85,15 +85,16 @@ def warm_up(
         start = time.perf_counter()
         try:
             results = trials[name]()
+            seconds = time.perf_counter() - start
+            expected = expected or results
+            if name != EXACT:
+                check_agreement(name, workload, results, expected)
         except Exception as error:
-            if name != COMPILED:  # without a C++ compiler, or where torch fails, the others can be timed
+            if name != COMPILED:  # without a C++ compiler, or where torch fails or errs, the others can be timed
                 raise
             notes[name] = {"skipped": f"{type(error).__name__}: {error}".strip().splitlines()[0]}
             continue
-        notes[name] = {"first_call_s": time.perf_counter() - start}
-        expected = expected or results
-        if name != EXACT:
-            check_agreement(name, workload, results, expected)
+        notes[name] = {"first_call_s": seconds}
     return {name: trial for name, trial in trials.items() if "skipped" not in notes[name]}, notes
 
 

@@ -16,7 +16,7 @@ from artefact_study.training import noisy, train
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400, help="training steps of every model")
+    parser.add_argument("--steps", type=int, default=800, help="training steps of every model")
     parser.add_argument("--noise", type=float, default=0.1, help="standard deviation of the noise to remove")
     parser.add_argument("--seed", type=int, default=0, help="of initial values, crops and noise, the same for every model")
     parser.add_argument("--out", type=Path, default=Path("build/artefacts"), help="folder for pictures and tables")

@@ -9,7 +9,7 @@ CHANNELS = (16, 32, 64)  # at full, half and quarter resolution
 TITLES = {
     "nearest": "Nearest",
     "pixelshuffle": "PixelShuffle",
-    "deconv": "Transposed convolution 3x3",
+    "deconv": "Deconvolution 3x3",
     "lctc7": "LCTC 7x7",
     "lctc11": "LCTC 11x11",
 }

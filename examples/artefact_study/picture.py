@@ -22,7 +22,7 @@ def show(results: list[Result], truth: Tensor, input: Tensor, path: Path) -> tup
     """Top: a window of the photograph, with noise and without, then restored. Middle: each spectrum over the truth's.
     Bottom: its profile along the horizontal frequency."""
     columns = len(results) + 1
-    figure = plt.figure(figsize=(2.9 * columns, 9), layout="constrained")
+    figure = plt.figure(figsize=(2.9 * columns, 8.4), layout="constrained")
     grid = figure.add_gridspec(3, columns, height_ratios=(1, 1, 0.9))
     _picture(figure.add_subplot(grid[0, 0]), input, "With noise")
     _picture(figure.add_subplot(grid[1, 0]), truth, "Truth")
@@ -33,7 +33,7 @@ def show(results: list[Result], truth: Tensor, input: Tensor, path: Path) -> tup
         shown = axis.imshow(
             result.excess.numpy(), "coolwarm", vmin=-LARGEST, vmax=LARGEST, extent=(-0.5, 0.5, -0.5, 0.5), origin="lower"
         )
-        axis.set_title(f"grid peaks {result.peaks:.2f} dB", fontsize=10)
+        axis.set_title(f"grid peaks {result.peaks[0]:.1f} dB", fontsize=10)
         axis.set(xticks=(-0.5, -0.25, 0, 0.25), yticks=(-0.5, -0.25, 0, 0.25))
     figure.colorbar(shown, ax=figure.axes, label="spectrum over the truth's, dB", shrink=0.5, extend="both")
     _profiles(figure.add_subplot(grid[2, :]), results)

@@ -20,7 +20,7 @@ class Result:
     excess: Tensor  # SIDE, SIDE, dB: the spectrum over that of the truth, frequency 0 in the middle
 
     @property
-    def peaks(self) -> float:
+    def peaks(self) -> tuple[float, float]:
         return grid_peaks(self.excess, STRIDE)
 
 
@@ -33,9 +33,10 @@ def psnr(restored: list[Tensor], truths: list[Tensor]) -> float:
 
 
 def table(results: list[Result], style: str = "simple") -> str:
-    rows = [[TITLES[result.method], result.parameters, result.psnr, result.peaks] for result in results]
-    headers = ["upsampler", "parameters", "PSNR, dB", "peaks at grid frequencies, dB"]
-    return tabulate(rows, headers, tablefmt=style, floatfmt=("", "", ".2f", ".2f"))
+    rows = [[TITLES[result.method], result.parameters, result.psnr, *result.peaks] for result in results]
+    peaks = "peaks at grid frequencies, dB over"
+    headers = ["upsampler", "parameters", "PSNR, dB", f"{peaks} the truth's spectrum", f"{peaks} their surroundings"]
+    return tabulate(rows, headers, tablefmt=style, floatfmt=("", "", ".2f", ".2f", ".2f"), maxheadercolwidths=22)
 
 
 def write(results: list[Result], settings: dict, folder: Path) -> list[tuple[str, Path]]:

@@ -27,9 +27,9 @@ def mean_log_magnitude(pictures: list[Tensor]) -> Tensor:
     return torch.fft.fftshift(torch.cat(spectra).mean(0))
 
 
-def grid_peaks(spectrum: Tensor, stride: int) -> float:
-    """By how many dB the spectrum at the frequencies of a grid of some px exceeds its surroundings, on average over the
-    frequencies other than 0."""
+def grid_peaks(spectrum: Tensor, stride: int) -> tuple[float, float]:
+    """The spectrum, in dB, at the frequencies of a grid of some px other than 0, on average: as it is, and over its
+    surroundings."""
     step = SIDE // stride
     extended = torch.cat([torch.cat([spectrum] * 2, 0)] * 2, 1)  # periodic
     peaks = []
@@ -40,5 +40,6 @@ def grid_peaks(spectrum: Tensor, stride: int) -> float:
                 patch = extended[r - AROUND : r + AROUND + 1, c - AROUND : c + AROUND + 1]
                 inner = torch.zeros_like(patch, dtype=torch.bool)
                 inner[AROUND - WIDTH : AROUND + WIDTH + 1, AROUND - WIDTH : AROUND + WIDTH + 1] = True
-                peaks.append(patch[inner].max() - patch[~inner].median())
-    return torch.stack(peaks).mean().item()
+                peaks.append(torch.stack([patch[inner].max(), patch[inner].max() - patch[~inner].median()]))
+    height, prominence = torch.stack(peaks).mean(0).tolist()
+    return height, prominence

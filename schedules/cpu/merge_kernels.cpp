@@ -15,6 +15,7 @@ void schedule_merge_kernels_on_cpu(Func merged, const Target &target) {
         .vectorize(x, lanes, TailStrategy::GuardWithIf)
         .parallel(task)
         .never_partition_all();
+    merged.update().split(c, task, c, task_kernels, TailStrategy::GuardWithIf).parallel(task).never_partition_all();
 }
 
 }  // namespace upwell

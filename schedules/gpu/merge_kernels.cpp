@@ -1,4 +1,4 @@
-// GPU schedule (CUDA, OpenCL) of the merged kernel: a thread is an element.
+// GPU schedule (CUDA, OpenCL) of the merged kernel: a thread is an element, then a small kernel.
 #include "../merge_kernels.h"
 
 #include "algebra/dimensions.h"
@@ -19,6 +19,8 @@ void schedule_merge_kernels_on_gpu(Func merged) {
         .gpu_blocks(block_c, block_x, block_y)
         .gpu_threads(thread_x, thread_y, thread_c)
         .never_partition_all();
+    constexpr int threads = 128;
+    merged.update().gpu_tile(c, block_c, thread_c, threads, guard).never_partition_all();
 }
 
 }  // namespace upwell

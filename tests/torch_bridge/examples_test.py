@@ -87,7 +87,7 @@ def test_the_grid_of_pixels_is_seen_where_it_is():
     grid[..., ::4, ::4] += 0.5
     excess = spectrum.mean_log_magnitude([grid]) - spectrum.mean_log_magnitude(plain)
     result = Result("deconv", [grid], 0, 0.0, excess)
-    assert result.peaks > 10
+    assert min(result.peaks) > 10
     same = Result("deconv", plain, 0, 0.0, torch.zeros_like(excess))
-    assert abs(same.peaks) < 1e-6
+    assert max(map(abs, same.peaks)) < 1e-6
     assert excess[64 + 32, 64] > 10 > excess[64 + 16, 64 + 16].abs()
