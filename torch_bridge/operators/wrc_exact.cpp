@@ -173,7 +173,7 @@ TORCH_LIBRARY_IMPL(upwell, Meta, m) {
     implement(m);
 }
 TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
-    m.impl("wrc_exact", differentiable);
+    m.impl("wrc_exact", in_float<differentiable>);  // the output is kept, before it is rounded
     m.impl("wrc_exact_backward", torch::autograd::autogradNotImplementedFallback());
 }
 
