@@ -132,6 +132,8 @@ upwell::Tensor view(const Tensor &tensor) {
 namespace {
 
 Argument to_argument(const Tensor &tensor) {
+    TORCH_INTERNAL_ASSERT(tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1,
+                          "kernels read elements that lie side by side");
     return view(tensor);
 }
 Argument to_argument(int64_t integer) {

@@ -201,6 +201,22 @@ def test_a_solution_that_is_not_reached_is_given_back_with_a_warning(capfd):
         output.sum().backward()
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e-24, 1e-20, 1e19, 1e33])
+@pytest.mark.parametrize("kernel", [2, 5])
+def test_values_whose_squares_no_float_holds_are_solved_all_the_same(kernel, size, no_warning):
+    """The solution is linear in weighted and data, and its gradients to them are in that of the solution."""
+    precision, weighted, data_weight, data, taps = problem(1, 2, 5, 6, (kernel, kernel), 2)
+    taps = taps / kernel**2
+    gradients = []
+    for factor in (1, size):
+        leaves = [(factor * tensor).requires_grad_() for tensor in (weighted, data)]
+        output = upwell.ops.wrc_exact(precision, leaves[0], data_weight, leaves[1], taps, 2, 1e-6)
+        cotangent = torch.full_like(output, factor)
+        gradients.append([output / factor, *(g / factor for g in torch.autograd.grad(output, leaves, cotangent))])
+    for actual, expected in zip(*reversed(gradients)):
+        assert_close(actual, expected, 1e-4)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("argument", range(4))
 @pytest.mark.parametrize("kernel", [2, 3])

@@ -154,7 +154,7 @@ def test_a_wrong_call_is_refused():
         return upwell.ops.wrc_spectral(**{**right, **changed}, scale=scale, centre=centre)
 
     call()
-    with refused("wrc_spectral: scale should be at least 1 but is 0"):
+    with refused("wrc_spectral: scale should be in 1 .. 2147483646 but is 0"):
         call(scale=0)
     with refused("wrc_spectral: centre should be image or kernel but is middle"):
         call(centre="middle")
@@ -178,3 +178,20 @@ def test_a_wrong_call_is_refused():
         if name != "precision":
             with refused(f"wrc_spectral: {name} should be Float like precision but is Double"):
                 call(**{name: right[name].double()})
+
+
+@pytest.mark.parametrize("n, channels", [(1, 3), (2, 1), (2, 3)])
+def test_a_kernel_may_lie_in_memory_in_any_way(n, channels):
+    low, high = (n, channels, 3, 4), (n, channels, 6, 8)
+    maps = [random(high, torch.float64, 1).abs() + 0.1, random(high, torch.float64, 2)]
+    maps += [random(low, torch.float64, 3).abs(), random(low, torch.float64, 4)]
+    kernel = random((channels, 3, 3), torch.float64, 5)
+    cotangent = random(high, torch.float64, 6)
+    results = []
+    for taps in (kernel, kernel.mT.contiguous().mT, torch.stack([kernel, kernel], -1)[..., 0]):
+        taps = taps.detach().requires_grad_()
+        output = upwell.ops.wrc_spectral(*maps, taps, 2)
+        results.append((output, *torch.autograd.grad(output, taps, cotangent)))
+    for other in results[1:]:
+        for actual, expected in zip(other, results[0]):
+            assert torch.equal(actual, expected)

@@ -125,6 +125,15 @@ def test_the_layer_compiles_whole(solver):
         assert_close(actual, expected, 1e-4)
 
 
+def test_the_layer_compiles_for_any_size():
+    module = layer(dtype=torch.float32)
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+    for size in ((2, 3, 6, 5), (1, 3, 9, 4)):
+        x = random(size, torch.float32, 4)
+        assert_close(compiled(x), module(x), 1e-5)
+
+
 @both_solvers
 def test_the_layer_takes_any_layout_and_an_empty_batch(solver):
     module = layer(dtype=torch.float32, solver=solver, tolerance=1e-5)
@@ -133,6 +142,7 @@ def test_the_layer_takes_any_layout_and_an_empty_batch(solver):
     assert expected.is_contiguous()
     assert torch.equal(module(x.contiguous(memory_format=torch.channels_last)), expected)
     assert torch.equal(module(x.transpose(2, 3).contiguous().transpose(2, 3)), expected)
+    assert torch.equal(module.to(memory_format=torch.channels_last)(x[:1]), expected[:1])
     x = torch.zeros(0, 3, 6, 5, requires_grad=True)
     output = module(x)
     assert output.shape == (0, 3, 12, 10)

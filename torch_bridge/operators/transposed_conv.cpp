@@ -69,8 +69,8 @@ Options check_options(const char *op, IntArrayRef stride, IntArrayRef padding, I
                       int64_t groups) {
     const auto check = [&](const char *name, IntArrayRef given, int64_t least) {
         const auto fits = [&](int64_t value) { return value >= least && value < INT32_MAX / 4; };
-        TORCH_CHECK(given.size() == 2 && fits(given[0]) && fits(given[1]), op, ": ", name,
-                    " should be 2 integers of at least ", least, " but is ", given);
+        TORCH_CHECK(given.size() == 2 && fits(given[0]) && fits(given[1]), op, ": ", name, " should be 2 integers in ",
+                    least, " .. ", INT32_MAX / 4 - 1, " but is ", given);
     };
     check("stride", stride, 1);
     check("padding", padding, 0);

@@ -23,8 +23,9 @@ void check(const std::string &op, const std::vector<std::pair<const char *, Tens
            const Tensor &data, const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations) {
     const Tensor &precision = high[0].second;
     const char *const first = high[0].first;
-    TORCH_CHECK(scale >= 1 && scale <= INT32_MAX, op, ": scale should be at least 1 but is ", scale);
-    TORCH_CHECK(std::isfinite(tolerance) && tolerance >= 0, op, ": tolerance should be at least 0 but is ", tolerance);
+    TORCH_CHECK(scale >= 1 && scale <= INT32_MAX, op, ": scale should be in 1 .. 2147483647 but is ", scale);
+    TORCH_CHECK(std::isfinite(tolerance) && tolerance >= 0, op, ": tolerance should be at least 0 and finite but is ",
+                tolerance);
     TORCH_CHECK(max_iterations >= 1, op, ": max_iterations should be at least 1 but is ", max_iterations);
     check_map(op, first, precision);
     const Sizes low = check_map(op, "data", data);

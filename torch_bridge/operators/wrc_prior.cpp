@@ -90,7 +90,7 @@ Sizes check(const char *op, const Tensor &x, const Tensor &mixed, const Tensor &
     check_elements(op, "mixed", mixed.sym_sizes());
     check_alike(op, "lam", lam, "x", x);
     check_shape(op, "lam", lam, {low[1]});
-    TORCH_CHECK(scale >= 1 && scale <= INT32_MAX, op, ": scale should be at least 1 but is ", scale);
+    TORCH_CHECK(scale >= 1 && scale <= INT32_MAX, op, ": scale should be in 1 .. 2147483647 but is ", scale);
     const Sizes high{low[0], low[1], low[2] * scale, low[3] * scale};
     check_elements(op, "output", high);
     return high;

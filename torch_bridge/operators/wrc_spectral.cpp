@@ -31,7 +31,7 @@ constexpr int64_t cpu_chunk_pixels = int64_t(1) << 20, gpu_chunk_pixels = int64_
 void check(const std::string &op, const Tensor &precision, const Tensor &data_weight, const Tensor &data,
            const Tensor &kernel, int64_t scale, std::string_view centre) {
     const Sizes high = check_map(op, "precision", precision), low = check_map(op, "data", data);
-    TORCH_CHECK(scale >= 1 && scale < INT32_MAX, op, ": scale should be at least 1 but is ", scale);
+    TORCH_CHECK(scale >= 1 && scale < INT32_MAX, op, ": scale should be in 1 .. 2147483646 but is ", scale);
     TORCH_CHECK(centre == "image" || centre == "kernel", op, ": centre should be image or kernel but is ", centre);
     check_alike(op, "data_weight", data_weight, "precision", precision);
     check_alike(op, "data", data, "precision", precision);
@@ -92,7 +92,7 @@ struct Call {
         column_waves = waves(columns, (of_image ? W : columns) / 2, W, half, like);
         row_waves = waves(rows, (of_image ? H : rows) / 2, H, H, like).view({rows, scale, h, 2});
         low = low_columns(half, w, like);
-        kernels = kernel.expand({data.size(0), -1, -1, -1}).reshape({planes, rows, columns});
+        kernels = kernel.expand({data.size(0), -1, -1, -1}).reshape({planes, rows, columns}).contiguous();
     }
 
     // In blocks of h rows.

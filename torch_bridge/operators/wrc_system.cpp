@@ -1,12 +1,14 @@
 #include "wrc_system.h"
 
 #include <cmath>
+#include <optional>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/flip.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
@@ -34,6 +36,15 @@ void add_places(std::vector<Given> &arguments, int64_t cells, int64_t scale, int
     }
     arguments.emplace_back(table(cell, like));
     arguments.emplace_back(table(place, like));
+}
+
+// What is left to a plane whose right side is so small or so large that squares leave the range of its type: the same
+// system, its right side divided by this [N,C]. 1 for every other plane; nothing where there is no such plane.
+std::optional<Tensor> extreme_size(const Tensor &right_side, const Tensor &squares) {
+    const double range = right_side.scalar_type() == at::kDouble ? 1e200 : 1e26;
+    const Tensor size = right_side.abs().amax({-2, -1});
+    const Tensor extreme = size.isfinite() & (size > 0) & ((squares > 1 / range) & (squares < range)).logical_not();
+    return extreme.any().item<bool>() ? std::optional(at::where(extreme, size, at::ones_like(size))) : std::nullopt;
 }
 
 // Squares of the relative residual, 0 where there is nothing to solve.
@@ -79,14 +90,20 @@ Solution solve(const char *op, const Windows &windows, const Tensor &precision, 
     run_kernel_on("wrc_exact_start", data,
                   windows.arguments({precision, weighted, data_weight, data}, {system, right}));
     const Tensor gain = system.select(2, 1);
+    const Tensor right_side = system.select(2, 0).narrow(-1, 0, windows.w);
     const bool look = tolerance.residual > 0;
     if (!windows.overlap()) {  // the system is the identity
-        if (look && !std::isfinite(right.sum().item<double>())) {
+        if (look && !right_side.isfinite().all().item<bool>()) {
             TORCH_WARN(op, ": the residual is not finite");
         }
         return {gain, system.select(2, 0)};
     }
 
+    const std::optional<Tensor> size = look ? extreme_size(right_side, right) : std::nullopt;
+    if (size) {
+        right_side.div_(size->view({N, C, 1, 1}));
+        right.copy_(right_side.to(at::kDouble).square().sum({-2, -1}));
+    }
     const Tensor limits = right * (tolerance.residual * tolerance.residual);
     const auto ended = [&](const Tensor &squares) { return !(squares > limits).any().item<bool>(); };
     Tensor squares = right.clone();
@@ -117,7 +134,8 @@ Solution solve(const char *op, const Windows &windows, const Tensor &precision, 
                        " iterations; the tolerance is ", tolerance.residual);
         }
     }
-    return {gain, state.select(2, 0)};
+    const Tensor values = state.select(2, 0);
+    return {gain, size ? values * size->view({N, C, 1, 1}) : values};
 }
 
 }  // namespace upwell::bridge::wrc

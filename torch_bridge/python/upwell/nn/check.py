@@ -8,7 +8,13 @@ def check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_whole(module: str, argument: str, value: float, least: int) -> None:
+    whole = isinstance(value, (int, float)) and value % 1 == 0 and value >= least
+    check(whole, f"{module}: {argument} should be an integer >= {least} but is {value}")
+
+
 def check_odd(module: str, argument: str, value: int) -> None:
+    check_whole(module, argument, value, 1)
     check(value > 0 and value % 2 == 1, f"{module}: {argument} should be odd and positive but is {value}")
 
 

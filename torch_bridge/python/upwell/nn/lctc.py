@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_divides, check_map, check_odd
+from upwell.nn.check import check, check_divides, check_map, check_odd, check_whole
 
 # Channels of a group up to which Upwell's convolution is the faster one. On one core with AVX-512, forward and backward
 # at stride 2, kernels of 7 and 11: 1/5 of the time of torch's with 1, 1/6 .. 1/12 with 2 and 4, 0.9 with 8, 1.1 with
@@ -36,10 +36,9 @@ class LCTC(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("stride", stride)):
+            check_whole("LCTC", name, value, 1)
         check_odd("LCTC", "kernel_size", kernel_size)
-        check(
-            stride == int(stride) and stride >= 1, f"LCTC: stride should be a positive integer but is {stride}"
-        )
         check_divides("LCTC", "groups", groups, "in_channels", in_channels)
         check_divides("LCTC", "groups", groups, "out_channels", out_channels)
         if small_kernel is not None:
@@ -48,14 +47,14 @@ class LCTC(nn.Module):
                 small_kernel <= kernel_size,
                 f"LCTC: small_kernel should be at most kernel_size {kernel_size} but is {small_kernel}",
             )
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
-        self.small_kernel = small_kernel
+        self.in_channels = int(in_channels)
+        self.out_channels = int(out_channels)
+        self.kernel_size = int(kernel_size)
+        self.small_kernel = None if small_kernel is None else int(small_kernel)
         self.stride = int(stride)
         self.groups = groups
-        self.large = self._branch(kernel_size, bias)
-        self.small = None if small_kernel is None else self._branch(small_kernel, bias)
+        self.large = self._branch(self.kernel_size, bias)
+        self.small = None if self.small_kernel is None else self._branch(self.small_kernel, bias)
 
     def _branch(self, kernel_size: int, bias: bool, **factory) -> nn.ConvTranspose2d:
         return nn.ConvTranspose2d(

@@ -43,7 +43,7 @@ class Unguided(nn.Module):
 
 
 def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, **options) -> nn.Module:
-    """The upsampler called name, one of NAMES, with forward(guide, x).
+    """The upsampler called name ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest"), with forward(guide, x).
 
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
     options go to the module's constructor. An unknown name raises ValueError.

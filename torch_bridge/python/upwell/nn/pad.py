@@ -45,7 +45,7 @@ def _extend(x: Tensor, axis: int, before: int, after: int) -> Tensor:
 
 def _wrapped(x: Tensor, axis: int, count: int) -> list[Tensor]:
     length = x.shape[axis]
-    whole, rest = divmod(count, length)
+    whole, rest = count // length, count % length
     return [x.narrow(axis, length - rest, rest), *[x] * (2 * whole + 1), x.narrow(axis, 0, rest)]
 
 

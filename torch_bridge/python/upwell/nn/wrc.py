@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_map
+from upwell.nn.check import check, check_map, check_whole
 from upwell.nn.pad import MODES, pad
 
 SOLVERS = ("spectral", "exact")
@@ -57,7 +57,7 @@ class WRC(nn.Module):
             ("padding", padding, 0),
             ("max_iterations", max_iterations, 1),
         ):
-            check(value == int(value) and value >= least, f"WRC: {name} should be an integer >= {least} but is {value}")
+            check_whole("WRC", name, value, least)
         check(out_channels == in_channels, f"WRC: out_channels should be in_channels {in_channels} but is {out_channels}")
         for name, value, known in (
             ("padding_mode", padding_mode, MODES),
@@ -67,22 +67,21 @@ class WRC(nn.Module):
             check(value in known, f"WRC: {name} should be one of {', '.join(known)} but is {value!r}")
         check(0 < eps < math.inf, f"WRC: eps should be positive and finite but is {eps}")
         check(0 <= tolerance < 1, f"WRC: tolerance should be in 0 .. 1 but is {tolerance}")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
+        self.in_channels = self.out_channels = int(in_channels)
+        self.kernel_size = int(kernel_size)
         self.scale = int(scale)
-        self.padding = padding
+        self.padding = int(padding)
         self.padding_mode = padding_mode
         self.eps = eps
         self.solver = solver
         self.centre = centre
         self.tolerance = tolerance
-        self.max_iterations = max_iterations
-        kernel = torch.randn(1, in_channels, kernel_size**2).softmax(-1)
-        self.weight = nn.Parameter(kernel.view(1, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(1, in_channels, 1, 1))
-        self.w_conv_low = nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False)
-        self.w_conv_high = nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False)
+        self.max_iterations = int(max_iterations)
+        C, K = self.in_channels, self.kernel_size
+        self.weight = nn.Parameter(torch.randn(1, C, K * K).softmax(-1).view(1, C, K, K))
+        self.bias = nn.Parameter(torch.zeros(1, C, 1, 1))
+        self.w_conv_low = nn.Conv2d(C, C, 3, padding=1, bias=False)
+        self.w_conv_high = nn.Conv2d(C, C, 3, padding=1, bias=False)
 
     @property
     def scale_factor(self) -> int:
