@@ -1,5 +1,6 @@
 """The processes that train together, as torchrun starts them; a lone process is a group of one."""
 
+import gc
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -55,6 +56,9 @@ class Group:
     ) -> None:
         # After other errors the rest waits elsewhere: torchrun ends it.
         if self.size > 1 and (error is None or isinstance(error, TrainingError)):
+            # The parallel model, which holds the group, goes first: threads of the group that let go of Python objects
+            # while the interpreter ends would abort it.
+            gc.collect()
             dist.destroy_process_group()
 
     @property
