@@ -1,6 +1,5 @@
 """What is timed beside the reassembly: the parts of ReSFU that find its scores, and the whole module."""
 
-import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from types import ModuleType
 
 import torch
 
-from workloads import TRAINING, Work
+from workloads import TRAINING, Work, read_rows
 
 NORM_GROUPS, RADIUS, EPS, FILTER_SCALE = 8, 8, 1e-3, 2  # as published: gn_dim, radius, eps, gf_scale
 KINKED = ("semantic_scores", "detail_scores", "pcdc_block", "resfu")  # have ReLUs inside
@@ -139,7 +138,4 @@ class FilterWorkload:
 
 def read_filters(file: Path) -> list[FilterWorkload]:
     """The rows of this file, in order."""
-    texts = ("name", "operator")
-    with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    return [FilterWorkload(**{k: v if k in texts else int(v) for k, v in row.items()}) for row in rows]
+    return read_rows(file, FilterWorkload)

@@ -1,6 +1,5 @@
 """What is timed as a whole layer beside its published form: WRC and LCTC."""
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import upwell.nn
-from workloads import TRAINING, Work
+from workloads import TRAINING, Work, read_rows
 
 PADDING = 2  # of WRC, as published
 SMALL = 3  # taps per side of LCTC's parallel kernel
@@ -77,7 +76,4 @@ class LayerWorkload:
 
 def read_layers(file: Path) -> list[LayerWorkload]:
     """The rows of this file, in order."""
-    texts = ("name", "operator")
-    with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    return [LayerWorkload(**{k: v if k in texts else int(v) for k, v in row.items()}) for row in rows]
+    return read_rows(file, LayerWorkload)

@@ -3,11 +3,14 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 FORWARD = "forward"
 TRAINING = "forward+backward"
+
+T = TypeVar("T")
 
 _WEIGHTED = {"fns", "carafe", "carafe_reassembly"}
 
@@ -95,6 +98,13 @@ class Workload:
         times = 2 if self.weighted else 1
         backward = Work((output + times * inputs) * dtype.itemsize, times * output * self.window)
         return [forward, backward] if mode == TRAINING else [forward]
+
+
+def read_rows(file: Path, kind: type[T]) -> list[T]:
+    """The rows of this file, in order: name and operator are texts, all else integers."""
+    texts = ("name", "operator")
+    with file.open(newline="") as lines:
+        return [kind(**{k: v if k in texts else int(v) for k, v in row.items()}) for row in csv.DictReader(lines)]
 
 
 def read_workloads(files: list[Path]) -> list[Workload]:

@@ -4,6 +4,7 @@ of what it makes of held-out photographs (after Agnihotri et al., arXiv 2311.175
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from tqdm import tqdm
@@ -48,8 +49,9 @@ def main() -> None:
         with torch.no_grad():
             restored = [model(input) for input in inputs]
         excess = spectrum.mean_log_magnitude(restored) - truth_spectrum
+        psnr = fmean(map(photographs.psnr, restored, held_out))
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        results.append(report.Result(method, restored, parameters, report.psnr(restored, held_out), excess))
+        results.append(report.Result(method, restored, parameters, psnr, excess))
     files = [
         *report.write(results, vars(arguments), arguments.out),
         picture.show(results, held_out[0], inputs[0], arguments.out / "artefacts.png"),

@@ -27,5 +27,10 @@ def load(name: str, multiple: int) -> Photograph:
     return Photograph(name, torch.from_numpy(pixels)[None])
 
 
+def psnr(made: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of values cut to 0 .. 1."""
+    return -10 * (made.clamp(0, 1) - truth).double().square().mean().log10().item()
+
+
 def load_all(names: tuple[str, ...], multiple: int) -> list[Photograph]:
     return [load(name, multiple) for name in names]

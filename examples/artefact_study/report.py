@@ -24,14 +24,6 @@ class Result:
         return grid_peaks(self.excess, STRIDE)
 
 
-def psnr(restored: list[Tensor], truths: list[Tensor]) -> float:
-    values = [
-        -10 * (made.clamp(0, 1) - truth).double().square().mean().log10().item()
-        for made, truth in zip(restored, truths)
-    ]
-    return sum(values) / len(values)
-
-
 def table(results: list[Result], style: str = "simple") -> str:
     rows = [[TITLES[result.method], result.parameters, result.psnr, *result.peaks] for result in results]
     peaks = "peaks at grid frequencies, dB over"

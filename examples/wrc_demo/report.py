@@ -8,6 +8,7 @@ from statistics import median
 from tabulate import tabulate
 from torch import Tensor
 
+from photographs import psnr
 from wrc_demo.degrade import Example
 from wrc_demo.model import TITLES
 from wrc_demo.training import History
@@ -31,8 +32,7 @@ class Result:
 def score(restored: list[Tensor], examples: list[Example]) -> list[float]:
     """Peak signal-to-noise ratio in dB of values cut to 0 .. 1, without the border."""
     inner = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
-    errors = [(made.clamp(0, 1) - example.truth)[inner] for made, example in zip(restored, examples)]
-    return [-10 * error.double().square().mean().log10().item() for error in errors]
+    return [psnr(made[inner], example.truth[inner]) for made, example in zip(restored, examples)]
 
 
 def table(results: list[Result], style: str = "simple") -> str:

@@ -6,6 +6,8 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 
+#include "../pad.h"
+
 namespace upwell::nn {
 namespace {
 
@@ -24,12 +26,6 @@ std::vector<Tensor> reflected(const Tensor &x, int64_t axis, int64_t count) {
     return {x.narrow(axis, 1, count).flip(axis), x, x.narrow(axis, last - count, count).flip(axis)};
 }
 
-std::vector<Tensor> repeated(const Tensor &x, int64_t axis, int64_t count) {
-    std::vector<int64_t> sizes = x.sizes().vec();
-    sizes[axis] = count;
-    return {x.narrow(axis, 0, 1).expand(sizes), x, x.narrow(axis, x.size(axis) - 1, 1).expand(sizes)};
-}
-
 }  // namespace
 
 Tensor pad(const Tensor &x, int64_t count, const std::string &mode) {
@@ -39,7 +35,10 @@ Tensor pad(const Tensor &x, int64_t count, const std::string &mode) {
     if (mode == "constant") {
         return at::constant_pad_nd(x, {count, count, count, count});
     }
-    const auto parts = mode == "circular" ? wrapped : mode == "reflect" ? reflected : repeated;
+    if (mode == "replicate") {
+        return bridge::replicate_pad(x, count, count);
+    }
+    const auto parts = mode == "circular" ? wrapped : reflected;
     Tensor padded = x;
     for (const int64_t axis : {2, 3}) {
         padded = at::cat(parts(padded, axis, count), axis);

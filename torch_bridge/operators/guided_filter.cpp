@@ -9,6 +9,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "../planes.h"
 #include "../table.h"
 
 namespace upwell::bridge {
@@ -55,11 +56,6 @@ struct Axis {
         back = centred ? between_samples(samples, high, scale, like) : interpolate(samples, high, high, 1, like);
     }
 };
-
-// N,D,H,W as planes N*D,H,W.
-Tensor planes(const Tensor &map) {
-    return map.contiguous().view({-1, map.size(2), map.size(3)});
-}
 
 void check(const char *op, const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale) {
     const Sizes high = check_map(op, "guide", guide), low = check_map(op, "input", input);

@@ -6,15 +6,12 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "../planes.h"
 
 namespace upwell::bridge {
 namespace {
 
 using c10::SymInt;
-
-Tensor planes(const Tensor &kernels) {
-    return kernels.contiguous().view({-1, kernels.size(2), kernels.size(3)});
-}
 
 Tensor merge_kernels(const Tensor &large, const Tensor &small) {
     const Sizes outer = check_map("merge_kernels", "large", large), inner = check_map("merge_kernels", "small", small);

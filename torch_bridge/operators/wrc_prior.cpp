@@ -8,6 +8,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "../planes.h"
 #include "../table.h"
 
 namespace upwell::bridge {
@@ -66,11 +67,6 @@ struct Axis {
 private:
     int64_t low;
 };
-
-// N,C,H,W as planes N*C,H,W.
-Tensor planes(const Tensor &map) {
-    return map.contiguous().view({-1, map.size(2), map.size(3)});
-}
 
 // N,C*9,h,w as N*C,9,h,w.
 Tensor tap_planes(const Tensor &mixed) {
