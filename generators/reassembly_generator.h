@@ -4,6 +4,7 @@
 #include "Halide.h"
 #include "algebra/dimensions.h"
 #include "algebra/reassembly.h"
+#include "estimates.h"
 #include "window.h"
 
 namespace upwell {
@@ -22,6 +23,7 @@ public:
     // float16 and bfloat16 are for GPUs: maps are passed as uint16; weights, their gradients and fractions as float32.
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // sizes of a call, see estimates.h
     WindowKnobs knobs;
 
     void configure() {
@@ -66,6 +68,7 @@ public:
     }
 
     void schedule() {
+        set_estimates(*this, estimates);
         if (!default_schedule && !Base::using_autoscheduler()) {
             upwell::schedule(*parts, knobs, Base::get_target());
         }
@@ -90,8 +93,9 @@ private:
         }
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
-        if (Base::get_target().has_gpu_feature()) {
-            problem.tile = choose_tile(problem);
+        problem.plain = Base::using_autoscheduler();
+        if (Base::get_target().has_gpu_feature() && !problem.plain) {
+            problem.tile = direction == Direction::ValueAdjoint ? choose_tile(problem, knobs) : choose_tile(problem);
         }
         return problem;
     }

@@ -1,9 +1,21 @@
 #include "arguments.h"
 
+#include <atomic>
+
 #include "device.h"
 #include "threads.h"
 
 namespace upwell {
+
+namespace {
+
+std::atomic<Observer> observer{nullptr};
+
+}  // namespace
+
+void set_observer(Observer new_observer) {
+    observer = new_observer;
+}
 
 Arguments::Arguments(const std::string &name, Dtype dtype, const Queue *queue)
     : name(name), dtype(dtype), call(current_pool(), queue), user_context(&call) {
@@ -57,7 +69,10 @@ void Arguments::add_table(const std::vector<double> &table) {
     }
 }
 
-void Arguments::run(Kernel kernel) {
+void Arguments::run(const char *symbol, Kernel kernel) {
+    if (const Observer look_on = observer.load()) {
+        look_on(symbol, pointers.data());
+    }
     OnDevice on_device(call, buffers);
     call.finish(name, kernel(pointers.data()));
     on_device.finish(name);

@@ -25,7 +25,7 @@ public:
     void add_table(const std::vector<double> &table);
 
     // Calls the kernel. Throws what failed.
-    void run(Kernel kernel);
+    void run(const char *symbol, Kernel kernel);
 
 private:
     void place(Buffer &buffer);

@@ -11,13 +11,15 @@
 
 namespace upwell {
 
+struct Pool;
+
 // The user_context of one run: what its error handler and its parallel loops need to know.
 class Call {
 public:
-    Call(const ParallelFor *pool, const Queue *queue) : pool(pool), queue(queue) {}
+    Call(const Pool *pool, const Queue *queue) : pool(pool), queue(queue) {}
 
-    const ParallelFor *const pool;  // null: the runtime's own
-    const Queue *const queue;       // null: host memory
+    const Pool *const pool;    // null: the runtime's own
+    const Queue *const queue;  // null: host memory
     Scratch scratch;
 
     void fail(const std::string &message);                   // keeps the first

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL)                             \
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                     \
     extern "C" int SYMBOL##_argv(void **);
 #include "variants.inc"
 #undef UPWELL_VARIANT
@@ -29,7 +29,7 @@ std::string public_name(const Row &row) {
 std::string list_of(const std::string &generator, Direction direction, Backend backend) {
     std::string list;
     for (const Row &row : registry()) {
-        if (row.generator == generator && row.direction == direction && row.backend == backend) {
+        if (!row.bucket && row.generator == generator && row.direction == direction && row.backend == backend) {
             list += (list.empty() ? "" : "; ") + std::string("kernel ") + std::to_string(row.kernel) + ", " +
                     (row.ratio ? "ratio " + std::to_string(row.ratio) : "any size") + ", " + name(row.dtype);
         }
@@ -44,13 +44,19 @@ int64_t integer_ratio(const Problem &p) {
     return exact && (p.parameters.mask_ratio == 0 || p.parameters.mask_ratio == ratio) ? ratio : 0;
 }
 
+bool is_one(const Row &row, const std::string &generator, Direction direction, int64_t kernel, int64_t ratio,
+            Dtype dtype, Backend backend) {
+    return row.kernel == kernel && row.ratio == ratio && row.dtype == dtype && row.direction == direction &&
+           row.backend == backend && row.generator == generator;
+}
+
 }  // namespace
 
 const std::vector<Row> &registry() {
     static const std::vector<Row> rows{
-#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL)                             \
-    {#GENERATOR,       Direction::DIRECTION,  KERNEL,       RATIO, Dtype::DTYPE,                                       \
-     Backend::BACKEND, InstructionSet::NEEDS, SYMBOL##_argv},
+#define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                     \
+    {#GENERATOR,       Direction::DIRECTION,  KERNEL, RATIO,   Dtype::DTYPE,                                           \
+     Backend::BACKEND, InstructionSet::NEEDS, BUCKET, #SYMBOL, SYMBOL##_argv},
 #include "variants.inc"
 #undef UPWELL_VARIANT
     };
@@ -60,8 +66,7 @@ const std::vector<Row> &registry() {
 const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
                 Backend backend) {
     for (const Row &row : registry()) {
-        if (row.kernel == kernel && row.ratio == ratio && row.dtype == dtype && row.direction == direction &&
-            row.backend == backend && row.generator == generator) {
+        if (!row.bucket && is_one(row, generator, direction, kernel, ratio, dtype, backend)) {
             return &row;
         }
     }
@@ -74,10 +79,14 @@ std::string generator_of(const Problem &problem) {
 
 const Row &choose(const Problem &problem, Backend backend) {
     const std::string generator = generator_of(problem);
+    const CallSize size{problem.C, problem.h * problem.w, problem.N};
     for (const int64_t ratio : {integer_ratio(problem), int64_t(0)}) {
-        const Row *row =
-            find(generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype, backend);
-        if (row && row->needs <= instruction_set()) {
+        const auto is_its_own = [&](const Row &row) {
+            return is_one(row, generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype,
+                          backend);
+        };
+        const auto size_of_row = [&](const Row &) { return size; };
+        if (const Row *row = choose_row(registry(), is_its_own, size_of_row, means(backend))) {
             return *row;
         }
     }
@@ -92,7 +101,7 @@ const Row &choose(const Problem &problem, Backend backend) {
 std::vector<Variant> variants() {
     std::vector<Variant> list;
     for (const Row &row : registry()) {
-        list.push_back({public_name(row), row.kernel, row.ratio, row.dtype, row.backend, row.needs});
+        list.push_back({public_name(row), row.kernel, row.ratio, row.dtype, row.backend, row.needs, row.bucket});
     }
     return list;
 }

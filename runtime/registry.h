@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "operators.h"
+#include "tuned.h"
 
 namespace upwell {
 
@@ -14,16 +15,19 @@ struct Row {
     Dtype dtype;
     Backend backend;
     InstructionSet needs;
+    std::optional<Bucket> bucket;
+    const char *symbol;
     Kernel run;
 };
 
 const std::vector<Row> &registry();
 
-// The kernel of this exact ratio, or null.
+// The kernel of this exact ratio that is scheduled by hand, or null.
 const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
                 Backend backend);
 
-// The best kernel for a problem: its integer ratio's own, or the general one. Throws Error with what there is.
+// The best kernel for a problem: its integer ratio's own, or the general one; of these the one tuned for its size, if
+// there is one. Throws Error with what there is.
 const Row &choose(const Problem &problem, Backend backend);
 
 std::string generator_of(const Problem &problem);

@@ -54,7 +54,7 @@ void run_kernel(const Row &row, const Problem &problem, const Queue *queue) {
         add(arguments, tables.emplace(problem), problem);
     }
     arguments.add_map(*problem.output, problem.parameters.groups);
-    arguments.run(row.run);
+    arguments.run(row.symbol, row.run);
 }
 
 // Samples begin .. begin + count of a tensor N,C,H,W.

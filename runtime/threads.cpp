@@ -1,6 +1,7 @@
 // Parallel loops on the caller's thread pool, if it has one.
 #include "threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -13,7 +14,7 @@
 namespace upwell {
 namespace {
 
-std::atomic<const ParallelFor *> pool{nullptr};
+std::atomic<const Pool *> pool{nullptr};
 
 // Threads do not survive fork(): in a child, neither Halide's pool nor one that was set before it has any.
 std::atomic<bool> pool_died_in_fork{false};
@@ -27,14 +28,17 @@ int run_serially(void *user_context, halide_task_t task, int min, int size, uint
     return 0;
 }
 
-int run_on_pool(const ParallelFor &parallel_for, void *user_context, halide_task_t task, int min, int size,
-                uint8_t *closure) {
-    std::atomic<int> status{0};
+// Every thread takes the next task that nobody has: a pool that deals tasks out beforehand would wait for the longest
+// share.
+int run_on_pool(const Pool &mine, void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
+    std::atomic<int> status{0}, next{0};
     try {
-        parallel_for(min, int64_t(min) + size, [&](int64_t begin, int64_t end) {
-            const int failed = run_serially(user_context, task, int(begin), int(end - begin), closure);
-            int none = 0;
-            status.compare_exchange_strong(none, failed);
+        mine.parallel_for(0, std::min<int64_t>(size, mine.count()), [&](int64_t, int64_t) {
+            for (int i = next++; i < size; i = next++) {
+                const int failed = task(user_context, min + i, closure);
+                int none = 0;
+                status.compare_exchange_strong(none, failed);
+            }
         });
     } catch (...) {
         static_cast<Call *>(user_context)->fail(std::current_exception());
@@ -44,7 +48,7 @@ int run_on_pool(const ParallelFor &parallel_for, void *user_context, halide_task
 }
 
 int do_par_for(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
-    const ParallelFor *const mine = user_context ? static_cast<Call *>(user_context)->pool : nullptr;
+    const Pool *const mine = user_context ? static_cast<Call *>(user_context)->pool : nullptr;
     if (size == 1 || pool_died_in_fork) {  // a loop of one leaves the pool to the loops inside it
         return run_serially(user_context, task, min, size, closure);
     }
@@ -59,20 +63,28 @@ void install_parallel_for() {
     pthread_atfork(nullptr, nullptr, [] { pool_died_in_fork = true; });
 }
 
-const ParallelFor *current_pool() {
+const Pool *current_pool() {
     return pool;
 }
 
-void set_parallel_for(ParallelFor parallel_for) {
+int64_t thread_count() {
+    if (pool_died_in_fork) {
+        return 1;
+    }
+    const Pool *const mine = pool;
+    return mine ? mine->count() : halide_get_num_threads();
+}
+
+void set_parallel_for(ParallelFor parallel_for, std::function<int64_t()> count) {
     // A replaced pool may still be in use by a call under way, so all of them stay.
     static std::mutex mutex;
-    static std::vector<std::unique_ptr<const ParallelFor>> all;
+    static std::vector<std::unique_ptr<const Pool>> all;
     const std::lock_guard<std::mutex> lock(mutex);
     if (!parallel_for) {
         pool = nullptr;
         return;
     }
-    all.push_back(std::make_unique<const ParallelFor>(std::move(parallel_for)));
+    all.push_back(std::make_unique<const Pool>(Pool{std::move(parallel_for), std::move(count)}));
     pool = all.back().get();
     pool_died_in_fork = false;
 }

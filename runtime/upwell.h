@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -84,6 +85,11 @@ using Argument = std::variant<Tensor, int64_t, double>;
 void run_kernel(const std::string &name, Dtype dtype, const std::vector<Argument> &arguments,
                 const Queue *queue = nullptr);
 
+// Called before every kernel, on the thread of the call, with the kernel's symbol and its arguments as compiled kernels
+// take them (void *[], the first one a user context): for tools that record or count calls. Null: nobody looks on.
+using Observer = void (*)(const char *symbol, void **arguments);
+void set_observer(Observer observer);
+
 // What kernels are compiled for. OpenCl: those of the GPU, run by an OpenCL device on tensors in host memory, in a
 // library that has no others: how GPU schedules are tested where there is no GPU.
 enum class Backend { Cpu, Cuda, OpenCl };
@@ -101,6 +107,19 @@ CompileCost compile_cost();
 // The least that a processor must have to run a kernel, and what to run it with.
 enum class InstructionSet { Baseline, Avx2, Avx512 };
 
+// Sizes of a call: channels, pixels of one channel, and samples of its low-res map in the operators of run(), of the
+// map that its kernel is about in run_kernel().
+struct CallSize {
+    int64_t channels, pixels, samples = 1;
+};
+
+// The calls that a kernel was tuned for: channels and pixels in a range, from least to most, both among them, and no
+// fewer samples for each thread than least.samples for `threads`. With fewer, its tasks might leave threads idle.
+struct Bucket {
+    CallSize least, most;
+    int64_t threads = 1;
+};
+
 // One compiled kernel.
 struct Variant {
     std::string operator_name;  // as run() takes it; carafe with border Mask: carafe_masked...
@@ -109,6 +128,7 @@ struct Variant {
     Dtype dtype;
     Backend backend;
     InstructionSet needs;
+    std::optional<Bucket> bucket;  // none: the schedule made by hand, for calls of every size
 };
 
 // What was compiled, and the kernels (taps per side) that an operator, e.g. "fns", was compiled for.
@@ -120,8 +140,9 @@ using Body = std::function<void(int64_t begin, int64_t end)>;
 using ParallelFor = std::function<void(int64_t begin, int64_t end, const Body &body)>;
 
 // Lets every parallel loop run on the caller's threads; an empty function goes back to a pool of the runtime's own.
-// A child of fork() has no pool: there loops run serially until it sets one.
-void set_parallel_for(ParallelFor parallel_for);
+// A child of fork() has no pool: there loops run serially until it sets one. count: how many threads a loop may take
+// now.
+void set_parallel_for(ParallelFor parallel_for, std::function<int64_t()> count);
 
 // Uses nothing beyond `most`, whatever the processor has. The environment variable UPWELL_INSTRUCTION_SET
 // (baseline, avx2, avx512) does the same.
@@ -129,6 +150,12 @@ void limit_instruction_set(InstructionSet most);
 
 // What kernels run with: the limit above or what this processor has, whichever is less.
 InstructionSet instruction_set();
+
+// Whether calls take kernels that were tuned for their size, where there are any (schedules/tuned/); returns what held
+// before. They do from the start, unless the environment variable UPWELL_TUNED is off; any other value of it is one for
+// the build, and means nothing here.
+bool use_tuned(bool on);
+bool uses_tuned();
 
 const char *name(Dtype dtype);
 const char *name(InstructionSet set);

@@ -8,9 +8,13 @@
 #   UPWELL_RATIOS     further integer ratios, e.g. "3;6", for every kernel that has ratios of its own
 #
 # cmake --preset cpu -D UPWELL_RATIOS="3;6" -D UPWELL_OPERATORS="fns;bilinear"
+#
+# Their schedules are made by hand; tuned.cmake adds kernels that were tuned for calls of some sizes.
+include(tuned.cmake)
+
 set(UPWELL_VARIANTS default CACHE STRING "Which kernels are compiled: minimal, default or all")
 set_property(CACHE UPWELL_VARIANTS PROPERTY STRINGS minimal default all)
-set(UPWELL_OPERATORS fns carafe carafe_masked reassembly bilinear nearest CACHE STRING "Operators to compile")
+set(UPWELL_OPERATORS ${upwell_window_operators} CACHE STRING "Operators to compile")
 set(UPWELL_KERNELS "" CACHE STRING "Further kernels (taps per side)")
 set(UPWELL_RATIOS "" CACHE STRING "Further integer ratios")
 
@@ -45,6 +49,16 @@ function(upwell_compile library symbol program)
     string(REPLACE upwell_runtime upwell.halide_runtime halide_runtime ${library})
     add_halide_library(${symbol} FROM ${program} USE_RUNTIME ${halide_runtime} ${ARGN})
     target_link_libraries(${library} PRIVATE ${symbol})
+    cmake_parse_arguments(arg "" "GENERATOR" "PARAMS;TARGETS;FEATURES" ${ARGN})
+    foreach (list IN ITEMS PARAMS TARGETS FEATURES)
+        list(JOIN arg_${list} "\", \"" arg_${list})
+    endforeach ()
+    set_property(
+        GLOBAL APPEND PROPERTY upwell_compiled
+        "\"${symbol}\": {\"program\": \"$<TARGET_FILE:${program}>\", \"generator\": \"${arg_GENERATOR}\", \
+\"parameters\": [\"${arg_PARAMS}\"], \"targets\": [\"${arg_TARGETS}\"], \"features\": [\"${arg_FEATURES}\"], \
+\"runtime\": \"$<TARGET_FILE:${halide_runtime}>\"}"
+    )
 endfunction()
 
 # The library that holds the kernels of a GPU backend.
@@ -52,56 +66,60 @@ set(upwell_library_of_cuda upwell_runtime)
 set(upwell_library_of_opencl upwell_runtime_opencl)
 set(upwell_name_of_cuda Cuda)
 set(upwell_name_of_opencl OpenCl)
+set(upwell_name_of_avx512 Avx512)
+set(upwell_name_of_avx2 Avx2)
+set(upwell_name_of_baseline Baseline)
 set(upwell_name_of_float32 Float32)
 set(upwell_name_of_float64 Float64)
 set(upwell_name_of_float16 Float16)
 set(upwell_name_of_bfloat16 BFloat16)
 
+# A kernel's row in the registry of a library: upwell_add_row(<library> <variants|kernels> <first columns> <backend>
+# <needs> <symbol> <bucket>).
+set(upwell_macro_of_variants UPWELL_VARIANT)
+set(upwell_macro_of_kernels UPWELL_KERNEL)
+set(upwell_by_hand std::nullopt)
+function(upwell_add_row library kind columns backend needs symbol bucket)
+    set_property(
+        GLOBAL APPEND_STRING PROPERTY ${library}_${kind}
+        "${upwell_macro_of_${kind}}(${columns}, ${backend}, ${needs}, ${symbol}, ${bucket})\n"
+    )
+endfunction()
+
 # One compiled kernel: upwell_add_variant(fns d_value KERNEL 3 RATIO 4 DTYPE float32 TARGETS avx512 avx2).
 # RATIO any is the general one. The last target is the least that runs it; without TARGETS it is for GPUs only.
 function(upwell_add_variant generator direction)
     cmake_parse_arguments(PARSE_ARGV 2 arg "" "KERNEL;RATIO;DTYPE" "TARGETS")
-    set(full_name ${generator})
-    if (NOT direction STREQUAL "forward")
-        set(full_name ${generator}_${direction})
-    endif ()
-    set(variant upwell_${full_name}_k${arg_KERNEL}_r${arg_RATIO}_${arg_DTYPE})
+    upwell_full_name(${generator} ${direction} full_name)
     string(REPLACE "any" "0" ratio "${arg_RATIO}")
+    upwell_window_variant(${full_name} ${arg_KERNEL} ${ratio} ${arg_DTYPE} variant)
     set(directions "forward=Forward;d_value=DValue;d_weight=DWeight")
     list(FILTER directions INCLUDE REGEX "^${direction}=")
     string(REPLACE "${direction}=" "" direction_name "${directions}")
     set(row "${generator}, ${direction_name}, ${arg_KERNEL}, ${ratio}, ${upwell_name_of_${arg_DTYPE}}")
-    set(parameters GENERATOR ${full_name} PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE})
+    set(source upwell.generator GENERATOR ${full_name} PARAMS kernel=${arg_KERNEL} ratio=${ratio} type=${arg_DTYPE})
+    # The general kernels copy maps with channels rounded up to whole vectors, which may take more than 2 GiB.
+    set(cpu_features "")
+    if (ratio EQUAL 0)
+        set(cpu_features large_buffers)
+    endif ()
+    upwell_declare(${variant} KIND variants ROW "${row}" SOURCE ${source} CPU_FEATURES ${cpu_features})
 
     if (arg_TARGETS)
         set(targets "")
         foreach (target IN LISTS arg_TARGETS)
             list(APPEND targets ${upwell_${target}})
         endforeach ()
-        # The general kernels copy maps with channels rounded up to whole vectors, which may take more than 2 GiB.
-        set(features user_context)
-        if (ratio EQUAL 0)
-            list(APPEND features large_buffers)
-        endif ()
-        upwell_compile(upwell_runtime ${variant} upwell.generator ${parameters} TARGETS ${targets} FEATURES ${features})
+        upwell_compile(upwell_runtime ${variant} ${source} TARGETS ${targets} FEATURES user_context ${cpu_features})
         list(GET arg_TARGETS -1 least)
-        string(SUBSTRING ${least} 0 1 initial)
-        string(TOUPPER ${initial} initial)
-        string(SUBSTRING ${least} 1 -1 rest)
-        set_property(
-            GLOBAL APPEND_STRING PROPERTY upwell_runtime_variants
-            "UPWELL_VARIANT(${row}, Cpu, ${initial}${rest}, ${variant})\n"
-        )
+        upwell_add_row(upwell_runtime variants "${row}" Cpu ${upwell_name_of_${least}} ${variant} ${upwell_by_hand})
     endif ()
     foreach (backend IN LISTS upwell_gpu_backends)
         set(symbol ${variant}_${backend})
         set(library ${upwell_library_of_${backend}})
-        upwell_compile(
-            ${library} ${symbol} upwell.generator ${parameters} TARGETS ${upwell_${backend}} FEATURES user_context
-        )
-        set_property(
-            GLOBAL APPEND_STRING PROPERTY ${library}_variants
-            "UPWELL_VARIANT(${row}, ${upwell_name_of_${backend}}, Baseline, ${symbol})\n"
+        upwell_compile(${library} ${symbol} ${source} TARGETS ${upwell_${backend}} FEATURES user_context)
+        upwell_add_row(
+            ${library} variants "${row}" ${upwell_name_of_${backend}} Baseline ${symbol} ${upwell_by_hand}
         )
     endforeach ()
     list(JOIN arg_TARGETS ", " target_names)
@@ -117,10 +135,7 @@ function(upwell_add_variants generator)
     if (NOT generator IN_LIST UPWELL_OPERATORS)
         return()
     endif ()
-    set(directions forward d_value d_weight)
-    if (generator MATCHES "^(bilinear|nearest)$")
-        set(directions forward d_value)
-    endif ()
+    upwell_directions_of(${generator} directions)
     foreach (kernel IN LISTS arg_KERNELS)
         foreach (ratio IN LISTS arg_RATIOS)
             foreach (dtype IN LISTS arg_DTYPES)
@@ -135,7 +150,7 @@ function(upwell_add_variants generator)
 endfunction()
 
 set(upwell_everywhere TARGETS avx512 avx2 baseline)
-set(upwell_tuned TARGETS avx512 avx2)
+set(upwell_wide TARGETS avx512 avx2)
 
 # Any size, any ratio. 16-bit maps have kernels for GPUs only.
 set(kernels 3 5 7 ${UPWELL_KERNELS})
@@ -160,7 +175,7 @@ function(upwell_add_ratios generator kernel)
         list(APPEND dtypes float64)
     endif ()
     list(REMOVE_DUPLICATES ratios)
-    upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES ${dtypes} ${upwell_tuned})
+    upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES ${dtypes} ${upwell_wide})
     upwell_add_variants(${generator} KERNELS ${kernel} RATIOS ${ratios} DTYPES float16 bfloat16)
 endfunction()
 
@@ -184,33 +199,41 @@ if (NOT UPWELL_VARIANTS STREQUAL "minimal")
     endforeach ()
 endif ()
 
+# The argument of a kernel, counted from 0, whose map gives the size of a call; the first one where nothing is said:
+# upwell_shape_argument(<generator> <index>).
+function(upwell_shape_argument generator index)
+    set_property(GLOBAL PROPERTY upwell_shape_argument_of_${generator} ${index})
+endfunction()
+foreach (kernel IN ITEMS moments scores scores_adjoint statistics)
+    upwell_shape_argument(pcdc_upsampled_${kernel} 7)  # query; the key is there as the tables of its upsampling
+endforeach ()
+
 # Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator program> <generator>
 # [further features]).
 function(upwell_add_kernel program generator)
+    get_property(map GLOBAL PROPERTY upwell_shape_argument_of_${generator})
+    if (NOT map)
+        set(map 0)
+    endif ()
     foreach (dtype IN ITEMS float32 float64)
         set(symbol upwell_${generator}_${dtype})
         set(targets ${upwell_avx2} ${upwell_baseline})
         if (dtype STREQUAL "float32")
             list(PREPEND targets ${upwell_avx512})
         endif ()
-        set(parameters GENERATOR ${generator} PARAMS type=${dtype})
-        upwell_compile(
-            upwell_runtime ${symbol} ${program} ${parameters}
-            TARGETS ${targets} FEATURES user_context ${ARGN}
-        )
-        set(row "${generator}, ${upwell_name_of_${dtype}}")
-        set_property(
-            GLOBAL APPEND_STRING PROPERTY upwell_runtime_kernels "UPWELL_KERNEL(${row}, Cpu, Baseline, ${symbol})\n"
-        )
+        set(source ${program} GENERATOR ${generator} PARAMS type=${dtype})
+        set(row "${generator}, ${map}, ${upwell_name_of_${dtype}}")
+        upwell_declare(${symbol} KIND kernels ROW "${row}" SOURCE ${source} FEATURES ${ARGN})
+        upwell_compile(upwell_runtime ${symbol} ${source} TARGETS ${targets} FEATURES user_context ${ARGN})
+        upwell_add_row(upwell_runtime kernels "${row}" Cpu Baseline ${symbol} ${upwell_by_hand})
         foreach (backend IN LISTS upwell_gpu_backends)
             set(library ${upwell_library_of_${backend}})
             upwell_compile(
-                ${library} ${symbol}_${backend} ${program} ${parameters}
-                TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
+                ${library} ${symbol}_${backend} ${source} TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
             )
-            set_property(
-                GLOBAL APPEND_STRING PROPERTY ${library}_kernels
-                "UPWELL_KERNEL(${row}, ${upwell_name_of_${backend}}, Baseline, ${symbol}_${backend})\n"
+            upwell_add_row(
+                ${library} kernels "${row}" ${upwell_name_of_${backend}} Baseline ${symbol}_${backend}
+                ${upwell_by_hand}
             )
         endforeach ()
         set_property(GLOBAL APPEND_STRING PROPERTY upwell_variant_list "| ${generator} | any | any | ${dtype} | every |\n")
@@ -242,6 +265,8 @@ foreach (suffix IN ITEMS "" _d_input _d_weight)
     endforeach ()
 endforeach ()
 
+upwell_add_tuned_tables()
+
 # The registry's rows of each library, and the same table for people: <build>/runtime/variants.md.
 foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
     foreach (kind IN ITEMS variants kernels)
@@ -250,10 +275,21 @@ foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
     endforeach ()
 endforeach ()
 get_property(lines GLOBAL PROPERTY upwell_variant_list)
+get_property(tuned_lines GLOBAL PROPERTY upwell_tuned_list)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/variants.md CONTENT
 "Kernels in this build (UPWELL_VARIANTS=${UPWELL_VARIANTS}); every other size, ratio and mask takes the row `any`.
 Kernels for GPUs: ${UPWELL_GPU}.
 
 | operator | kernel | ratio | dtype | targets |
 |---|---|---|---|---|
-${lines}" @ONLY)
+${lines}
+Tuned (UPWELL_TUNED=${UPWELL_TUNED}): calls of these sizes take these kernels.
+
+| kernel | target | channels | pixels | samples : threads, at least | parameters |
+|---|---|---|---|---|---|
+${tuned_lines}" @ONLY)
+
+# How each was compiled, for the tuner (autotune/tune/): <build>/runtime/kernels.json.
+get_property(compiled GLOBAL PROPERTY upwell_compiled)
+list(JOIN compiled ",\n" compiled)
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/kernels.json CONTENT "{\n${compiled}\n}\n")

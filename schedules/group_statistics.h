@@ -1,17 +1,28 @@
-// Group statistics: one schedule for each pass and kind of target.
+// Group statistics: what can be tuned, and one schedule for each pass and kind of target.
 #pragma once
 
 #include "Halide.h"
 #include "algebra/group_statistics.h"
+#include "knobs.h"
 
 namespace upwell::group_statistics {
 
-void schedule(GroupStatistics &s, Halide::Expr side, const Halide::Target &target);
-void schedule(GroupStatisticsAdjoint &a, Halide::Expr side, const Halide::Target &target);
+// Of the statistics on a CPU there is nothing to choose: a task is a partial sum.
+struct GroupStatisticsKnobs : Knobs {
+    Knob task_rows{"task_rows", 0};                                   // of a CPU
+    Knob thread_rows{"thread_rows", 0}, threads{"threads", 0};        // of a GPU
+    Knob tile_columns{"tile_columns", 0}, tile_rows{"tile_rows", 0};  // of a GPU
+};
 
-void schedule_on_cpu(GroupStatistics &s, Halide::Expr side, const Halide::Target &target);
-void schedule_on_cpu(GroupStatisticsAdjoint &a, Halide::Expr side, const Halide::Target &target);
-void schedule_on_gpu(GroupStatistics &s, Halide::Expr side);
-void schedule_on_gpu(GroupStatisticsAdjoint &a, Halide::Expr side);
+void schedule(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs, const Halide::Target &target);
+void schedule(GroupStatisticsAdjoint &a, Halide::Expr side, const GroupStatisticsKnobs &knobs,
+              const Halide::Target &target);
+
+void schedule_on_cpu(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_cpu(GroupStatisticsAdjoint &a, Halide::Expr side, const GroupStatisticsKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_gpu(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs);
+void schedule_on_gpu(GroupStatisticsAdjoint &a, Halide::Expr side, const GroupStatisticsKnobs &knobs);
 
 }  // namespace upwell::group_statistics

@@ -1,10 +1,11 @@
-// The PCDC family: one schedule per pass.
+// The PCDC family: what can be tuned, and one schedule per pass.
 #pragma once
 
 #include "Halide.h"
 #include "algebra/pcdc.h"
 #include "algebra/pcdc_collect.h"
 #include "algebra/pcdc_gather.h"
+#include "knobs.h"
 
 namespace upwell::pcdc {
 
@@ -12,27 +13,52 @@ inline Tile tile_for(const Halide::Target &target) {
     return target.has_gpu_feature() ? gpu_tile : cpu_tile;
 }
 
+// A register block: channels x pixels that are summed side by side.
+struct BlockKnobs {
+    Knob channels, pixels;
+};
+
+struct PcdcKnobs : Knobs {
+    // Of a task, or of a block of threads, where the output is an image. Other outputs are made of tiles.
+    Knob tile_columns{"tile_columns", 0}, tile_rows{"tile_rows", 0};
+    BlockKnobs difference{{"difference_channels", 0}, {"difference_pixels", 0}};  // v
+    BlockKnobs hidden{{"hidden_channels", 0}, {"hidden_pixels", 0}};              // s, h and their gradients
+    BlockKnobs scores{{"scores_channels", 0}, {"scores_pixels", 0}};
+    BlockKnobs back{{"back_channels", 0}, {"back_pixels", 0}};        // gradient of v
+    BlockKnobs spread{{"spread_channels", 0}, {"spread_pixels", 0}};  // gradients of maps
+    // Sums over the pixels of a tile: their columns stand for pixels.
+    BlockKnobs weights{{"weights_channels", 0}, {"weights_pixels", 0}};
+};
+
 // For the target: CUDA or OpenCL where it has one, else its CPU.
-void schedule(const Difference &d, Halide::Func stored, Halide::Func output, const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, Moments &m, const Halide::Target &target);
+void schedule(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs,
+              const Halide::Target &target);
+void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
+              const Halide::Target &target);
+void schedule(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
+              const Halide::Target &target);
 
-void schedule_on_cpu(const Difference &d, Halide::Func stored, Halide::Func output, const Halide::Target &target);
-void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const Halide::Target &target);
-void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const Halide::Target &target);
+void schedule_on_cpu(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
+                     const Halide::Target &target);
 
-void schedule_on_gpu(const Difference &d, Halide::Func stored, Halide::Func output);
-void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s);
-void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m);
+void schedule_on_gpu(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs);
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs);
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs);
 
 // Of a CPU, and of a GPU.
-void schedule(const Difference &d, const Hidden &hidden, Scores &s, const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, JointScores &s);
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, DifferenceAdjoint &a,
+void schedule(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
               const Halide::Target &target);
+void schedule(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs);
+void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, DifferenceAdjoint &a,
+              const PcdcKnobs &knobs, const Halide::Target &target);
 void schedule(CollectedMap &m, const Halide::Target &target);
 void schedule(CollectedCells &c, const Halide::Target &target);
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, GatheredAdjoint &a);
+void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, GatheredAdjoint &a,
+              const PcdcKnobs &knobs);
 void schedule(GatheredMap &m);
 void schedule(GatheredCells &c);
 

@@ -8,17 +8,26 @@ namespace {
 template<typename Parts> void place(Parts &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     const bool on_gpu = target.has_gpu_feature(), exact = parts.problem.exact();
     if (on_gpu && exact) {
-        schedule_exact_on_gpu(parts);
+        schedule_exact_on_gpu(parts, knobs);
     } else if (on_gpu) {
-        schedule_any_size_on_gpu(parts);
+        schedule_any_size_on_gpu(parts, knobs);
     } else if (exact) {
         schedule_exact_on_cpu(parts, knobs, target);
     } else {
-        schedule_any_size_on_cpu(parts, target);
+        schedule_any_size_on_cpu(parts, knobs, target);
     }
 }
 
 }  // namespace
+
+void settle(const Space &space, const WindowKnobs &knobs) {
+    for (const Knob *knob : knobs.all()) {
+        if (*knob != 0) {
+            space[*knob];
+        }
+    }
+    space.settle(knobs);
+}
 
 void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     place(parts, knobs, target);

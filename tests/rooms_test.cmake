@@ -44,7 +44,7 @@ upwell_only_in("generators/|schedules/|tests/algebra/" "(^|[^A-Za-z_])(Func|RDom
 # When, where, how wide.
 upwell_only_in("schedules/" "\\.(vectorize|parallel|compute_at|gpu_[a-z]+)\\(")
 # Variants and a buffer's layout.
-upwell_only_in("runtime/|tests/runtime/" "add_halide_library|halide_buffer_t")
+upwell_only_in("runtime/|tests/runtime/|tests/autotune/" "add_halide_library|halide_buffer_t")
 # Tensors of torch.
 upwell_only_in("torch_bridge/|tests/torch_bridge/|examples/" "#include <(torch|ATen)/")
 # A clock. (The runtime says what the driver's compiler took.)

@@ -75,7 +75,12 @@ void define_by_cell(const Problem &p, Func output, Var third, const RDom &pixels
 Reassembly::Reassembly(const Problem &p, Func value, Func logits)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
       window(0, p.window.size, 0, p.window.size, "window"), sum("window_sum"), output("reassembled") {
-    if (p.exact()) {
+    if (p.exact() && p.plain) {
+        sum(x, y, c, n) = make_zero(p.type);
+        sum(x, y, c, n) += weights.window(x, y, window.x, window.y, n) *
+                           exact_window_cell(p, spread, x, p.rows->base(y), c, window.x, window.y);
+        output(x, y, c, n) = p.stored(sum(x, y, c, n));
+    } else if (p.exact()) {
         sum(x, row, cell, c, n) = make_zero(p.type);
         sum(x, row, cell, c, n) += weights.window(x, p.rows->begin(cell) + row, window.x, window.y, n) *
                                    exact_window_cell(p, spread, x, cell, c, window.x, window.y);
@@ -212,7 +217,7 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
       gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"), d_window("d_window"),
       output("d_weight") {
     const Expr px = p.columns->pixel(x), py = p.rows->pixel(y);
-    if (p.exact() && p.tile) {
+    if (p.exact() && (p.tile || p.plain)) {
         d_window(x, y, jx, jy, n) = make_zero(p.type);
         d_window(x, y, jx, jy, n) +=
             d_output(px, py, channel, n) * exact_window_cell(p, spread, x, p.rows->base(y), channel, jx, jy);
@@ -229,7 +234,7 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
         d_window(x, y, jx, jy, n) += gradient(channel, x, y, n) * window_cell(p, spread, x, y, channel, jx, jy);
     }
     adjoint = window_weights_adjoint(p.op, *p.columns, *p.rows, weights, d_window);
-    if (p.exact()) {
+    if (p.exact() && !p.plain) {
         pixels = rows_by_cell(p);
         define_by_cell(p, output, tap, pixels,
                        [&](Expr, Expr, Expr y, Expr n) { return adjoint.d_input(x, y, tap, n); });

@@ -28,6 +28,8 @@ struct Problem {
     std::optional<Tile> tile = std::nullopt;
     // How numbers of `type` lie in the output, where not as they are. Inputs come loaded.
     std::optional<Storage> storage = std::nullopt;
+    // For autoschedulers: the output and d_weight are pure functions of the pixel, not updated cell row by cell row.
+    bool plain = false;
 
     Halide::Type stored_type() const { return storage ? storage->stored() : type; }
     Halide::Expr stored(Halide::Expr number) const { return storage ? storage->store(number) : number; }
@@ -45,9 +47,9 @@ struct Reassembly {
     Halide::Func spread;  // exact: low-res rows expanded to high-res columns, x, y (low-res), c, n
                           // else: the low-res map with channels first, c, x, y, n (both low-res)
     Halide::RDom window;  // jx, jy
-    Halide::Func sum;     // exact: x, row, cell, c, n; else c, x, y, n
-    Halide::RDom pixels;  // exact only: row in cell, cell, sample
-    Halide::Func output;  // x, y, c, n; exact: its update goes through the rows cell by cell
+    Halide::Func sum;     // exact: x, row, cell, c, n; exact and plain: x, y, c, n; else c, x, y, n
+    Halide::RDom pixels;  // exact, not plain: row in cell, cell, sample
+    Halide::Func output;  // x, y, c, n; exact, not plain: its update goes through the rows cell by cell
 };
 
 struct ReassemblyValueAdjoint {
@@ -88,11 +90,11 @@ struct ReassemblyWeightAdjoint {
     Halide::Func spread;    // as in Reassembly
     Halide::Func gradient;  // else only: d_output with channels first
     Halide::RDom channel;   // c
-    Halide::Func d_cell;    // exact only: x, row, cell, jx, jy, n
+    Halide::Func d_cell;    // exact, not plain: x, row, cell, jx, jy, n
     Halide::Func d_window;  // x, y, jx, jy, n
     WeightsAdjoint adjoint;
-    Halide::RDom pixels;  // exact only: row in cell, cell, sample
-    Halide::Func output;  // x, y, tap, n; exact: its update goes through the rows cell by cell
+    Halide::RDom pixels;  // exact, not plain: row in cell, cell, sample
+    Halide::Func output;  // x, y, tap, n; exact, not plain: its update goes through the rows cell by cell
 };
 
 }  // namespace upwell

@@ -1,6 +1,7 @@
 // Statistics of a group normalisation, and their gradient.
 #include "algebra/group_statistics.h"
 
+#include "estimates.h"
 #include "group_statistics.h"
 
 namespace upwell::group_statistics {
@@ -16,6 +17,8 @@ class Statistics : public Halide::Generator<Statistics> {
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
+    GroupStatisticsKnobs knobs;
 
     void configure() {
         map = add_input<AnyBuffer>("map", type, 4);
@@ -31,8 +34,9 @@ public:
     }
 
     void schedule() {
-        if (!default_schedule) {
-            upwell::group_statistics::schedule(*parts, *side, get_target());
+        set_estimates(*this, estimates);
+        if (!default_schedule && !using_autoscheduler()) {
+            upwell::group_statistics::schedule(*parts, *side, knobs, get_target());
         }
     }
 
@@ -49,6 +53,8 @@ class Adjoint : public Halide::Generator<Adjoint> {
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
+    GroupStatisticsKnobs knobs;
 
     void configure() {
         map = add_input<AnyBuffer>("map", type, 4);
@@ -65,8 +71,9 @@ public:
     }
 
     void schedule() {
-        if (!default_schedule) {
-            upwell::group_statistics::schedule(*parts, *side, get_target());
+        set_estimates(*this, estimates);
+        if (!default_schedule && !using_autoscheduler()) {
+            upwell::group_statistics::schedule(*parts, *side, knobs, get_target());
         }
     }
 

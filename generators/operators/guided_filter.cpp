@@ -19,6 +19,7 @@
 #include "guided_filter.h"
 #include "Halide.h"
 #include "algebra/dimensions.h"
+#include "estimates.h"
 
 namespace {
 
@@ -33,6 +34,8 @@ template<class Parts> class GuidedFilterGenerator : public Halide::Generator<Gui
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
+    GuidedFilterKnobs knobs;
 
     void configure() {
         guide = Base::template add_input<Buffer>("guide", type, 3);
@@ -67,10 +70,14 @@ public:
     }
 
     void schedule() {
+        set_estimates(*this, estimates);
+        if (Base::using_autoscheduler()) {
+            return;
+        }
         if (default_schedule) {
             upwell::schedule_plainly(*parts);
         } else {
-            upwell::schedule(*parts, Base::get_target());
+            upwell::schedule(*parts, knobs, Base::get_target());
         }
     }
 
@@ -86,8 +93,9 @@ private:
     };
 
     GuidedFilterProblem make_problem() {
-        // A GPU has a thread for every place of every plane.
-        const Form form = Base::get_target().has_gpu_feature() && !default_schedule ? Form::Gather : Form::Scan;
+        // A GPU has a thread for every place of every plane. Autoschedulers know sums better than scans.
+        const bool gather = Base::using_autoscheduler() || (Base::get_target().has_gpu_feature() && !default_schedule);
+        const Form form = gather ? Form::Gather : Form::Scan;
         const Expr sample_columns = key_columns.lower->dim(0).extent(), sample_rows = key_rows.lower->dim(0).extent();
         return {planes_of(guide),
                 planes_of(input),

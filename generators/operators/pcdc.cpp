@@ -5,6 +5,7 @@
 // blocks; K: scores; N: samples; x tiles, y tiles of the target's Tile.
 #include "algebra/pcdc.h"
 
+#include "estimates.h"
 #include "pcdc.h"
 
 namespace upwell::pcdc {
@@ -25,6 +26,8 @@ template<Pass pass, Key source> class PcdcGenerator : public Halide::Generator<P
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
+    PcdcKnobs knobs;
 
     void configure() {
         if (source == Key::Map) {
@@ -125,26 +128,27 @@ public:
     }
 
     void schedule() {
+        set_estimates(*this, estimates);
         if (default_schedule || Base::using_autoscheduler()) {
             return;
         }
         const Halide::Target target = Base::get_target();
         if constexpr (pass == Pass::Difference) {
-            upwell::pcdc::schedule(difference, image, *output, target);
+            upwell::pcdc::schedule(difference, image, *output, knobs, target);
         } else if constexpr (pass == Pass::Statistics) {
-            upwell::pcdc::schedule(difference, *hidden, *statistics, target);
+            upwell::pcdc::schedule(difference, *hidden, *statistics, knobs, target);
         } else if constexpr (pass == Pass::Scores) {
             if (joint_scores) {
-                upwell::pcdc::schedule(difference, *hidden, *joint_scores);
+                upwell::pcdc::schedule(difference, *hidden, *joint_scores, knobs);
             } else {
-                upwell::pcdc::schedule(difference, *hidden, *scores, target);
+                upwell::pcdc::schedule(difference, *hidden, *scores, knobs, target);
             }
         } else if constexpr (pass == Pass::Moments) {
-            upwell::pcdc::schedule(difference, *hidden, *moments, target);
+            upwell::pcdc::schedule(difference, *hidden, *moments, knobs, target);
         } else if (gathered) {
-            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *gathered);
+            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *gathered, knobs);
         } else {
-            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, target);
+            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, knobs, target);
         }
     }
 

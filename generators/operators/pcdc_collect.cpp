@@ -1,6 +1,7 @@
 // Gradients of whole maps from the records of the PCDC adjoints' tiles.
 #include "algebra/pcdc_collect.h"
 
+#include "estimates.h"
 #include "pcdc.h"
 
 namespace upwell::pcdc {
@@ -15,6 +16,7 @@ class CollectMap : public Halide::Generator<CollectMap> {
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
 
     void configure() {
         frames = add_input<AnyBuffer>("frames", type, 8);
@@ -41,7 +43,8 @@ public:
     }
 
     void schedule() {
-        if (default_schedule) {
+        set_estimates(*this, estimates);
+        if (default_schedule || using_autoscheduler()) {
             return;
         }
         if (gathered) {
@@ -66,6 +69,7 @@ class CollectCells : public Halide::Generator<CollectCells> {
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
+    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
 
     void configure() {
         frames = add_input<AnyBuffer>("frames", type, 8);
@@ -91,7 +95,8 @@ public:
     }
 
     void schedule() {
-        if (default_schedule) {
+        set_estimates(*this, estimates);
+        if (default_schedule || using_autoscheduler()) {
             return;
         }
         if (gathered) {

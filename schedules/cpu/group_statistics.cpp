@@ -5,7 +5,8 @@ namespace upwell::group_statistics {
 
 using namespace Halide;
 
-void schedule_on_cpu(GroupStatistics &s, Expr side, const Target &target) {
+void schedule_on_cpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &knobs, const Target &target) {
+    Space().settle(knobs);
     const int lanes = std::min(columns, target.natural_vector_size(s.output.types()[0]));
     Var task("task");
     for (Func f : {s.sums, s.squares}) {
@@ -24,10 +25,13 @@ void schedule_on_cpu(GroupStatistics &s, Expr side, const Target &target) {
     s.output.bound(kind, 0, 2);
 }
 
-void schedule_on_cpu(GroupStatisticsAdjoint &a, Expr side, const Target &target) {
+void schedule_on_cpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatisticsKnobs &knobs, const Target &target) {
+    Space space;
+    space.add(knobs.task_rows, "rows of a task", 32, {8, 16, 32, 64, 128});
+    space.settle(knobs);
     const int lanes = target.natural_vector_size(a.output.types()[0]);
     Var band("band"), line("line"), task("task");
-    a.output.split(y, band, line, strip_rows, TailStrategy::GuardWithIf)
+    a.output.split(y, band, line, space[knobs.task_rows], TailStrategy::GuardWithIf)
         .reorder(x, line, band, c, n)
         .vectorize(x, lanes, TailStrategy::GuardWithIf)
         .fuse(band, c, task)

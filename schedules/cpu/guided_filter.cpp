@@ -12,15 +12,34 @@ using namespace Halide;
 namespace {
 
 constexpr auto guard = TailStrategy::GuardWithIf, whole = TailStrategy::RoundUp;
-constexpr int tile_columns = 64;
-// Of a task. More of them share their scratch, whose pages are slow to come by; fewer occupy more threads.
-constexpr int task_planes = 4, task_rows = 16, task_bands = 4;
+
+Space settled_space(const GuidedFilterKnobs &knobs) {
+    Space space;
+    space.add(knobs.tile_columns, "columns of a tile that is summed from its first row to its last", 64,
+              {16, 32, 64, 128, 256});
+    // More of them share their scratch, whose pages are slow to come by; fewer occupy more threads.
+    space.add(knobs.task_planes, "planes of a task", 4, {1, 2, 4, 8});
+    space.add(knobs.task_rows, "rows of a task inside a plane", 16, {4, 8, 16, 32, 64});
+    space.add(knobs.task_bands, "bands of rows of a task inside a plane", 4, {1, 2, 4, 8});
+    space.add(knobs.unrolled_rows, "rows that share the place of a column read here and there", 4, {1, 2, 4, 8});
+    space.require("unrolled rows divide a task's rows",
+                  [&](const Space &s) { return s[knobs.task_rows] % s[knobs.unrolled_rows] == 0; });
+    space.settle(knobs);
+    return space;
+}
 
 // The ways in which a stage of a plane runs, by what it passes along. Scratch is allocated for a whole task.
 class PlaneSchedule {
 public:
-    PlaneSchedule(Func output, const Target &target, Type type)
-        : output(output), lanes(target.natural_vector_size(type)) {}
+    PlaneSchedule(Func output, const GuidedFilterKnobs &knobs, const Target &target, Type type)
+        : output(output), lanes(target.natural_vector_size(type)) {
+        const Space space = settled_space(knobs);
+        tile_columns = space[knobs.tile_columns];
+        task_planes = space[knobs.task_planes];
+        task_rows = space[knobs.task_rows];
+        task_bands = space[knobs.task_bands];
+        unrolled_rows = space[knobs.unrolled_rows];
+    }
 
     void tasks(Func f) {
         f.split(c, planes, c, task_planes, guard).parallel(planes).never_partition(planes, c);
@@ -38,11 +57,10 @@ public:
 
     // Element by element, where columns are read here and there: what is read is found once for some rows.
     void by_elements(Func f) {
-        constexpr int unrolled = 4;
         Var row("row");
         whole_plane(f);
         f.split(y, rows, y, task_rows, guard)
-            .split(y, y, row, unrolled, whole)
+            .split(y, y, row, unrolled_rows, whole)
             .reorder(row, x, y, rows)
             .unroll(row)
             .parallel(rows)
@@ -124,12 +142,15 @@ public:
         f.split(y, rows, y, task_rows, guard).vectorize(x, lanes, tail).parallel(rows).never_partition(rows, y, x);
     }
 
-    const Var rows{"rows"};
+    void update_in_row_tasks(Func f) {
+        f.update().split(y, rows, y, task_rows, guard).parallel(rows).never_partition_all();
+    }
 
 private:
     Func output;
     const int lanes;
-    const Var planes{"planes"}, tile{"tile"}, bands{"bands"}, band{"band"};
+    int tile_columns, task_planes, task_rows, task_bands, unrolled_rows;
+    const Var rows{"rows"}, planes{"planes"}, tile{"tile"}, bands{"bands"}, band{"band"};
 };
 
 void once_a_call(const BoxAxis &axis) {
@@ -180,8 +201,8 @@ void schedule_plainly(GuidedFilterAdjoint &parts) {
         {parts.d_widened.sum, parts.d_row_model.sum, parts.d_guide_rows, parts.d_key_rows.sum, parts.d_key.sum});
 }
 
-void schedule_on_cpu(GuidedFilter &parts, const Target &target) {
-    PlaneSchedule s(parts.output, target, parts.start.problem.type);
+void schedule_on_cpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const Target &target) {
+    PlaneSchedule s(parts.output, knobs, target, parts.start.problem.type);
     s.tasks(parts.output);
     schedule_fit(parts.start, s, parts.model_rows);
     s.in_band(parts.row_model, parts.model_rows);
@@ -192,8 +213,8 @@ void schedule_on_cpu(GuidedFilter &parts, const Target &target) {
     s.by_elements(parts.widened);
 }
 
-void schedule_on_cpu(GuidedFilterAdjoint &parts, const Target &target) {
-    PlaneSchedule s(parts.d_guide, target, parts.start.problem.type);
+void schedule_on_cpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs, const Target &target) {
+    PlaneSchedule s(parts.d_guide, knobs, target, parts.start.problem.type);
     s.tasks(parts.d_guide);
     s.tasks(parts.d_input);
     parts.d_input.compute_with(parts.d_guide, c);  // one loop over planes, so that both use what it makes
@@ -220,7 +241,7 @@ void schedule_on_cpu(GuidedFilterAdjoint &parts, const Target &target) {
     parts.sample_row.compute_root();
     s.by_elements(parts.widened);
     s.by_rows(parts.d_guide_rows);
-    parts.d_guide_rows.update().split(y, s.rows, y, task_rows, guard).parallel(s.rows).never_partition_all();
+    s.update_in_row_tasks(parts.d_guide_rows);
 
     s.whole_plane(parts.d_key_rows.sum);
     s.along_rows(parts.d_key_rows);

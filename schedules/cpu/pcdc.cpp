@@ -16,11 +16,77 @@ struct Block {
     int channels() const { return lanes * vectors; }
 };
 
-Block block_for(const Target &target, Type type, int vectors) {
-    const int lanes = target.natural_vector_size(type);
-    const int registers = target.has_feature(Target::AVX512_Skylake) ? 16 : 8;  // accumulators
-    return {lanes, vectors, registers / vectors};
+int registers_of(const Target &target) {
+    return target.has_feature(Target::AVX512_Skylake) ? 32 : 16;
 }
+
+// What the schedules of a target take: blocks and tiles, once its space is settled.
+class Choice {
+public:
+    Choice(const PcdcKnobs &knobs, const Target &target, Type type)
+        : knobs(knobs), lanes(target.natural_vector_size(type)), registers(registers_of(target)) {}
+    Choice(const Choice &) = delete;  // rules refer to it
+
+    const PcdcKnobs &knobs;
+    const int lanes, registers;
+
+    // Weights have their channels in multiples of 32.
+    void add_block(const BlockKnobs &block, const std::string &sum) { add(block, sum, 2, 32, registers / 4); }
+    // And in multiples of 16, where they lead to scores or maps.
+    void add_narrow_block(const BlockKnobs &block, const std::string &sum) { add(block, sum, 1, 16, registers / 2); }
+
+    // A sum over the pixels of a tile; columns of sums take the place of pixels.
+    void add_sum_block(const std::string &sum, int columns) { add(knobs.weights, sum, 2, 32, columns); }
+
+    // A task's, of an image. Blocks of pixels divide its columns.
+    void add_tile(const std::vector<const BlockKnobs *> &blocks) {
+        space.add(knobs.tile_columns, "columns of a task", cpu_tile.columns, {32, 48, 64, 96, 128});
+        space.add(knobs.tile_rows, "rows of a task", cpu_tile.rows, {8, 16, 32});
+        require_whole_blocks(blocks, [this](const Space &s) { return s[knobs.tile_columns]; });
+    }
+
+    // The tile that the output is made of.
+    void keep_tile(const std::vector<const BlockKnobs *> &blocks) {
+        require_whole_blocks(blocks, [](const Space &) { return cpu_tile.columns; });
+    }
+
+    Tile tile() const { return {space[knobs.tile_columns], space[knobs.tile_rows]}; }
+
+    Block operator[](const BlockKnobs &block) const {
+        return {lanes, space[block.channels] / lanes, space[block.pixels]};
+    }
+
+    void settle() const { space.settle(knobs); }
+
+private:
+    // vectors, pixels: by hand half of the registers are accumulators, which hides the latency of a multiply-add.
+    void add(const BlockKnobs &block, const std::string &sum, int vectors, int most_channels, int pixels) {
+        std::vector<int> channels;
+        for (int c = lanes; c <= most_channels; c *= 2) {
+            channels.push_back(c);
+        }
+        space.add(block.channels, "channels of a register block of " + sum, vectors * lanes, channels);
+        space.add(block.pixels, "pixels of a register block of " + sum, pixels, {2, 4, 8, 12, 16, 24});
+        const auto accumulators = [this, &block](const Space &s) {
+            return s[block.channels] / lanes * s[block.pixels];
+        };
+        space.require("the registers hold a block of " + sum + " and its operands", [=, &block](const Space &s) {
+            return accumulators(s) + s[block.channels] / lanes + 1 <= registers;
+        });
+        space.require("a block of " + sum + " takes a quarter of the registers",
+                      [=](const Space &s) { return 4 * accumulators(s) >= registers; });
+    }
+
+    void require_whole_blocks(const std::vector<const BlockKnobs *> &blocks,
+                              const std::function<int(const Space &)> &columns) {
+        space.require("blocks of pixels divide a tile's columns", [=](const Space &s) {
+            return std::all_of(blocks.begin(), blocks.end(),
+                               [&](const BlockKnobs *block) { return columns(s) % s[block->pixels] == 0; });
+        });
+    }
+
+    Space space;
+};
 
 // Places the loops of f, which stores what the accumulators sum: blocks of `lane` and `pixel` run over the rest.
 // Returns the loop over blocks of pixels.
@@ -67,14 +133,14 @@ void parallel_tiles(Func f) {
 }
 
 // Cuts an image (x, row, phase, channels, n) into tiles, each a task. Returns the loop over its rows.
-Var schedule_image(Func f, const std::vector<Var> &channels, int lanes) {
+Var schedule_image(Func f, const std::vector<Var> &channels, const Tile &tile, int lanes) {
     Var x_in("x_in"), row_in("row_in");
     std::vector<VarOrRVar> order{x_in};
     order.insert(order.end(), channels.begin(), channels.end());
     for (const Var &v : {row_in, tile_x, tile_y, phase, n}) {
         order.push_back(v);
     }
-    f.split(x, tile_x, x_in, cpu_tile.columns, guard).split(row, tile_y, row_in, cpu_tile.rows, guard).reorder(order);
+    f.split(x, tile_x, x_in, tile.columns, guard).split(row, tile_y, row_in, tile.rows, guard).reorder(order);
     f.vectorize(x_in, lanes, guard);
     parallel_tiles(f);
     return row_in;
@@ -91,7 +157,7 @@ void schedule_tile_sum(Func sum, Var column, const Block &b, const std::vector<R
     sum.update()
         .split(o, lane_block, lane, b.channels(), guard)
         .split(lane, vector, lane, b.lanes, guard)
-        .split(column, block, inner, 4, guard)
+        .split(column, block, inner, b.pixels, guard)
         .reorder(order)
         .vectorize(lane)
         .unroll(vector)
@@ -123,87 +189,129 @@ void schedule_inputs(Difference d, LoopLevel level, int lanes) {
     schedule_staged(d.query, level, lanes);
 }
 
-// u, and s in registers while h, which consumes it, is made.
-void schedule_hidden(const Difference &d, const Hidden &hidden, Func h, LoopLevel level, const Block &b) {
-    Func u = hidden.u, s = hidden.s;
+// u.
+void schedule_input(const Difference &d, const Hidden &hidden, LoopLevel level, const Block &b) {
+    Func u = hidden.u;
     u.compute_at(level);
     schedule_difference(d, u, schedule_blocks(u, o, x, b), b);
+}
+
+// u, and s in registers while h, which consumes it, is made.
+void schedule_hidden(const Difference &d, const Hidden &hidden, Func h, LoopLevel level, const Choice &choice) {
+    Func s = hidden.s;
+    schedule_input(d, hidden, level, choice[choice.knobs.difference]);
+    const Block b = choice[choice.knobs.hidden];
     h.compute_at(level);
     s.compute_at(h, schedule_blocks(h, o, x, b));
     schedule_sum(s, o, x, b, {{hidden.sum}});
 }
 
+void add_hidden_blocks(Choice &choice) {
+    choice.add_block(choice.knobs.difference, "differences");
+    choice.add_block(choice.knobs.hidden, "hidden channels");
+}
+
 }  // namespace
 
 // v as an image.
-void schedule_on_cpu(const Difference &d, Func stored, Func output, const Target &target) {
-    const Block b = block_for(target, d.v.types()[0], 2);
-    const Var row_in = schedule_image(output, {o, g}, b.lanes);
+void schedule_on_cpu(const Difference &d, Func stored, Func output, const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    choice.add_block(knobs.difference, "differences");
+    choice.add_tile({&knobs.difference});
+    choice.settle();
+    const Block b = choice[knobs.difference];
+    schedule_image(output, {o, g}, choice.tile(), b.lanes);
     schedule_inputs(d, {output, task}, b.lanes);
     stored.compute_at(output, g);
     schedule_difference(d, stored, schedule_blocks(stored, o, x, b), b);
 }
 
-void schedule(const Difference &d, const Hidden &hidden, Scores &s, const Target &target) {
-    const Block b = block_for(target, d.v.types()[0], 2);
-    const Var row_in = schedule_image(s.output, {c}, b.lanes);
-    schedule_inputs(d, {s.output, task}, b.lanes);
+void schedule(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    add_hidden_blocks(choice);
+    choice.add_narrow_block(knobs.scores, "scores");
+    choice.add_tile({&knobs.difference, &knobs.hidden, &knobs.scores});
+    choice.settle();
+    const Block one = choice[knobs.scores];
+    const Var row_in = schedule_image(s.output, {c}, choice.tile(), one.lanes);
+    schedule_inputs(d, {s.output, task}, one.lanes);
     Var lane_block("lane_block"), pixel_block("pixel_block"), lane_inner("lane_inner"), pixel_inner("pixel_inner");
-    s.sum.compute_at(s.output, row_in).vectorize(c, b.lanes, whole);
-    const Block one = block_for(target, d.v.types()[0], 1);
+    s.sum.compute_at(s.output, row_in).vectorize(c, one.lanes, whole);
     s.sum.update()
-        .split(c, lane_block, lane_inner, one.lanes, whole)
+        .split(c, lane_block, lane_inner, one.channels(), whole)
         .split(x, pixel_block, pixel_inner, one.pixels, whole)
         .reorder(lane_inner, pixel_inner, pixel_block, lane_block, s.groups)
-        .vectorize(lane_inner)
+        .vectorize(lane_inner, one.lanes)
         .unroll(pixel_inner)
         .never_partition_all();
     s.part.compute_at(s.sum, pixel_block);
     schedule_sum(s.part, c, x, one, {{s.channels}});
-    schedule_hidden(d, hidden, s.h, {s.sum, s.groups}, b);
+    schedule_hidden(d, hidden, s.h, {s.sum, s.groups}, choice);
 }
 
-void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const Target &target) {
-    const Block b = block_for(target, d.v.types()[0], 2);
-    s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, b.lanes, guard);
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
+                     const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    add_hidden_blocks(choice);
+    choice.keep_tile({&knobs.difference, &knobs.hidden});
+    choice.settle();
+    const int lanes = choice.lanes;
+    s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, lanes, guard);
     parallel_tiles(s.output);
-    schedule_inputs(d, {s.output, g}, b.lanes);
-    schedule_hidden(d, hidden, s.h, {s.output, g}, b);
+    schedule_inputs(d, {s.output, g}, lanes);
+    schedule_hidden(d, hidden, s.h, {s.output, g}, choice);
     for (Func f : {s.mean, s.scatter}) {
-        f.compute_at(s.output, g).vectorize(o, b.lanes, whole);
+        f.compute_at(s.output, g).vectorize(o, lanes, whole);
         Var block("block"), inner("inner"), line_sum("line_sum");
         // Row by row: a sum of so many squares, all positive, would lose digits in one go.
         Func lines = f.update().rfactor(s.pixels.y, line_sum);
-        lines.compute_at(s.output, g).vectorize(o, b.lanes, whole);
+        lines.compute_at(s.output, g).vectorize(o, lanes, whole);
         lines.update()
-            .split(o, block, inner, b.lanes, whole)
+            .split(o, block, inner, lanes, whole)
             .reorder(inner, s.pixels.x, line_sum, block)
             .vectorize(inner);
-        f.update().vectorize(o, b.lanes, whole);
+        f.update().vectorize(o, lanes, whole);
     }
 }
 
-void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const Target &target) {
-    const Block b = block_for(target, d.v.types()[0], 2);
-    m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, b.lanes, guard);
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
+                     const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    add_hidden_blocks(choice);
+    choice.add_sum_block("moments", 4);
+    choice.keep_tile({&knobs.difference, &knobs.hidden});
+    choice.settle();
+    const int lanes = choice.lanes;
+    m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, lanes, guard);
     parallel_tiles(m.output);
-    schedule_inputs(d, {m.output, g}, b.lanes);
+    schedule_inputs(d, {m.output, g}, lanes);
     m.d_scores.compute_at(m.output, task)
         .reorder_storage(x, row, c, phase, n)
         .reorder(x, row, c)
-        .vectorize(x, b.lanes, whole);
-    schedule_hidden(d, hidden, m.h, {m.output, g}, b);
-    schedule_tile_sum(m.sum, c, b, {m.pixels.x, m.pixels.y}, {m.output, g});
+        .vectorize(x, lanes, whole);
+    schedule_hidden(d, hidden, m.h, {m.output, g}, choice);
+    schedule_tile_sum(m.sum, c, choice[knobs.weights], {m.pixels.x, m.pixels.y}, {m.output, g});
 }
 
 void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func d_v, DifferenceAdjoint &a,
-              const Target &target) {
-    const Block b = block_for(target, d_v.types()[0], 2), one = block_for(target, d_v.types()[0], 1);
-    a.output.reorder(t, g, tile_x, tile_y, phase, n).vectorize(t, b.lanes, guard);
+              const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, d_v.types()[0]);
+    std::vector<const BlockKnobs *> blocks{&knobs.spread};
+    if (adjoint) {
+        add_hidden_blocks(choice);
+        choice.add_block(knobs.back, "gradients of differences");
+        blocks.insert(blocks.end(), {&knobs.difference, &knobs.hidden, &knobs.back});
+    }
+    choice.add_narrow_block(knobs.spread, "gradients of maps");
+    choice.add_sum_block("gradients of weights", choice.registers / 4);
+    choice.keep_tile(blocks);
+    choice.settle();
+    const int lanes = choice.lanes;
+    a.output.reorder(t, g, tile_x, tile_y, phase, n).vectorize(t, lanes, guard);
     parallel_tiles(a.output);
     const LoopLevel in_tile{a.output, task}, group{a.output, g};
-    schedule_inputs(d, group, b.lanes);
-    a.record.compute_at(group).vectorize(t, b.lanes, whole);
+    schedule_inputs(d, group, lanes);
+    a.record.compute_at(group).vectorize(t, lanes, whole);
     for (size_t k = 0; k < a.copies.size(); k++) {
         a.record.update(int(k)).allow_race_conditions().vectorize(a.copies[k].x, 8, guard).never_partition_all();
     }
@@ -211,10 +319,10 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
         adjoint->staged.compute_at(in_tile)
             .reorder_storage(x, row, c, phase, n)
             .reorder(x, row, c)
-            .vectorize(x, b.lanes, whole);
-        Func u = hidden->u, s = hidden->s;
-        u.compute_at(group);
-        schedule_difference(d, u, schedule_blocks(u, o, x, b), b);
+            .vectorize(x, lanes, whole);
+        Func s = hidden->s;
+        schedule_input(d, *hidden, group, choice[knobs.difference]);
+        const Block b = choice[knobs.hidden], back = choice[knobs.back];
         adjoint->d_s.compute_at(group);
         const Var block = schedule_blocks(adjoint->d_s, o, x, b);
         s.compute_at(adjoint->d_s, block);
@@ -222,16 +330,17 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
         adjoint->d_h.compute_at(adjoint->d_s, block);
         schedule_sum(adjoint->d_h, o, x, b, {{adjoint->score}});
         d_v.compute_at(group);
-        adjoint->d_u.compute_at(d_v, schedule_blocks(d_v, o, x, b));
-        schedule_sum(adjoint->d_u, o, x, b, {{adjoint->sum}});
+        adjoint->d_u.compute_at(d_v, schedule_blocks(d_v, o, x, back));
+        schedule_sum(adjoint->d_u, o, x, back, {{adjoint->sum}});
     } else {
-        d_v.compute_at(group).vectorize(x, b.lanes, whole);
+        d_v.compute_at(group).vectorize(x, lanes, whole);
     }
+    const Block spread = choice[knobs.spread], b = choice[knobs.weights];
     a.spread.compute_at(group);
-    a.spread_sum.compute_at(a.spread, schedule_blocks(a.spread, t, x, one));
-    schedule_sum(a.spread_sum, t, x, one, {{a.back}});
+    a.spread_sum.compute_at(a.spread, schedule_blocks(a.spread, t, x, spread));
+    schedule_sum(a.spread_sum, t, x, spread, {{a.back}});
 
-    a.weights.compute_at(group).vectorize(o, b.lanes, whole);
+    a.weights.compute_at(group).vectorize(o, lanes, whole);
     for (size_t k = 0; k < a.sums.size(); k++) {
         auto &[sum, columns, pixels] = a.sums[k];
         RVar block("block"), inner("inner");
@@ -253,7 +362,7 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
     } else {
         a.frame.update()
             .reorder({channel, a.corners.x, a.corners.y, a.corners.z, a.corners.w})
-            .vectorize(channel, b.lanes, whole)
+            .vectorize(channel, lanes, whole)
             .unroll(a.corners.x)
             .unroll(a.corners.y);
     }

@@ -9,13 +9,11 @@ using namespace Halide;
 
 namespace {
 
-constexpr int thread_rows = 4;     // of a strip, summed side by side: as many loads are under way
-constexpr int small_threads = 32;  // of a block, where there is little to do
 constexpr auto guard = TailStrategy::GuardWithIf;
 
 // Partial sums over a map's pixels (column, strip, g, n). A launch sums the strips of each channel, a block each, whose
 // threads are its columns and rows; another one adds the channels.
-void schedule_strips(Func sums, const RDom &pixels, Expr side) {
+void schedule_strips(Func sums, const RDom &pixels, Expr side, int thread_rows, int threads) {
     Var channel("channel"), line("line"), lines("lines"), block("block"), thread("thread");
     Func channel_sums = sums.update().rfactor(pixels.z, channel);
     Func line_sums = channel_sums.update().rfactor(pixels.y, line);
@@ -42,7 +40,7 @@ void schedule_strips(Func sums, const RDom &pixels, Expr side) {
     sums.in()
         .compute_root()
         .fuse(column, strip, line)
-        .split(line, block, thread, small_threads, guard)
+        .split(line, block, thread, threads, guard)
         .reorder(thread, n, block, g)
         .gpu_blocks(n, block, g)
         .gpu_threads(thread)
@@ -63,15 +61,21 @@ void schedule_total(Func total, const RDom &totals) {
 
 }  // namespace
 
-void schedule_on_gpu(GroupStatistics &s, Expr side) {
+void schedule_on_gpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &knobs) {
+    Space space;
+    // As many loads are under way.
+    space.add(knobs.thread_rows, "rows of a strip that a thread sums side by side", 4, {1, 2, 4, 8});
+    space.add(knobs.threads, "threads of a block where there is little to do", 32, {32, 64, 128});
+    space.settle(knobs);
+    const int thread_rows = space[knobs.thread_rows], threads = space[knobs.threads];
     Var block("block"), thread("thread");
-    schedule_strips(s.sums, s.pixels, side);
+    schedule_strips(s.sums, s.pixels, side, thread_rows, threads);
     schedule_total(s.mean, s.totals);
-    schedule_strips(s.squares, s.pixels, side);
+    schedule_strips(s.squares, s.pixels, side, thread_rows, threads);
     schedule_total(s.variance, s.totals);
     s.output.bound(kind, 0, 2)
         .unroll(kind)
-        .split(g, block, thread, small_threads, guard)
+        .split(g, block, thread, threads, guard)
         .reorder(kind, thread, n, block)
         .gpu_blocks(n, block)
         .gpu_threads(thread)
@@ -79,13 +83,18 @@ void schedule_on_gpu(GroupStatistics &s, Expr side) {
 }
 
 // A block is a tile of the map; it holds the blurred map of the tile and one pixel around it.
-void schedule_on_gpu(GroupStatisticsAdjoint &a, Expr side) {
-    constexpr int tile_columns = 30, tile_rows = 14;
+void schedule_on_gpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatisticsKnobs &knobs) {
+    Space space;
+    space.add(knobs.tile_columns, "columns of a tile", 30, {30, 62});
+    space.add(knobs.tile_rows, "rows of a tile", 14, {2, 6, 14});
+    space.require("a tile and what is around it have at most 512 threads",
+                  [&](const Space &s) { return (s[knobs.tile_columns] + 2) * (s[knobs.tile_rows] + 2) <= 512; });
+    space.settle(knobs);
     constexpr auto whole = TailStrategy::PredicateStores;  // so that every tile has the same size
     Var plane("plane"), block_x("block_x"), block_y("block_y"), thread_x("thread_x"), thread_y("thread_y");
     a.output.fuse(c, n, plane)
-        .split(x, block_x, thread_x, tile_columns, whole)
-        .split(y, block_y, thread_y, tile_rows, whole)
+        .split(x, block_x, thread_x, space[knobs.tile_columns], whole)
+        .split(y, block_y, thread_y, space[knobs.tile_rows], whole)
         .reorder(thread_x, thread_y, plane, block_x, block_y)
         .gpu_blocks(plane, block_x, block_y)
         .gpu_threads(thread_x, thread_y)

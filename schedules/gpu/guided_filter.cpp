@@ -12,21 +12,41 @@ using namespace Halide;
 
 namespace {
 
-constexpr int chunk_pixels = 1 << 21;  // or one plane
-constexpr int most_planes = 1 << 10;   // of a chunk; a launch has no more than 65535
+constexpr int most_planes = 1 << 10;  // of a chunk; a launch has no more than 65535
 
-// Columns and rows of a block: what goes along y shares rows, what goes along x columns.
+// What goes along y shares rows, what goes along x columns.
+Space settled_space(const GuidedFilterKnobs &knobs) {
+    Space space;
+    space.add(knobs.chunk_pixels, "pixels of a chunk, or one plane", 1 << 21,
+              {1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 23});
+    space.add(knobs.columns_along_x, "columns of a block, along x", 128, {32, 64, 128, 256});
+    space.add(knobs.rows_along_x, "rows of a block, along x", 2, {1, 2, 4, 8});
+    space.add(knobs.columns_along_y, "columns of a block, along y", 32, {32, 64, 128});
+    space.add(knobs.rows_along_y, "rows of a block, along y", 16, {2, 4, 8, 16});
+    space.require("a block along x has 64 to 512 threads", [&knobs](const Space &s) {
+        const int threads = s[knobs.columns_along_x] * s[knobs.rows_along_x];
+        return threads >= 64 && threads <= 512;
+    });
+    space.require("a block along y has 64 to 512 threads", [&knobs](const Space &s) {
+        const int threads = s[knobs.columns_along_y] * s[knobs.rows_along_y];
+        return threads >= 64 && threads <= 512;
+    });
+    space.settle(knobs);
+    return space;
+}
+
 struct BlockSize {
     int columns, rows;
 };
-constexpr BlockSize along_x{128, 2}, along_y{32, 16};
 
 class ChunkSchedule {
 public:
     const Var chunk{"chunk"};
 
-    ChunkSchedule(const GuidedFilterProblem &p)
-        : planes(clamp(chunk_pixels / max(p.width(), 1) / max(p.height(), 1), 1, most_planes)) {}
+    ChunkSchedule(const GuidedFilterProblem &p, const GuidedFilterKnobs &knobs)
+        : ChunkSchedule(p, knobs, settled_space(knobs)) {}
+
+    const BlockSize along_x, along_y;
 
     void output(Func f) {
         f.split(c, chunk, c, planes, TailStrategy::GuardWithIf);
@@ -69,6 +89,11 @@ public:
     }
 
 private:
+    ChunkSchedule(const GuidedFilterProblem &p, const GuidedFilterKnobs &knobs, const Space &space)
+        : along_x{space[knobs.columns_along_x], space[knobs.rows_along_x]}, along_y{space[knobs.columns_along_y],
+                                                                                    space[knobs.rows_along_y]},
+          planes(clamp(space[knobs.chunk_pixels] / max(p.width(), 1) / max(p.height(), 1), 1, most_planes)) {}
+
     // Blocks of rows first: there may be more than 65535.
     void launch(Func f, BlockSize size) {
         f.tile(x, y, block_x, block_y, thread_x, thread_y, size.columns, size.rows, TailStrategy::GuardWithIf)
@@ -87,41 +112,41 @@ private:
 void schedule_start(GuidedFilterFit &fit, ChunkSchedule &s) {
     s.once_a_plane(fit.guide_centre);
     s.once_a_plane(fit.input_centre);
-    s.stage(fit.input_rows, along_x);
-    s.stage(fit.column_means, along_y);
+    s.stage(fit.input_rows, s.along_x);
+    s.stage(fit.column_means, s.along_y);
 }
 
 }  // namespace
 
-void schedule_on_gpu(GuidedFilter &parts) {
-    ChunkSchedule s(parts.start.problem);
+void schedule_on_gpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs) {
+    ChunkSchedule s(parts.start.problem, knobs);
     s.output(parts.output);
     schedule_start(parts.start, s);
-    s.stage(parts.start.fit, parts.start.means.sum, along_x);
-    s.stage(parts.row_model, along_x);
-    s.stage(parts.model, along_y);
+    s.stage(parts.start.fit, parts.start.means.sum, s.along_x);
+    s.stage(parts.row_model, s.along_x);
+    s.stage(parts.model, s.along_y);
 }
 
-void schedule_on_gpu(GuidedFilterAdjoint &parts) {
-    ChunkSchedule s(parts.start.problem);
+void schedule_on_gpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs) {
+    ChunkSchedule s(parts.start.problem, knobs);
     s.output(parts.d_input);
     s.output(parts.d_guide);
     parts.d_input.compute_with(parts.d_guide, s.chunk);
     schedule_start(parts.start, s);
-    s.stage(parts.solved, parts.start.means.sum, along_x);
-    s.stage(parts.row_model, along_x);
-    s.stage(parts.model, along_y);
+    s.stage(parts.solved, parts.start.means.sum, s.along_x);
+    s.stage(parts.row_model, s.along_x);
+    s.stage(parts.model, s.along_y);
 
     for (LinearTranspose *transpose : {&parts.d_widened, &parts.d_row_model, &parts.d_key_rows, &parts.d_key}) {
         s.once_a_call(transpose->first);
     }
-    s.stage(parts.d_column_model.scaled, parts.d_widened.sum, along_y);
-    s.stage(parts.d_column_model, along_y);
-    s.stage(parts.d_fit.scaled, parts.d_row_model.sum, along_x);
-    s.stage(parts.d_row_moments.scaled, parts.d_fit.sum, along_x);
-    s.stage(parts.d_moments.scaled, parts.d_row_moments.sum, along_x);
-    s.stage(parts.d_samples, parts.d_moments.sum, along_y);
-    s.stage(parts.d_key_rows.sum.in(), parts.d_key_rows.sum, along_y);
+    s.stage(parts.d_column_model.scaled, parts.d_widened.sum, s.along_y);
+    s.stage(parts.d_column_model, s.along_y);
+    s.stage(parts.d_fit.scaled, parts.d_row_model.sum, s.along_x);
+    s.stage(parts.d_row_moments.scaled, parts.d_fit.sum, s.along_x);
+    s.stage(parts.d_moments.scaled, parts.d_row_moments.sum, s.along_x);
+    s.stage(parts.d_samples, parts.d_moments.sum, s.along_y);
+    s.stage(parts.d_key_rows.sum.in(), parts.d_key_rows.sum, s.along_y);
     s.in_thread(parts.d_key.sum, parts.d_input);
 }
 

@@ -11,7 +11,6 @@ namespace gpu {
 namespace {
 
 constexpr int vector = 4;  // channels of one load
-constexpr int threads_x = 32, threads_y = 4;
 
 }  // namespace
 
@@ -36,10 +35,10 @@ void in_registers(Func f, const Var &lane, const Block &b, const std::vector<Loo
     }
 }
 
-Var store_image(Func f, const Var &lane, const Block &b) {
+Var store_image(Func f, const Var &lane, const Block &b, const Tile &tile) {
     Var lane_block("lane_block"), bx("bx"), by("by"), tx("tx"), ty("ty"), inner("inner"), pixel("pixel");
-    f.split(x, bx, tx, threads_x, guard)
-        .split(row, by, ty, threads_y * b.pixels, guard)
+    f.split(x, bx, tx, tile.columns, guard)
+        .split(row, by, ty, tile.rows, guard)
         .split(ty, ty, pixel, b.pixels, guard)
         .split(lane, lane_block, inner, b.channels, guard)
         .reorder(inner, pixel, lane_block, tx, ty, bx, by, g, phase, n)
@@ -90,22 +89,57 @@ void make_hidden(const Difference &d, const Hidden &hidden, const LoopLevel &lev
 
 namespace {
 
-Block block_for(const Func &f) {
-    return {32, is_double(f) ? 1 : 2};
+// Rows of a thread, by hand.
+int thread_rows(const Func &f) {
+    return is_double(f) ? 1 : 2;
 }
 
-// h of a tile in shared memory: blocks of channels that fit.
-constexpr int shared_channels(bool is_double) {
-    return is_double ? 16 : 32;
+void add_hidden(Space &space, const PcdcKnobs &knobs, int hidden_channels) {
+    space.add(knobs.hidden.channels, "hidden channels that a thread finds at a time", hidden_channels, {8, 16, 32});
+    space.add(knobs.difference.channels, "channels of the difference that a thread finds at a time", 8, {4, 8, 16, 32});
+}
+
+void add_tile(Space &space, const PcdcKnobs &knobs, const Knob &pixels, int rows) {
+    space.add(knobs.tile_columns, "columns of a block of threads", 32, {32, 64});
+    space.add(knobs.tile_rows, "rows of a block of threads", rows, {4, 8, 16, 32});
+    space.require("a thread's pixels divide a block's rows",
+                  [&](const Space &s) { return s[knobs.tile_rows] % s[pixels] == 0; });
+    space.require("a block has 64 to 256 threads", [&](const Space &s) {
+        const int threads = s[knobs.tile_columns] * s[knobs.tile_rows] / s[pixels];
+        return threads >= 64 && threads <= 256;
+    });
+}
+
+constexpr int padded_columns = 33;  // neither lanes of columns nor lanes of channels meet in one bank
+
+// h of a tile, in shared memory.
+struct SharedBlock {
+    Block hidden, inputs;
+};
+
+SharedBlock settled_block(const PcdcKnobs &knobs, const Func &h) {
+    Space space;
+    add_hidden(space, knobs, is_double(h) ? 16 : 32);
+    space.add(knobs.hidden.pixels, "pixels of a thread", thread_rows(h), {1, 2, 4});
+    space.require("a thread's sums take at most 192 registers", [&](const Space &s) {
+        const int channels = s[knobs.hidden.channels] + s[knobs.difference.channels];
+        return registers(h, channels * s[knobs.hidden.pixels]) <= most_registers;
+    });
+    space.require("the hidden channels of a tile take at most 48 KB", [&](const Space &s) {
+        return padded_columns * gpu_tile.rows * s[knobs.hidden.channels] * h.types()[0].bytes() <= most_shared;
+    });
+    space.settle(knobs);
+    const int pixels = space[knobs.hidden.pixels];
+    return {{space[knobs.hidden.channels], pixels}, {space[knobs.difference.channels], pixels}};
 }
 
 // h of a tile, made by threads of its own, for all threads of the block.
-void share_hidden(const Difference &d, const Hidden &hidden, Func h, const LoopLevel &level) {
-    const bool wide = is_double(h);
-    const Block b{shared_channels(wide), wide ? 1 : 2};
+void share_hidden(const Difference &d, const Hidden &hidden, Func h, const LoopLevel &level,
+                  const SharedBlock &shared) {
+    const Block &b = shared.hidden;
     Var pixel("pixel"), ty("ty");
     h.compute_at(level)
-        .align_storage(x, 33)  // neither lanes of columns nor lanes of channels meet in one bank
+        .align_storage(x, padded_columns)
         .reorder_storage(x, o, row, g, phase, n)
         .split(row, ty, pixel, b.pixels, whole)
         .bound_extent(o, b.channels)
@@ -113,7 +147,7 @@ void share_hidden(const Difference &d, const Hidden &hidden, Func h, const LoopL
         .unroll(o)
         .unroll(pixel)
         .gpu_threads(x, ty);
-    make_hidden(d, hidden, {h, x}, b, {8, b.pixels});
+    make_hidden(d, hidden, {h, x}, b, shared.inputs);
 }
 
 }  // namespace
@@ -122,18 +156,39 @@ void share_hidden(const Difference &d, const Hidden &hidden, Func h, const LoopL
 
 using namespace gpu;
 
-void schedule_on_gpu(const Difference &d, Func, Func output) {
-    const Block b{32, is_double(output) ? 2 : 4};
+void schedule_on_gpu(const Difference &d, Func, Func output, const PcdcKnobs &knobs) {
+    const int pixels = 2 * thread_rows(output);
+    Space space;
+    space.add(knobs.difference.channels, "channels of a thread at a time", 32, {8, 16, 32});
+    space.add(knobs.difference.pixels, "pixels of a thread", pixels, {1, 2, 4, 8});
+    add_tile(space, knobs, knobs.difference.pixels, threads_y * pixels);
+    space.require("a thread's sums take at most 192 registers", [&](const Space &s) {
+        return registers(output, s[knobs.difference.channels] * s[knobs.difference.pixels]) <= most_registers;
+    });
+    space.settle(knobs);
+    const Block b{space[knobs.difference.channels], space[knobs.difference.pixels]};
     stage_inputs(d);
-    make_difference(d, {output, store_image(output, o, b)}, b);
+    make_difference(d, {output, store_image(output, o, b, {space[knobs.tile_columns], space[knobs.tile_rows]})}, b);
 }
 
-void schedule(const Difference &d, const Hidden &hidden, JointScores &s) {
-    const Block b = block_for(s.output), scores{16, b.pixels};
+void schedule(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs) {
+    Space space;
+    add_hidden(space, knobs, 32);
+    space.add(knobs.scores.channels, "scores that a thread finds at a time", 16, {4, 8, 16});
+    space.add(knobs.scores.pixels, "pixels of a thread", thread_rows(s.output), {1, 2, 4});
+    add_tile(space, knobs, knobs.scores.pixels, gpu_tile.rows);
+    space.require("a thread's sums take at most 192 registers", [&](const Space &values) {
+        const int channels = values[knobs.hidden.channels] + values[knobs.difference.channels];
+        return registers(s.output, (channels + values[knobs.scores.channels]) * values[knobs.scores.pixels]) <=
+               most_registers;
+    });
+    space.settle(knobs);
+    const int pixels = space[knobs.scores.pixels];
+    const Block b{space[knobs.hidden.channels], pixels}, scores{space[knobs.scores.channels], pixels};
     stage_inputs(d);
     Var bx("bx"), by("by"), tx("tx"), ty("ty"), inner("inner"), pixel("pixel"), block("score_block");
-    s.output.split(x, bx, tx, 32, guard)
-        .split(row, by, ty, gpu_tile.rows, guard)
+    s.output.split(x, bx, tx, space[knobs.tile_columns], guard)
+        .split(row, by, ty, space[knobs.tile_rows], guard)
         .split(ty, ty, pixel, b.pixels, guard)
         .split(c, block, inner, scores.channels, guard)
         .reorder(inner, pixel, tx, ty, block, bx, by, phase, n)
@@ -146,11 +201,12 @@ void schedule(const Difference &d, const Hidden &hidden, JointScores &s) {
     RVar hidden_block("hidden_block"), hidden_inner("hidden_inner");
     s.sum.update().split(s.channels.x, hidden_block, hidden_inner, b.channels, guard).unroll(hidden_inner);
     in_registers(s.sum, c, scores, {{hidden_inner, hidden_block, s.channels.y}});
-    make_hidden(d, hidden, {s.sum, hidden_block}, b, {8, b.pixels});
+    make_hidden(d, hidden, {s.sum, hidden_block}, b, {space[knobs.difference.channels], pixels});
 }
 
-void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s) {
-    const int channels = shared_channels(is_double(s.h));
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs) {
+    const SharedBlock b = settled_block(knobs, s.h);
+    const int channels = b.hidden.channels;
     stage_inputs(d);
     Var block("lane_block"), lane("lane");
     s.output.bound(t, 0, 2)
@@ -160,7 +216,7 @@ void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s) {
         .gpu_threads(lane)
         .never_partition_all();
     const LoopLevel in_block{s.output, launch_blocks(s.output.fuse(block, g, block), tile_x, tile_y, block)};
-    share_hidden(d, hidden, s.h, in_block);
+    share_hidden(d, hidden, s.h, in_block, b);
     for (Func f : {s.mean, s.scatter}) {
         // Row by row: a sum of so many squares, all positive, would lose digits in one go.
         Var line_sum("line_sum"), ty("ty"), own("own");
@@ -175,8 +231,9 @@ void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s) {
     }
 }
 
-void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m) {
-    const int channels = shared_channels(is_double(m.h));
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs) {
+    const SharedBlock b = settled_block(knobs, m.h);
+    const int channels = b.hidden.channels;
     stage_inputs(d);
     Var block("lane_block"), lane("lane"), score("score"), scores("scores");
     m.output.split(o, block, lane, channels, whole)
@@ -185,7 +242,7 @@ void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m) {
         .fuse(block, g, block)
         .gpu_threads(lane, score)
         .never_partition_all();
-    share_hidden(d, hidden, m.h, {m.output, launch_blocks(m.output, tile_x, tile_y, block)});
+    share_hidden(d, hidden, m.h, {m.output, launch_blocks(m.output, tile_x, tile_y, block)}, b);
     m.d_scores.compute_at(m.output, scores).reorder_storage(x, row, c, phase, n).reorder(c, x, row);
     Var ty("ty"), pixel("pixel");
     m.d_scores.split(row, ty, pixel, gpu_tile.rows / threads_y, whole)

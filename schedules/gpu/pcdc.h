@@ -17,6 +17,12 @@ inline bool is_double(const Halide::Func &f) {
     return f.types()[0].bits() == 64;
 }
 
+// Registers of a thread that sums of f's type take, and bytes of shared memory.
+inline int registers(const Halide::Func &f, int values) {
+    return values * f.types()[0].bytes() / 4;
+}
+constexpr int most_registers = 192, most_shared = 48 << 10;
+
 using Loops = std::vector<Halide::VarOrRVar>;
 
 // Makes f in registers: its pure loops over `lane` and `line`, then every update's, with these loops around them.
@@ -34,9 +40,13 @@ Halide::Var launch_blocks(Stage f, const Halide::Var &columns, const Halide::Var
     return bx;
 }
 
-// A launch of its own that stores f (lane, x, row, g, phase, n) with a thread for a block of its channels and pixels.
-// Returns the loop over threads, where what f reads is made.
-Halide::Var store_image(Halide::Func f, const Halide::Var &lane, const Block &b);
+// A launch of its own that stores f (lane, x, row, g, phase, n) with a thread for a block of its channels and pixels,
+// in tiles that a block of threads has. Returns the loop over threads, where what f reads is made.
+constexpr int threads_x = 32, threads_y = 4;
+Halide::Var store_image(Halide::Func f, const Halide::Var &lane, const Block &b, const Tile &tile);
+inline Tile tile_of(const Block &b) {
+    return {threads_x, threads_y * b.pixels};
+}
 
 // The maps as tiles read them: the key a launch of its own, the query read where it lies.
 void stage_inputs(const Difference &d);

@@ -20,7 +20,22 @@ Expr samples_of_launch(const Problem &p) {
     return clamp(p.samples, 1, 65535);
 }
 
-Expr channels_of_block(const Problem &p, int rows) {
+void require_threads(Space &space, int hand, const std::string &factors, std::function<int(const Space &)> threads) {
+    const int least = std::min(hand, 32), most = std::max(hand, 256);
+    space.require("the threads of a block, " + factors + ", are " + std::to_string(least) + " to " +
+                      std::to_string(most),
+                  [=](const Space &s) { return threads(s) >= least && threads(s) <= most; });
+}
+
+void add_block_channels(Space &space, const WindowKnobs &knobs) {
+    space.add(knobs.block_channels, "channels of a block; 0: as many as leave no large device idle", 0,
+              {4, 8, 16, 32, 64, 128});
+}
+
+Expr channels_of_block(const Problem &p, int rows, int chosen) {
+    if (chosen > 0) {
+        return max(chosen, (p.channels + 65534) / 65535);  // a launch has at most 65535 of these blocks
+    }
     const int enough = 1 << 17;  // threads; the largest devices hold about twice as many at once
     const Expr threads = max(1, cast<int64_t>((p.columns->high + 31) / 32 * 32) * p.rows->high * p.samples / rows);
     const Expr blocks = cast<int>(clamp(enough / threads, 1, clamp(p.channels / 8, 1, 65535)));
@@ -40,13 +55,13 @@ void schedule_weights_on_gpu(const Problem &p, Weights &w, Func stored) {
     in_registers(w.row, pixel_row, {size, p.op.taps.kernel});
 }
 
-void schedule_folded_weights_launch(const Problem &p, Weights &w, FoldedWeights &folded) {
+void schedule_folded_weights_launch(const Problem &p, Weights &w, FoldedWeights &folded, int threads_x, int threads_y) {
     const int size = p.window.size;
     Var bx("bx"), by("by"), tx("tx"), ty("ty"), no("no"), ni("ni"), block("block");
     Func stored = folded.window;
     stored.compute_root()
-        .split(x, bx, tx, 32)
-        .split(y, by, ty, 4)
+        .split(x, bx, tx, threads_x)
+        .split(y, by, ty, threads_y)
         .split(n, no, ni, samples_of_launch(p), guard)
         .reorder(jx, jy, tx, ty, bx, by, ni, no)
         .fuse(bx, by, block)

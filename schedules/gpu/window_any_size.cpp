@@ -10,13 +10,29 @@ namespace upwell {
 
 using namespace Halide;
 
+namespace {
+
+Space thread_space(const WindowKnobs &knobs) {
+    Space space;
+    space.add(knobs.threads_x, "threads of a block along columns", 32, {8, 16, 32, 64, 128});
+    space.add(knobs.threads_y, "threads of a block along rows", 4, {1, 2, 4, 8, 16});
+    require_threads(space, 128, "threads_x * threads_y",
+                    [&knobs](const Space &s) { return s[knobs.threads_x] * s[knobs.threads_y]; });
+    return space;
+}
+
+}  // namespace
+
 // A thread is a pixel: its weights stay in registers and serve every channel of its block.
-void schedule_any_size_on_gpu(Reassembly &parts) {
+void schedule_any_size_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
+    Space space = thread_space(knobs);
+    add_block_channels(space, knobs);
+    settle(space, knobs);
     Var bx("bx"), by("by"), bc("bc"), tx("tx"), ty("ty"), ci("ci"), no("no"), ni("ni"), block("block");
-    parts.output.split(x, bx, tx, 32, guard)
-        .split(y, by, ty, 4, guard)
-        .split(c, bc, ci, channels_of_block(p, 1), guard)
+    parts.output.split(x, bx, tx, space[knobs.threads_x], guard)
+        .split(y, by, ty, space[knobs.threads_y], guard)
+        .split(c, bc, ci, channels_of_block(p, 1, space[knobs.block_channels]), guard)
         .split(n, no, ni, samples_of_launch(p), guard)
         .reorder(ci, tx, ty, bx, by, bc, ni, no)
         .fuse(bx, by, block)
@@ -29,13 +45,15 @@ void schedule_any_size_on_gpu(Reassembly &parts) {
 }
 
 // A thread is a pixel; an accumulator is a window cell, summed over channels.
-void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts) {
+void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const int size = p.window.size;
+    const Space space = thread_space(knobs);
+    settle(space, knobs);
     Var bx("bx"), by("by"), tx("tx"), ty("ty"), no("no"), ni("ni"), block("block");
     parts.output.bound(tap, 0, p.op.taps.count())
-        .split(x, bx, tx, 32, guard)
-        .split(y, by, ty, 4, guard)
+        .split(x, bx, tx, space[knobs.threads_x], guard)
+        .split(y, by, ty, space[knobs.threads_y], guard)
         .split(n, no, ni, samples_of_launch(p), guard)
         .reorder(tap, tx, ty, bx, by, ni, no)
         .unroll(tap)

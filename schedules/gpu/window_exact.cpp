@@ -23,10 +23,45 @@ int largest_divisor(int value, int limit) {
     return divisor;
 }
 
+// The most that leave enough.
+constexpr int most_held = 192;
+
 // Pixel rows of a cell that share a loaded value.
-int rows_of_thread(const Problem &p) {
+int hand_rows(const Problem &p) {
     const int limit = held / (p.window.size * p.window.size * words(p));
     return largest_divisor(p.rows->ratio(), std::clamp(limit, 1, 5));
+}
+
+int hand_columns(int groups) {
+    int columns = 32;
+    while (columns * groups > 256) {  // threads that find registers
+        columns /= 2;
+    }
+    return std::max(1, columns);
+}
+
+Space row_space(const Problem &p, const WindowKnobs &knobs) {
+    const int ratio = p.rows->ratio(), weights = p.window.size * p.window.size * words(p), rows = hand_rows(p);
+    const int groups = ratio / rows, columns = hand_columns(groups), cells = std::max(1, 4 / groups);
+    std::vector<int> divisors;
+    for (int divisor = 1; divisor <= std::min(ratio, 8); divisor++) {
+        if (ratio % divisor == 0) {
+            divisors.push_back(divisor);
+        }
+    }
+    Space space;
+    space.add(knobs.unroll_rows, "pixel rows of a thread: they share a loaded value", rows, divisors);
+    space.add(knobs.threads_x, "threads of a block along columns", columns, {8, 16, 32, 64, 128});
+    space.add(knobs.threads_z, "cell rows of a block", cells, {1, 2, 4, 8});
+    const int most = std::max(most_held, rows * weights);
+    space.require("a thread holds at most " + std::to_string(most) + " registers of weights, " +
+                      std::to_string(weights) + " for each of its unroll_rows",
+                  [=, &knobs](const Space &s) { return s[knobs.unroll_rows] * weights <= most; });
+    require_threads(space, columns * groups * cells, "threads_x * threads_z * ratio / unroll_rows",
+                    [=, &knobs](const Space &s) {
+                        return s[knobs.threads_x] * s[knobs.threads_z] * (ratio / s[knobs.unroll_rows]);
+                    });
+    return space;
 }
 
 // Blocks of the output's update over rows: some columns of a few cells. A thread has a group of rows, unrolled.
@@ -35,17 +70,13 @@ struct RowBlocks {
     Var bx{"bx"}, tx{"tx"};
 };
 
-Stage split_rows(const Problem &p, Func output, const RDom &pixels, int rows, const RowBlocks &b) {
-    const int groups = p.rows->ratio() / rows;
-    int columns = 32;
-    while (columns * groups > 256) {  // threads that find registers
-        columns /= 2;
-    }
+Stage split_rows(const Problem &p, Func output, const RDom &pixels, const Space &space, const WindowKnobs &knobs,
+                 const RowBlocks &b) {
     return output.update()
         .allow_race_conditions()  // every row is written once
-        .split(pixels.x, b.ty, b.row_in_group, rows)
-        .split(pixels.y, b.by, b.tz, std::max(1, 4 / groups), guard)
-        .split(x, b.bx, b.tx, std::max(1, columns), guard)
+        .split(pixels.x, b.ty, b.row_in_group, space[knobs.unroll_rows])
+        .split(pixels.y, b.by, b.tz, space[knobs.threads_z], guard)
+        .split(x, b.bx, b.tx, space[knobs.threads_x], guard)
         .split(pixels.z, b.no, b.ni, samples_of_launch(p), guard)
         .unroll(b.row_in_group);
 }
@@ -54,13 +85,16 @@ Stage split_rows(const Problem &p, Func output, const RDom &pixels, int rows, co
 
 // A thread has a column of a few pixel rows of one cell. Its weights stay in registers and serve every channel of its
 // block; a loaded value serves all of its rows.
-void schedule_exact_on_gpu(Reassembly &parts) {
+void schedule_exact_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
-    const int rows = rows_of_thread(p);
+    Space space = row_space(p, knobs);
+    add_block_channels(space, knobs);
+    settle(space, knobs);
+    const int rows = space[knobs.unroll_rows];
     const RowBlocks b;
     Var bc("bc"), ci("ci");
-    split_rows(p, parts.output, parts.pixels, rows, b)
-        .split(c, bc, ci, channels_of_block(p, rows), guard)
+    split_rows(p, parts.output, parts.pixels, space, knobs, b)
+        .split(c, bc, ci, channels_of_block(p, rows, space[knobs.block_channels]), guard)
         .reorder(b.row_in_group, ci, b.tx, b.ty, b.tz, b.bx, b.by, bc, b.ni, b.no)
         .fuse(b.bx, b.by, b.block)
         .gpu_threads(b.tx, b.ty, b.tz)
@@ -78,11 +112,13 @@ void schedule_exact_on_gpu(Reassembly &parts) {
 
 // A thread has a column of a few pixel rows of one cell; an accumulator is a window cell of a row, summed over
 // channels.
-void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts) {
+void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
-    const int size = p.window.size, rows = rows_of_thread(p);
+    const Space space = row_space(p, knobs);
+    settle(space, knobs);
+    const int size = p.window.size, rows = space[knobs.unroll_rows];
     const RowBlocks b;
-    split_rows(p, parts.output, parts.pixels, rows, b)
+    split_rows(p, parts.output, parts.pixels, space, knobs, b)
         .reorder(tap, b.row_in_group, b.tx, b.ty, b.tz, b.bx, b.by, b.ni, b.no)
         .unroll(tap)
         .fuse(b.bx, b.by, b.block)

@@ -59,12 +59,68 @@ Tile choose_tile(const Problem &p) {
 
 namespace {
 
+Space tile_space(const Problem &p, const WindowKnobs &knobs) {
+    const Tile hand = choose_tile(p);
+    const int threads = channel_threads(p, hand.cells), size = p.window.size;
+    std::vector<int> cells;
+    for (const int wide : {4, 8, 16, 24, 32, 40, 48, 64, 96, 128}) {
+        if (wide >= size) {
+            cells.push_back(wide - size + 1);
+        }
+    }
+    Space space;
+    space.add(knobs.tile_cells, "low-res cells of a tile", hand.cells, cells);
+    space.add(knobs.tile_rows, "low-res rows of a tile", hand.rows, {1, 2, 4});
+    space.add(knobs.tile_channels, "channels of a tile", hand.channels, {1, 2, 4, 8, 16, 32});
+    space.add(knobs.threads_z, "threads that share a tile's channels", threads, {1, 2, 4});
+    space.add(knobs.threads_x, "of the weights: threads of a block along columns", 32, {32, 64});
+    space.add(knobs.threads_y, "of the weights: threads of a block along rows", 4, {2, 4});
+
+    const int pixels = columns(p), unit = words(p);
+    const auto block = [=](int cells, int channel_threads) { return (cells + size - 1) * pixels * channel_threads; };
+    const auto sums = [=](int rows, int channels, int threads) { return size * rows * channels / threads * unit; };
+    const auto shared = [=](int cells, int rows, int channels) {
+        return size * rows * channels * (cells + size - 1) * pixels * unit;
+    };
+    const int most_sums = std::max(64, sums(hand.rows, hand.channels, threads)),
+              most_shared = std::max(shared_words, shared(hand.cells, hand.rows, hand.channels));
+    space.require("threads_z divides tile_channels",
+                  [&knobs](const Space &s) { return s[knobs.tile_channels] % s[knobs.threads_z] == 0; });
+    require_threads(space, block(hand.cells, threads),
+                    "(tile_cells + " + std::to_string(size - 1) + ") * " + std::to_string(pixels) + " * threads_z",
+                    [=, &knobs](const Space &s) { return block(s[knobs.tile_cells], s[knobs.threads_z]); });
+    space.require("a thread's sums, " + std::to_string(size * unit) +
+                      " * tile_rows * tile_channels / threads_z, are at most " + std::to_string(most_sums),
+                  [=, &knobs](const Space &s) {
+                      return sums(s[knobs.tile_rows], s[knobs.tile_channels], s[knobs.threads_z]) <= most_sums;
+                  });
+    space.require("a tile's sums, " + std::to_string(size * pixels * unit) + " * (tile_cells + " +
+                      std::to_string(size - 1) + ") * tile_rows * tile_channels, fit " + std::to_string(most_shared) +
+                      " words of shared memory",
+                  [=, &knobs](const Space &s) {
+                      return shared(s[knobs.tile_cells], s[knobs.tile_rows], s[knobs.tile_channels]) <= most_shared;
+                  });
+    return space;
+}
+
+}  // namespace
+
+Tile choose_tile(const Problem &p, const WindowKnobs &knobs) {
+    const Space space = tile_space(p, knobs);
+    settle(space, knobs);
+    return {space[knobs.tile_cells], space[knobs.tile_rows], space[knobs.tile_channels]};
+}
+
+namespace {
+
 // A block has a tile. First a thread has a pixel column (any size: a cell's columns) and some channels: it sums what it
 // gives to the window columns of the tile's rows. Then a thread has a cell, and sums over its window's columns.
-void schedule_tiles(ReassemblyValueAdjoint &parts) {
+void schedule_tiles(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const RDom &tiles = parts.tiles;
-    const int threads = channel_threads(p, p.tile->cells);
+    const Space space = tile_space(p, knobs);
+    settle(space, knobs);
+    const int threads = space[knobs.threads_z];
     RVar tx("tx"), ty("ty"), tz("tz"), turn("turn"), item("item"), block("block"), no("no"), ni("ni");
     parts.output.update()
         .allow_race_conditions()  // every cell is written once
@@ -90,19 +146,19 @@ void schedule_tiles(ReassemblyValueAdjoint &parts) {
         .gpu_threads(column, x, co)
         .never_partition_all();
     parts.partial.compute_at(parts.by_cell, column).unroll(y).unroll(jx).unroll(c);
-    schedule_folded_weights_launch(p, parts.weights, parts.folded);
+    schedule_folded_weights_launch(p, parts.weights, parts.folded, space[knobs.threads_x], space[knobs.threads_y]);
 }
 
 }  // namespace
 
-void schedule_exact_on_gpu(ReassemblyValueAdjoint &parts) {
-    schedule_tiles(parts);
+void schedule_exact_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+    schedule_tiles(parts, knobs);
     const RDom &r = parts.pixels;  // row in cell, jy
     parts.partial.update().reorder(jx, c, y, r.y, r.x).unroll(jx).unroll(c).unroll(y).unroll(r.y).never_partition_all();
 }
 
-void schedule_any_size_on_gpu(ReassemblyValueAdjoint &parts) {
-    schedule_tiles(parts);
+void schedule_any_size_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+    schedule_tiles(parts, knobs);
     const RDom &r = parts.pixels;  // column in cell, row in cell, jy
     parts.partial.update().reorder(jx, c, y, r.x, r.y, r.z).unroll(jx).unroll(c).unroll(y).never_partition_all();
 }

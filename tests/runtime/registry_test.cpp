@@ -24,13 +24,25 @@ int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio) {
     return choose(check(find_operator("fns"), {3, 1, mask_ratio, Border::Zero}, inputs, out), Backend::Cpu).ratio;
 }
 
+// Several kernels of one name are tuned for different calls, each for one instruction set.
+std::string name_of_bucket(const Variant &v) {
+    if (!v.bucket) {
+        return "";
+    }
+    std::string text = name(v.needs);
+    for (const CallSize &size : {v.bucket->least, v.bucket->most}) {
+        text += " " + std::to_string(size.channels) + " " + std::to_string(size.pixels);
+    }
+    return text;
+}
+
 }  // namespace
 
 TEST_CASE("no kernel is listed twice", "[registry]") {
     std::set<std::string> seen;
     for (const Variant &v : variants()) {
         const std::string key = v.operator_name + " " + std::to_string(v.kernel) + " " + std::to_string(v.ratio) +
-                                name(v.dtype) + name(v.backend);
+                                name(v.dtype) + name(v.backend) + name_of_bucket(v);
         CHECK(seen.insert(key).second);
     }
     CHECK(seen.size() == registry().size());

@@ -34,8 +34,10 @@ ParallelFor threads(int count, std::atomic<int> &used) {
 
 // Puts the runtime's own pool back when a test is done.
 struct Pool {
-    explicit Pool(ParallelFor pool) { set_parallel_for(std::move(pool)); }
-    ~Pool() { set_parallel_for({}); }
+    explicit Pool(ParallelFor pool) {
+        set_parallel_for(std::move(pool), [] { return 2; });
+    }
+    ~Pool() { set_parallel_for({}, {}); }
 };
 
 // Whether a child of fork() runs `work` to its end within 20 s.
@@ -70,6 +72,19 @@ TEST_CASE("loops run on the caller's threads", "[threads]") {
     const Pool pool(threads(2, used));
     run_case<float>(cases(20, 28).front());
     CHECK(used > 0);
+}
+
+TEST_CASE("a loop asks for no more parts than there are threads, and one part can do all tasks", "[threads]") {
+    const Case c = cases(20, 28).front();
+    const std::vector<float> expected = run_case<float>(c);
+    int64_t most = 0;
+    const Pool pool([&](int64_t begin, int64_t end, const Body &body) {
+        most = std::max(most, end - begin);
+        body(begin, begin + 1);  // the others find nothing left
+        body(begin + 1, end);
+    });
+    CHECK(run_case<float>(c) == expected);
+    CHECK(most == 2);
 }
 
 TEST_CASE("an exception of the caller's pool comes back to the caller", "[threads]") {

@@ -157,26 +157,6 @@ TEST_CASE("larger kernels are right", "[schedule]") {
     check_all(checks);
 }
 
-TEST_CASE("every knob value gives the same answer", "[schedule]") {
-    const std::map<std::string, std::vector<std::string>> knobs{{"unroll_rows", {"1", "3", "8"}},
-                                                                {"unroll_channels", {"1", "3"}},
-                                                                {"strip_rows", {"1", "6"}},
-                                                                {"sum_channels", {"1", "5"}}};
-    const Halide::GeneratorParamsMap mixed{
-        {"unroll_rows", "2"}, {"unroll_channels", "7"}, {"strip_rows", "3"}, {"sum_channels", "3"}};
-    std::vector<Check> checks;
-    for (const Direction direction : directions(reference::find("reassembly"))) {
-        for (const auto &[knob, values] : knobs) {
-            for (const std::string &value : values) {
-                const Halide::GeneratorParamsMap one{{knob, value}};
-                checks.emplace_back(Variant(reference::find("reassembly"), direction, 3, 4), one);
-            }
-        }
-        checks.emplace_back(Variant(reference::find("fns"), direction, 3, 4), mixed);
-    }
-    check_all(checks);
-}
-
 TEST_CASE("schedules for narrower vectors are right", "[schedule]") {
     std::vector<Check> checks;
     for (const char *target : {"x86-64-linux", "x86-64-linux-sse41-avx-f16c-fma-avx2"}) {

@@ -160,7 +160,10 @@ inline Halide::Callable &kernel(const std::string &name, int bits, const Halide:
     Halide::set_custom_compile_time_error_reporter(&strict);
     Halide::GeneratorParamsMap parameters{{"type", "float" + std::to_string(bits)}};
     parameters.insert(more.begin(), more.end());
-    const std::string id = name + std::to_string(bits) + target.to_string() + (more.empty() ? "" : " unscheduled");
+    std::string id = name + std::to_string(bits) + target.to_string();
+    for (const auto &[parameter, value] : more) {
+        id += " " + parameter + "=" + value;
+    }
     if (kernels.count(id) == 0) {
         kernels[id] = Halide::create_callable_from_generator(target, name, parameters);
     }
@@ -287,7 +290,11 @@ private:
         return given(a);
     }
 
-    Halide::Callable &get(const std::string &name) { return kernel(name, 8 * sizeof(T), parameters, target); }
+    // parameters are the passes'.
+    Halide::Callable &get(const std::string &name) {
+        const bool is_pass = name.rfind("pcdc_collect", 0) != 0;
+        return kernel(name, 8 * sizeof(T), is_pass ? parameters : Halide::GeneratorParamsMap(), target);
+    }
 
     // Runs a kernel, on a device where the target has one: then its output, the last argument, comes back.
     template<class... All> void run(const std::string &name, const All &...all) {

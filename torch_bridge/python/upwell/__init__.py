@@ -22,4 +22,21 @@ def compile_cost() -> tuple[int, float]:
     return torch.ops.upwell.compile_cost()
 
 
-__all__ = ["compile_cost", "nn", "ops"]
+def use_tuned(on: bool) -> bool:
+    """Lets calls take the kernels that were tuned for their size (schedules/tuned/), or not; returns what held before.
+
+    They do from the start, unless the environment variable UPWELL_TUNED is `off`.
+    """
+    return torch.ops.upwell.use_tuned(on)
+
+
+def tuned_kernels() -> list[tuple[str, tuple[int, int], tuple[int, int], tuple[int, int]]]:
+    """The tuned kernels of this build for this machine: symbol, range of channels, range of pixels (both ends
+    included), and (samples, threads): calls of fewer samples for each thread take the kernel scheduled by hand.
+    """
+    symbols, sizes = torch.ops.upwell.tuned_kernels()
+    pairs = list(zip(sizes[::2], sizes[1::2]))
+    return list(zip(symbols, pairs[::3], pairs[1::3], pairs[2::3]))
+
+
+__all__ = ["compile_cost", "nn", "ops", "tuned_kernels", "use_tuned"]

@@ -13,6 +13,11 @@ def main(argv: list[str] | None = None) -> None:
 
         train(argv[1:])
         return
+    if argv[:1] == ["tune"]:
+        from upwell.tune import main as tune
+
+        tune(argv[1:])
+        return
     parser = command_line()
     chosen = parser.parse_args(argv)
     try:
@@ -26,6 +31,7 @@ def command_line() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_operators(commands.add_parser("inspect", help="what an operator costs, by a model"))
     commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
+    commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser
 
 

@@ -1,0 +1,20 @@
+"""upwell tune: the tuner of the source tree that this package was built from (autotune/tune/)."""
+
+import re
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str]) -> None:
+    """Tuning needs the generators, and so a build folder with its sources."""
+    build = Path(__file__).resolve().parents[2]
+    cache = build / "CMakeCache.txt"
+    text = cache.read_text() if cache.exists() else ""
+    match = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", text, re.MULTILINE)
+    autotune = Path(match.group(1)) / "autotune" if match else None
+    if not autotune or not autotune.exists():
+        sys.exit("upwell tune: needs the package in the build folder where it was made, beside its sources")
+    sys.path.insert(0, str(autotune))
+    from tune.__main__ import main as tune
+
+    tune(argv, build)
