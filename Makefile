@@ -13,7 +13,7 @@ PACKAGE ?= $(BUILD)/python
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-gpu demo demo-cpp demo-wrc artefacts ablation bench bench-gpu ptx clean
+.PHONY: help setup build test test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -38,7 +38,7 @@ build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch br
 
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)
-	@$(BIN)/python -m pytest tests/torch_bridge
+	@$(BIN)/python -m pytest tests/torch_bridge tests/autotune
 
 test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
 	@$(GPU_PYTHON) tests/gpu/run.py --package $(PACKAGE) $(ARGS)
@@ -59,6 +59,9 @@ artefacts: build ## Train a restoration model with each upsampler and draw what 
 
 ablation: build ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
 	@$(BIN)/python examples/ablation.py
+
+tune: build ## Search faster schedules for this machine; ARGS go to upwell tune (docs/tuning.md)
+	@$(BIN)/upwell tune $(or $(ARGS),all)
 
 bench: build ## Time the operators beside torch
 	@$(BIN)/python autotune/bench.py

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Upwell needs and that are missing; without root it says which and stops.
 set -euo pipefail
-packages=(g++ make python3 python3-venv catch2 pocl-opencl-icd ocl-icd-libopencl1)
+packages=(g++ make python3 python3-venv catch2 pocl-opencl-icd ocl-icd-libopencl1 postgresql)
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }
 
@@ -23,5 +23,10 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# The tests run database servers of their own: installing the programs should not start another one.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+    mkdir -p /etc/postgresql-common/createcluster.d
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/upwell.conf
+fi
 apt-get update
 apt-get install -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,207 @@
+"""The command line: upwell tune OPERATOR --shape N,C,h,w, or all the shapes of workloads/tune.csv (docs/tuning.md)."""
+
+import argparse
+import csv
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from tabulate import tabulate
+
+from tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
+from tune.session import Finding, Options, Session
+from tune.storage import StorageError
+from tune.table import TableError
+from tune.workload import OPERATORS, Workload, parse_shape
+
+_AUTOTUNE = Path(__file__).resolve().parent.parent
+_STANDARD = _AUTOTUNE / "workloads" / "tune.csv"
+_TAPS = {"carafe": 5, "carafe_reassembly": 5, "bilinear": 1, "nearest": 1}
+_GROUPED = ("pcdc", "pcdc_scores", "semantic_scores", "detail_scores")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def main(argv: Sequence[str] | None = None, build: Path | None = None) -> None:
+    """build: the folder to tune where --build does not say."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    parser = command_line(build or _AUTOTUNE.parent / "build" / "cpu")
+    chosen = parser.parse_args(argv)
+    try:
+        if chosen.apply:
+            from tune.apply import apply
+
+            sys.exit(apply(chosen.build, chosen.table, chosen.threads))
+        if chosen.record:
+            record(chosen)
+            return
+        if not chosen.operator:
+            parser.error("which operator? One of " + ", ".join((*OPERATORS, "all")))
+        (pack if chosen.pack else tune)(chosen, ["upwell", "tune", *(sys.argv[1:] if argv is None else argv)])
+    except (TuneError, StorageError, TableError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted. Everything measured is kept; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def command_line(build: Path) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="upwell tune", description="Search faster schedules for this machine.")
+    parser.add_argument("operator", nargs="?", choices=(*OPERATORS, "all"), metavar="OPERATOR",
+                        help=f"one of {', '.join(OPERATORS)}; or all: the shapes of autotune/workloads/tune.csv")
+    parser.add_argument("--shape", metavar="N,C,h,w", help="of the low-res map")
+    parser.add_argument("--ratio", type=_positive, default=4, help="high-res pixels per low-res cell and axis (4)")
+    parser.add_argument("--kernel", type=_positive, help="taps per side (3; carafe 5)")
+    parser.add_argument("--groups", type=_positive, help="of channels (1; PCDC 4)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--direction", choices=("all", "forward", "backward", "d_value", "d_weight"), default="all")
+    parser.add_argument("--only", action="append", default=[], metavar="KERNEL",
+                        help="of the kernels that an operator runs only this one, e.g. pcdc_scores_adjoint; repeatable")
+    parser.add_argument("--target", choices=("host", "avx512", "avx2", "cuda", "opencl"), default="host",
+                        help="what kernels are compiled for; host: the best that this processor has")
+    parser.add_argument("--trials", type=_positive, default=60, help="candidates measured for each kernel (60)")
+    parser.add_argument("--budget", type=_duration, default=600.0, metavar="10m", help="time for each kernel")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--storage", metavar="URL",
+                        help="postgresql://..., shared by many machines; or a .journal file (one for each kernel)")
+    parser.add_argument("--table", type=Path, help="the tuned table (schedules/tuned/<machine class>.json)")
+    parser.add_argument("--build", type=Path, default=build, help="the build folder (%(default)s)")
+    parser.add_argument("--results", type=Path, help="file that collects the comparisons (<build>/tune/results.json)")
+    parser.add_argument("--timings", type=Path, help="take timings from this file instead of the clock")
+    parser.add_argument("--no-compare", action="store_true", help="leave out autoschedulers and the machine's limit")
+    parser.add_argument("--pack", type=Path, metavar="FOLDER",
+                        help="compile candidates for --target cuda into a folder that is timed elsewhere")
+    parser.add_argument("--candidates", type=_positive, default=100, help="of each kernel in a pack (100)")
+    parser.add_argument("--record", type=Path, metavar="TIMINGS", help="take in the timings of a pack")
+    parser.add_argument("--apply", action="store_true",
+                        help="rebuild with the tuned table and measure afresh whether it is faster")
+    return parser
+
+
+def tune(chosen: argparse.Namespace, command: list[str]) -> None:
+    """Tunes, prints the table of findings, and writes the report."""
+    session = Session(_options(chosen, command))
+    try:
+        for workload in _workloads(chosen):
+            session.tune(workload, chosen.direction)
+    finally:
+        if session.findings:
+            conclude(session.findings, session.folder, chosen.results)
+
+
+def pack(chosen: argparse.Namespace, command: list[str]) -> None:
+    """Writes a pack of candidates for a GPU machine."""
+    from tune.pack import Pack
+
+    if chosen.target not in ("cuda", "opencl"):
+        raise TuneError("--pack is for --target cuda, or opencl for a dry run")
+    made = Pack(Session(_options(chosen, command)), chosen.target, chosen.pack, chosen.candidates)
+    for workload in _workloads(chosen):
+        made.add(workload, chosen.direction)
+    print(f"{chosen.pack}: {made.finish() / 2**20:.1f} MiB. There: PYTHONPATH=. python -m tune.timing; back here: "
+          "upwell tune --record timings.json")
+
+
+def record(chosen: argparse.Namespace) -> None:
+    """Takes in what a pack brought back."""
+    from tune.packed import read_timings
+
+    folder = chosen.build.resolve() / "tune"
+    conclude(read_timings(chosen.record, chosen.build.resolve(), chosen.table), folder, chosen.results)
+
+
+def _options(chosen: argparse.Namespace, command: list[str]) -> Options:
+    host = this_instruction_set()
+    on_gpu = chosen.target in ("cuda", "opencl")
+    wanted = host if on_gpu or chosen.target == "host" else chosen.target
+    if INSTRUCTION_SETS.index(wanted) > INSTRUCTION_SETS.index(host):
+        raise TuneError(f"this processor has no {wanted}")
+    if chosen.target == "cuda" and not chosen.pack:
+        raise TuneError("--target cuda needs --pack: candidates are compiled here and timed where the GPU is")
+    return Options(
+        build=chosen.build.resolve(), instruction_set=wanted, backend="opencl" if on_gpu else "cpu",
+        threads=chosen.threads, trials=chosen.trials, budget=chosen.budget, seed=chosen.seed, storage=chosen.storage,
+        table=chosen.table, timings=chosen.timings, command=shlex.join(command), compare=not chosen.no_compare,
+        only=tuple(chosen.only),
+    )
+
+
+def _workloads(chosen: argparse.Namespace) -> list[Workload]:
+    return standard_workloads() if chosen.operator == "all" else [_workload(chosen)]
+
+
+def conclude(findings: Sequence[Finding], folder: Path, results: Path | None) -> None:
+    """Prints what was found, adds it to the results file and draws it."""
+    from tune.report import write_report
+
+    results = results or folder / "results.json"
+    comparisons = [finding.comparison for finding in findings]
+    collect(results, comparisons)
+    print(tabulate([_line(finding) for finding in findings],
+                   headers=["kernel", "shape", "tuned : hand", "trials", "parameters"], disable_numparse=True))
+    report = write_report([f.study for f in findings], comparisons, folder / "report")
+    print(f"\nComparisons: {results}\nReport: {report}")
+
+
+def collect(results: Path, comparisons: list[dict]) -> None:
+    """Puts comparisons into the file in the places of those of the same kernel and shape; sorted."""
+    known = json.loads(results.read_text()) if results.exists() else []
+    rows = {_place(row): row for row in [*known, *comparisons]}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps([rows[key] for key in sorted(rows)], indent=1) + "\n")
+
+
+def _place(comparison: dict) -> tuple[str, str, str]:
+    return comparison["class"], json.dumps(comparison["kernel"]), comparison["shape"]
+
+
+def _line(finding: Finding) -> list[str]:
+    outcome, kernel = finding.outcome, finding.comparison["kernel"]
+    text = "hand schedule kept"
+    if outcome.better:
+        record = outcome.record
+        text = f"{record['ratio']:.3f} ({record['low']:.3f} - {record['high']:.3f})"
+    changed = " ".join(f"{name}={value}" for name, value in sorted(outcome.parameters.items()))
+    return [kernel["generator"], finding.comparison["shape"], text, str(outcome.trials), changed]
+
+
+def standard_workloads() -> list[Workload]:
+    """The rows of workloads/tune.csv."""
+    with _STANDARD.open(newline="") as lines:
+        return [
+            Workload(row.pop("operator"), **{name: int(value) for name, value in row.items()})
+            for row in csv.DictReader(lines)
+        ]
+
+
+def _workload(chosen: argparse.Namespace) -> Workload:
+    if not chosen.shape:
+        raise TuneError(f"{chosen.operator}: --shape N,C,h,w is missing")
+    name = chosen.operator
+    taps = chosen.kernel or _TAPS.get(name, 3)
+    groups = chosen.groups or (4 if name in _GROUPED else 1)
+    return Workload(name, *parse_shape(chosen.shape), chosen.ratio, taps, groups, chosen.dtype)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} should be positive")
+    return value
+
+
+def _duration(text: str) -> float:
+    """90, 90s, 10m, 2h: seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} should be a time such as 90s, 10m or 2h")
+    return float(match.group(1)) * _SECONDS[match.group(2) or "s"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Rebuilds with the tuned table, and measures afresh, in the rebuilt library, whether it is faster."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+
+from tune.kernels import TuneError
+from tune.session import source_of
+
+_HERE = Path(__file__).resolve().parent
+_CMAKE = Path(sys.executable).with_name("cmake")
+
+
+def apply(build: Path, table: Path | None, threads: int) -> int:
+    """0 where no tuned kernel is slower than the hand-scheduled one it stands in for, else 1.
+
+    table: None for all of schedules/tuned/.
+    """
+    build = build.resolve()
+    tuned = str(table.resolve()) if table else "auto"
+    _run([_CMAKE, "-S", source_of(build), "-B", build, f"-DUPWELL_TUNED={tuned}"], "configuring")
+    _run([_CMAKE, "--build", build, "--target", "upwell_torch", "upwell_package"], "building")
+    rows = prove(build, threads)
+    if not rows:
+        print("No kernel of this build is tuned for this processor.")
+        return 0
+    headers = ["operator and shape", "pass", "tuned kernel", "its ratio when tuned", "ratio of the pass", ""]
+    print(tabulate([_line(row) for row in rows], disable_numparse=True, headers=headers))
+    slower = [row for row in rows if row["verdict"] == "slower"]
+    faster = [row for row in rows if row["verdict"] == "faster"]
+    print(f"\n{len(faster)} of {len(rows)} passes are faster with the table, {len(slower)} slower, the others as fast.")
+    return 1 if slower else 0
+
+
+def prove(build: Path, threads: int) -> list[dict[str, object]]:
+    """Times each tuned kernel's pass, with the table and without, in turns; a process of its own with torch in it."""
+    path = [str(_HERE.parent), str(build / "python")]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS=str(threads))
+    environment.pop("UPWELL_TUNED", None)
+    command = [sys.executable, "-m", "tune.prove", str(source_of(build) / "schedules" / "tuned"), _table_of(build)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+    if result.returncode != 0:
+        raise TuneError("the measurement with the rebuilt library failed")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def _table_of(build: Path) -> str:
+    """What the build took: a file, or auto."""
+    for line in (build / "CMakeCache.txt").read_text().splitlines():
+        if line.startswith("UPWELL_TUNED:"):
+            return line.split("=", 1)[1]
+    return "auto"
+
+
+def _line(row: dict[str, object]) -> list[str]:
+    return [row["shape"], row["pass"], row["symbol"], f"{row['tuned_ratio']:.3f}",
+            f"{row['ratio']:.3f} ({row['low']:.3f} - {row['high']:.3f})", row["verdict"]]
+
+
+def _run(command: list[object], what: str) -> None:
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        text = (result.stdout + result.stderr).strip()
+        raise TuneError(f"{what} with the tuned table failed:\n{text[-3000:]}")

@@ -1,0 +1,121 @@
+"""Tuning on a machine where nothing of the project is installed: all candidates are compiled beforehand into one
+library, which goes there with the recorded calls and the scripts that time them (timing.py); the timings come back."""
+
+import json
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tune.compare import DEFAULT, autoschedulers_for
+from tune.compiling import Compiled, candidate, link_library, whole_archive
+from tune.kernels import Kernel, TuneError
+from tune.measuring import Subject, write_reference
+from tune.problem import load
+from tune.search import HAND, Space
+from tune.session import TOLERANCE, Session
+from tune.workload import Workload
+
+LARGEST = 64 << 20  # bytes of the whole pack
+_HERE = Path(__file__).resolve().parent
+_SCRIPTS = (
+    "__init__.py", "kernels.py", "compiling.py", "halide.py", "problem.py", "measuring.py", "replay.py", "timing.py"
+)
+
+
+class Pack:
+    """A folder with a library of candidates."""
+
+    def __init__(self, session: Session, backend: str, folder: Path, most: int):
+        """most: candidates of each kernel, drawn by the session's seed where its space has more."""
+        self.session, self.backend, self.folder, self.most = session, backend, folder, most
+        self._objects: list[Path] = []
+        self._kernels: list[dict[str, object]] = []
+        self._runtime: Path | None = None
+        (folder / "calls").mkdir(parents=True, exist_ok=True)
+
+    def add(self, workload: Workload, direction: str) -> None:
+        """The kernels of an operator: their calls are recorded on the GPU kernels that PoCL runs."""
+        for recorded, file in self.session.record(workload, direction):
+            kernel = self._for_backend(recorded)
+            space = self.session.space(kernel)
+            if space:
+                self._add(workload, kernel, space, recorded, file)
+
+    def _for_backend(self, recorded: Kernel) -> Kernel:
+        symbol = recorded.symbol.removesuffix("_opencl") + f"_{self.backend}"
+        return self.session.catalogue[symbol]
+
+    def _add(self, workload: Workload, kernel: Kernel, space: Space, recorded: Kernel, file: Path) -> None:
+        name = f"{len(self._kernels)}_{kernel.symbol}"
+        problem, reference = self.folder / "calls" / f"{name}.npz", self.folder / "calls" / f"{name}_reference.npz"
+        shutil.copyfile(file, problem)
+        self._write_reference(recorded, problem, reference)
+        points = sorted(space.legal)
+        random.Random(self.session.options.seed).shuffle(points)
+        chosen = [p for p in points if space.parameters(p) != space.hand][: self.most - 1]
+        wanted = {HAND: {}, **{f"point {k}": space.parameters(p) for k, p in enumerate(chosen)}}
+        compiled = self._compile(kernel, wanted, load(file).estimates, f"{kernel.generator}, {workload.shape}")
+        parameters = {HAND: space.hand, **{f"point {k}": space.parameters(p) for k, p in enumerate(chosen)}}
+        channels, pixels, samples = workload.extent(kernel)
+        self._runtime = kernel.runtime
+        self._kernels.append({
+            "symbol": kernel.symbol, "kernel": kernel.identity, "class": self.backend, "workload": workload.as_dict(),
+            "shape": workload.shape, "channels": channels, "pixels": pixels, "samples": samples,
+            "space": space.declared,
+            "tolerance": TOLERANCE, "problem": f"calls/{problem.name}", "reference": f"calls/{reference.name}",
+            "candidates": [
+                {"name": name, "symbol": c.symbol if c.library else None, "detail": c.detail,
+                 "parameters": parameters.get(name)}
+                for name, c in compiled.items()
+            ],
+        })
+
+    def _write_reference(self, recorded: Kernel, problem: Path, reference: Path) -> None:
+        """By the kernel for float64, hand-scheduled, on PoCL."""
+        compiler = self.session.compiler
+        wide = compiler.compile(candidate(recorded, recorded.targets[0], {"type": "float64"}))
+        if not wide.library:
+            raise TuneError(f"{recorded.generator}: the reference was not compiled: {wide.detail}")
+        threads = self.session.options.threads
+        write_reference(Subject(problem, reference, compiler.runtime(recorded), threads, TOLERANCE), wide)
+
+    def _compile(self, kernel: Kernel, wanted: dict, estimates: str, title: str) -> dict[str, Compiled]:
+        """All of them, the default schedule and the autoschedulers; their objects are kept for the library."""
+        compiler, target, threads = self.session.compiler, kernel.targets[0], self.session.options.threads
+        jobs = [(name, parameters, None) for name, parameters in wanted.items()]
+        jobs += [(name, {"estimates": estimates}, name) for name in autoschedulers_for(kernel.backend)]
+        jobs.append((DEFAULT, {"default_schedule": "true"}, None))
+
+        def make(job: tuple) -> Compiled:
+            _, parameters, autoscheduler = job
+            return compiler.compile(candidate(kernel, target, parameters), autoscheduler, threads)
+
+        with ThreadPoolExecutor(threads) as pool:
+            made = list(tqdm(pool.map(make, jobs), total=len(jobs), desc=title, unit="candidate"))
+        compiled = {job[0]: c for job, c in zip(jobs, made)}
+        known = {path.name for path in self._objects}
+        self._objects += [c.object_file for c in made if c.library and c.object_file.name not in known]
+        return compiled
+
+    def finish(self) -> int:
+        """Links the library and writes the manifest; the size of the pack in bytes."""
+        if not self._kernels:
+            raise TuneError("no kernel of these operators has anything to tune")
+        library = self.folder / "candidates.so"
+        objects = sorted({str(path) for path in self._objects})
+        link_library(library, [*objects, *whole_archive(self._runtime)])
+        (self.folder / "tune").mkdir(exist_ok=True)
+        for script in _SCRIPTS:
+            shutil.copyfile(_HERE / script, self.folder / "tune" / script)
+        options = self.session.options
+        manifest = {"format": 1, "backend": self.backend, "library": library.name, "seed": options.seed,
+                    "command": options.command, "kernels": self._kernels}
+        (self.folder / "manifest.json").write_text(json.dumps(manifest) + "\n")
+        size = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        if size > LARGEST:
+            raise TuneError(f"the pack takes {size >> 20} MiB, more than {LARGEST >> 20}: ask for fewer candidates or "
+                            "smaller shapes")
+        return size

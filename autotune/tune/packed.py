@@ -1,0 +1,109 @@
+"""Takes in the timings of a pack: studies, comparisons and the tuned table, as if they had been measured here."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from tune import table
+from tune.compare import DEFAULT, TUNED, autoschedulers_for
+from tune.kernels import TuneError
+from tune.search import HAND, Outcome, Space
+from tune.session import Finding, commit, keep, table_of
+
+_CONFIRMED = 40  # rounds of the finalists
+
+
+def read_timings(file: Path, build: Path, table_path: Path | None) -> list[Finding]:
+    """One finding for each kernel of the pack."""
+    try:
+        timings = json.loads(file.read_text())
+        manifest = timings["manifest"]
+        kernels = [(manifest["kernels"][int(k)], records) for k, records in sorted(timings["kernels"].items())]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+        raise TuneError(f"{file}: these are not the timings of a pack ({type(error).__name__}: {error})") from None
+    return [_take_in(kernel, records, timings, build, table_path) for kernel, records in kernels]
+
+
+def _take_in(kernel: dict, records: dict[str, dict], timings: dict, build: Path, table_path: Path | None) -> Finding:
+    manifest, space = timings["manifest"], Space(kernel["space"])
+    about = {
+        "kernel": kernel["kernel"], "class": kernel["class"], "shape": kernel["shape"],
+        "channels": kernel["channels"], "pixels": kernel["pixels"], "samples": kernel["samples"],
+        "space": kernel["space"], "processor": _device(timings), "threads": 1, "seed": manifest["seed"],
+    }
+    study = optuna.create_study(direction="minimize", study_name=f"{kernel['symbol']} {kernel['shape']}")
+    for name, value in about.items():
+        study.set_user_attr(name, value)
+    points = [c for c in kernel["candidates"] if c["parameters"] is not None]
+    for point in points:
+        study.add_trial(_trial(space, point["parameters"], records[point["name"]]))
+    outcome = _choose(space, points, records)
+    comparison = {
+        "kernel": kernel["kernel"], "class": kernel["class"], "shape": kernel["shape"], "limit_ms": None,
+        "limited_by": None, "candidates": _rows(kernel, records, outcome), "parameters": outcome.parameters,
+        "outcome": outcome.record, "trials": outcome.trials, "counts": outcome.counts, "seed": manifest["seed"],
+        "date": timings["date"], "commit": commit(build), "processor": _device(timings), "threads": 1,
+        "command": manifest["command"],
+    }
+    record = outcome.record
+    measured = table.Measured(
+        shape=kernel["shape"], ratio=round(record["ratio"], 4), low=round(record["low"], 4),
+        high=round(record["high"], 4), rounds=record.get("rounds", 0), seed=manifest["seed"], trials=outcome.trials,
+        commit=commit(build), date=timings["date"], processor=_device(timings), threads=1,
+        versions={"halide": version("halide")},
+    )
+    keep(table_path or table_of(build, kernel["class"]), kernel["class"], kernel["kernel"],
+         table.bucket_of(kernel["channels"], kernel["pixels"], kernel["samples"], 1), outcome, measured)
+    return Finding(study, comparison, outcome)
+
+
+def _device(timings: dict) -> str:
+    """PoCL runs the GPU schedules on the processor: what it measures says nothing about a GPU."""
+    dry = timings["manifest"]["backend"] == "opencl"
+    return "dry run on PoCL" if dry else timings["device"] or "unknown GPU"
+
+
+def _trial(space: Space, parameters: dict[str, int], record: dict) -> optuna.trial.FrozenTrial:
+    ok = record["outcome"] == "ok"
+    distributions = {name: IntDistribution(0, len(values) - 1) for name, values in space.values.items()}
+    attributes = {name: value for name, value in record.items() if value is not None} | {"parameters": parameters}
+    return create_trial(
+        state=TrialState.COMPLETE if ok else TrialState.FAIL, value=record["ratio"] if ok else None,
+        params=space.indices(parameters), distributions=distributions, user_attrs=attributes,
+    )
+
+
+def _choose(space: Space, points: list[dict], records: dict[str, dict]) -> Outcome:
+    """The fastest of those that were measured to the end."""
+    counts: dict[str, int] = {}
+    for point in points:
+        outcome = records[point["name"]]["outcome"]
+        counts[outcome] = counts.get(outcome, 0) + 1
+    last = [p for p in points if p["name"] != HAND and records[p["name"]].get("rounds") == _CONFIRMED
+            and records[p["name"]]["outcome"] == "ok"]
+    if not last:
+        return Outcome(dict(space.hand), records[HAND] | {"ratio": 1.0, "low": 1.0, "high": 1.0}, len(points), counts)
+    best = min(last, key=lambda p: (records[p["name"]]["ratio"], p["name"]))
+    return Outcome(dict(best["parameters"]), records[best["name"]], len(points), counts)
+
+
+def _rows(kernel: dict, records: dict[str, dict], outcome: Outcome) -> list[dict]:
+    """As compare.compare() gives them."""
+    rows = []
+    for name in (DEFAULT, *autoschedulers_for(kernel["class"]), HAND):
+        rows.append({"name": name} | _part(records[name]))
+    hand = records[HAND]
+    tuned = outcome.record if "ms" in outcome.record else hand
+    # Each was timed beside the hand schedule; what is shown is its ratio to it, in the hand schedule's own time.
+    for row in rows:
+        if "ratio" in row:
+            row["ratio"] = 1.0 if row["name"] == HAND else row["ratio"]
+    return [*rows, {"name": TUNED} | _part(tuned)]
+
+
+def _part(record: dict) -> dict:
+    return {key: record[key] for key in ("outcome", "detail", "ms", "low_ms", "high_ms", "ratio") if key in record}

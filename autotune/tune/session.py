@@ -1,0 +1,285 @@
+"""From an operator at a shape to tuned kernels: record, search, choose, compare, keep."""
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import optuna
+
+from tune import compare, problem, table
+from tune.compiling import Compiler, candidate, program_hash
+from tune.kernels import Catalogue, Kernel, TuneError
+from tune.measuring import Subject, measure, write_reference
+from tune.search import HAND, Bench, Outcome, Recording, Search, Space, create_study
+from tune.storage import open_storage
+from tune.workload import Workload
+
+TOLERANCE = 1e-4  # of the largest element, in float32
+_MOST_TOLERANCE = 1e-2
+_DIRECTIONS = {"d_value": ("_d_value",), "d_weight": ("_d_weight",), "backward": ("_d_value", "_d_weight", "_adjoint")}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to tune."""
+
+    build: Path
+    instruction_set: str
+    backend: str  # cpu or opencl
+    threads: int
+    trials: int
+    budget: float  # seconds for each kernel
+    seed: int
+    storage: str | None
+    table: Path | None  # None: schedules/tuned/<class>.json
+    timings: Path | None  # recorded ones to take instead of the clock
+    command: str
+    compare: bool = True
+    only: tuple[str, ...] = ()  # generators; empty: all
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out for one kernel at one shape."""
+
+    study: optuna.Study
+    comparison: dict[str, object]
+    outcome: Outcome
+
+
+@dataclass
+class Session:
+    """One run of the tuner on one build."""
+
+    options: Options
+    findings: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.catalogue = Catalogue(self.options.build)
+        self.compiler = Compiler(self.options.build / "tune" / "cache")
+        self.folder = self.options.build / "tune"
+        self._limits = None
+        # A storage that is named is opened before anything else takes time.
+        self._shared = open_storage(self.options.storage, self.folder) if self.options.storage else None
+
+    def record(self, workload: Workload, direction: str) -> list[tuple[Kernel, Path]]:
+        """The kernels of an operator's call that belong to the direction, and the recorded call of each."""
+        folder = self.folder / "calls" / _slug(f"{self.options.backend} {workload.dtype} {workload.shape}")
+        symbols = _record(self.options, workload, folder)
+        kernels = [self.catalogue[symbol] for symbol in symbols]
+        only = self.options.only
+        wanted = [k for k in kernels if workload.owns(k) and _goes(k, direction) and (not only or k.generator in only)]
+        return [(k, folder / f"{k.symbol}.npz") for k in wanted]
+
+    def space(self, kernel: Kernel) -> Space | None:
+        """What can be tuned in it."""
+        declared = self.compiler.space(candidate(kernel, self.target(kernel), {}))
+        return Space(declared) if declared and declared["knobs"] else None
+
+    def target(self, kernel: Kernel) -> str:
+        return kernel.target(self.options.instruction_set)
+
+    def tune(self, workload: Workload, direction: str) -> None:
+        """Every kernel of the operator that has knobs, one after the other."""
+        tunable = [(k, file, self.space(k)) for k, file in self.record(workload, direction)]
+        tunable = [row for row in tunable if row[2]]
+        if not tunable:
+            among = f" among {', '.join(self.options.only)}" if self.options.only else ""
+            raise TuneError(f"{workload.operator}: no kernel of the direction {direction}{among} has anything to tune")
+        for kernel, file, space in tunable:
+            self.findings.append(self._tune_kernel(workload, kernel, file, space))
+
+    def _tune_kernel(self, workload: Workload, kernel: Kernel, file: Path, space: Space) -> Finding:
+        options = self.options
+        home = self.folder / kernel.machine_class(options.instruction_set) / _slug(f"{kernel.symbol} {workload.shape}")
+        home.mkdir(parents=True, exist_ok=True)
+        study = self._study(workload, kernel, space, home)
+        if options.timings:
+            evaluator = Recording(options.timings)
+        else:
+            subject = self.subject(kernel, file, home)
+            evaluator = Bench(kernel, self.target(kernel), self.compiler, subject, {}, home / "timings.jsonl")
+        search = Search(study, space, evaluator, workers=options.threads, seed=options.seed)
+        search.run(options.trials, options.budget, f"{kernel.generator}, {workload.shape}")
+        outcome = search.choose()
+        comparison = self._comparison(workload, kernel, file, evaluator, outcome)
+        (home / "comparison.json").write_text(json.dumps(comparison, indent=1) + "\n")
+        if not options.timings:
+            self._keep(workload, kernel, outcome)
+        return Finding(study, comparison, outcome)
+
+    def subject(self, kernel: Kernel, file: Path, home: Path) -> Subject:
+        """What candidates of this kernel are run on. The reference is the kernel for float64, hand-scheduled."""
+        subject = Subject(
+            file, home / f"reference-{program_hash(kernel)}.npz", self.compiler.runtime(kernel), self.options.threads,
+            _MOST_TOLERANCE, self._pool(kernel),
+        )
+        if not subject.reference.exists() or subject.reference.stat().st_mtime < file.stat().st_mtime:
+            wide = self.compiler.compile(candidate(kernel, self.target(kernel), {"type": "float64"}))
+            if not wide.library:
+                raise TuneError(f"{kernel.generator}: the reference was not compiled: {wide.detail}")
+            write_reference(subject, wide)
+        hand = self.compiler.compile(candidate(kernel, self.target(kernel), {}))
+        result = measure(subject, {HAND: hand}, 1) if hand.library else None
+        if not result or result.outcome != "ok":
+            raise TuneError(f"{kernel.generator}: the hand schedule failed: {result.detail if result else hand.detail}")
+        # Where a ReLU's argument is all but 0, float32 and float64 may take different sides of the kink, whatever the
+        # schedule: candidates may err twice as much as the hand schedule does.
+        return replace(subject, tolerance=max(TOLERANCE, 2 * result.error[HAND]))
+
+    def _pool(self, kernel: Kernel) -> Path | None:
+        """The threads that the library runs on in torch; a GPU has its own."""
+        if kernel.backend != "cpu":
+            return None
+        pool = self.options.build / "autotune" / "libupwell_pool.so"
+        if not pool.exists():
+            raise TuneError(f"{pool} is missing: run `make build` first")
+        return pool
+
+    def _study(self, workload: Workload, kernel: Kernel, space: Space, home: Path) -> optuna.Study:
+        """A study belongs to a kernel, a shape, a class of machine and a generator program."""
+        options, machine = self.options, kernel.machine_class(self.options.instruction_set)
+        storage = self._shared or open_storage(None, home / "study.journal")
+        name = f"{machine} {kernel.symbol} {workload.shape} threads {options.threads} {program_hash(kernel)}"
+        if options.timings:
+            storage = optuna.storages.InMemoryStorage()
+        study = create_study(storage, name, options.seed)
+        channels, pixels, samples = workload.extent(kernel)
+        about = {
+            "kernel": kernel.identity, "class": machine, "shape": workload.shape, "channels": channels,
+            "pixels": pixels, "samples": samples, "space": space.declared, "processor": processor(),
+            "threads": options.threads, "seed": options.seed,
+        }
+        for key, value in about.items():
+            if study.user_attrs.get(key) != value:
+                study.set_user_attr(key, value)
+        return study
+
+    def _comparison(self, workload, kernel, file, evaluator, outcome) -> dict[str, object]:
+        options = self.options
+        record = {
+            "kernel": kernel.identity, "class": kernel.machine_class(options.instruction_set), "shape": workload.shape,
+            "limit_ms": None, "limited_by": None, "candidates": [], "parameters": outcome.parameters,
+            "outcome": outcome.record, "trials": outcome.trials, "counts": outcome.counts, "seed": options.seed,
+            "date": datetime.date.today().isoformat(), "commit": commit(options.build), "processor": processor(),
+            "threads": options.threads, "command": options.command,
+        }
+        if options.compare and isinstance(evaluator, Bench):
+            call = problem.load(file)
+            record["candidates"] = compare.compare(
+                evaluator, call, options.threads, outcome.parameters if outcome.better else {}
+            )
+            record["limit_ms"], record["limited_by"] = self._limit(call, workload, kernel)
+        return record
+
+    def _limit(self, call: problem.Problem, workload: Workload, kernel: Kernel) -> tuple[float | None, str | None]:
+        """The least milliseconds on this machine, by what was measured of it in this run."""
+        if kernel.backend != "cpu":
+            return None, None
+        import torch
+        from machine import machine_library, measure_limits
+        from workloads import Work
+
+        torch.set_num_threads(self.options.threads)
+        library = machine_library(self.options.build / "python" / "upwell")
+        found = measure_limits(library, self.options.threads, getattr(torch, workload.dtype))
+        self._limits = found.best(self._limits) if self._limits else found
+        seconds, what = self._limits.seconds([Work(call.bytes, workload.multiply_adds(kernel))])
+        return 1e3 * seconds, what
+
+    def _keep(self, workload: Workload, kernel: Kernel, outcome: Outcome) -> None:
+        options, record = self.options, outcome.record
+        measured = table.Measured(
+            shape=workload.shape, ratio=round(record["ratio"], 4), low=round(record["low"], 4),
+            high=round(record["high"], 4), rounds=record.get("rounds", 0), seed=options.seed, trials=outcome.trials,
+            commit=commit(options.build), date=datetime.date.today().isoformat(), processor=processor(),
+            threads=options.threads, versions={"halide": version("halide"), "optuna": version("optuna")},
+        )
+        machine = kernel.machine_class(options.instruction_set)
+        keep(options.table or table_of(options.build, machine), machine, kernel.identity,
+             table.bucket_of(*workload.extent(kernel), options.threads), outcome, measured)
+
+
+def keep(
+    path: Path, machine: str, identity: dict[str, object], bucket: table.Bucket, outcome: Outcome,
+    measured: table.Measured,
+) -> None:
+    """Puts parameters into the tuned table; what is no better than the hand schedule leaves it."""
+    tuned = table.read(path, machine) if path.exists() else table.Table(machine)
+    entry = table.Entry(
+        **{name: identity[name] for name in ("kernel", "direction", "kernel_size", "ratio", "dtype")},
+        bucket=bucket, parameters=outcome.parameters, measured=measured,
+    )
+    if outcome.better:
+        tuned.put(entry)
+    else:
+        tuned.entries = [e for e in tuned.entries if (e.key, e.bucket.ranges) != (entry.key, entry.bucket.ranges)]
+    if tuned.entries or path.exists():
+        tuned.write(path)
+
+
+def table_of(build: Path, machine: str) -> Path:
+    """Where the build takes the table of this class from."""
+    return source_of(build) / "schedules" / "tuned" / f"{machine}.json"
+
+
+def source_of(build: Path) -> Path:
+    """The source directory of a build folder."""
+    cache = build / "CMakeCache.txt"
+    text = cache.read_text() if cache.exists() else ""
+    match = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", text, re.MULTILINE)
+    if not match:
+        raise TuneError(f"{build} is no build folder of Upwell: run `make build` first")
+    return Path(match.group(1))
+
+
+def commit(build: Path) -> str:
+    """Short hash, with "-changed" where files differ from it; "" outside a checkout."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty=-changed"]
+    result = subprocess.run(command, cwd=source_of(build), capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+def processor() -> str:
+    """As the system names it."""
+    match = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return match.group(1) if match else "unknown"
+
+
+def _goes(kernel: Kernel, direction: str) -> bool:
+    backward = kernel.generator.endswith(_DIRECTIONS["backward"])
+    if direction == "all":
+        return True
+    return not backward if direction == "forward" else kernel.generator.endswith(_DIRECTIONS[direction])
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
+
+
+def _record(options: Options, workload: Workload, folder: Path) -> list[str]:
+    """Runs the operator in a process of its own; what was recorded before is taken again."""
+    index = folder / "symbols.json"
+    library = options.build / "torch_bridge" / "libupwell_torch_opencl.so"
+    environment = {"UPWELL_LIBRARY": str(library)} if options.backend == "opencl" else {}
+    built = library if options.backend == "opencl" else options.build / "python" / "upwell" / "libupwell_torch.so"
+    if not built.exists():
+        raise TuneError(f"{built} is missing: run `make build` first")
+    if index.exists() and index.stat().st_mtime > built.stat().st_mtime:
+        return json.loads(index.read_text())
+    path = [str(Path(__file__).resolve().parent.parent), str(options.build / "python")]
+    command = [sys.executable, "-m", "tune.record", str(options.build), str(folder), json.dumps(workload.as_dict())]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), **environment)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if result.returncode != 0:
+        said = result.stderr.strip().splitlines() or [f"the operator ended with {result.returncode}"]
+        raise TuneError(f"{workload.shape}: {said[-1]}")
+    symbols = json.loads(result.stdout.splitlines()[-1])
+    index.write_text(json.dumps(symbols))
+    return symbols

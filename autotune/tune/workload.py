@@ -1,0 +1,126 @@
+"""An operator at a shape, as the command line names it, and what its kernels have to calculate."""
+
+import math
+import re
+from dataclasses import asdict, dataclass
+
+from tune.kernels import Kernel, TuneError
+
+_WINDOW = ("fns", "carafe", "carafe_reassembly", "bilinear", "nearest")
+# The name here -> the one of the benchmark's workloads (filters.py).
+_FILTERS = {
+    "guided_filter": "guided_filter",
+    "pcdc": "pcdc",
+    "pcdc_scores": "pcdc_block",
+    "semantic_scores": "semantic_scores",
+    "detail_scores": "detail_scores",
+}
+OPERATORS = (*_WINDOW, *_FILTERS)
+_GENERATORS = {"carafe_reassembly": "reassembly"}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """N,C,h,w low-res, ratio times larger on each axis high-res; kernel: taps per side."""
+
+    operator: str
+    N: int
+    C: int
+    h: int
+    w: int
+    ratio: int
+    kernel: int
+    groups: int
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        if self.operator not in OPERATORS:
+            raise TuneError(f"operator should be one of {', '.join(OPERATORS)} but is {self.operator}")
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and value < 1:
+                raise TuneError(f"{self.operator}: {name} should be positive but is {value}")
+
+    @property
+    def shape(self) -> str:
+        """For people; parse_workload() reads it."""
+        groups = f" groups {self.groups}" if self.groups > 1 else ""
+        return f"{self.operator} {self.N},{self.C},{self.h},{self.w} ratio {self.ratio} kernel {self.kernel}{groups}"
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def owns(self, kernel: Kernel) -> bool:
+        """Whether tuning this operator means this kernel, of all that a call of it runs."""
+        generator = _GENERATORS.get(self.operator, self.operator)
+        if self.operator in _WINDOW:
+            return kernel.generator in (generator, f"{generator}_d_value", f"{generator}_d_weight")
+        return True
+
+    def extent(self, kernel: Kernel) -> tuple[int, int, int]:
+        """(channels, pixels, samples) by which a tuned table's buckets divide the calls of this kernel."""
+        high = self.h * self.ratio * self.w * self.ratio
+        if self.operator in _WINDOW:
+            return self.C, self.h * self.w, self.N
+        if kernel.generator.startswith("guided_filter"):  # planes
+            return self.N * self.C, high, 1
+        return self.C, high, self.N
+
+    def multiply_adds(self, kernel: Kernel) -> int:
+        """The least that this kernel has to calculate (workloads.py, filters.py); a transpose does as much again for
+        each of the two factors that it is transposed for."""
+        bench = bench_workload(self)
+        if self.operator in _WINDOW:
+            return bench.output_elements() * bench.window
+        forward = bench._multiply_adds()
+        return 2 * forward if kernel.generator.endswith("_adjoint") else forward
+
+
+def bench_workload(workload: Workload):
+    """The benchmark's own description of it."""
+    from filters import FilterWorkload
+    from workloads import Workload as BenchWorkload
+
+    w = workload
+    if w.operator in _WINDOW:
+        return BenchWorkload(w.operator, w.operator, w.N, w.C, w.h, w.w, w.ratio, w.kernel, w.groups)
+    return FilterWorkload(w.operator, _FILTERS[w.operator], w.N, w.C, w.C, w.C, w.h, w.w, w.ratio, w.kernel, w.groups)
+
+
+def bind(workload: Workload):
+    """The operator as a function of the workload's tensors. Needs torch."""
+    import upwell
+
+    bench = bench_workload(workload)
+    if workload.operator in _WINDOW:
+        return lambda *tensors: getattr(upwell.ops, workload.operator)(*tensors, *bench.options)
+    return bench.bind(upwell.ops)
+
+
+def run(fields: dict[str, object]) -> None:
+    """A forward and a backward pass with random maps."""
+    import torch
+
+    workload = Workload(**fields)
+    bench, dtype = bench_workload(workload), getattr(torch, workload.dtype)
+    tensors = [t.requires_grad_() for t in bench.tensors(dtype)]
+    bind(workload)(*tensors).backward(bench.d_output(dtype))
+
+
+def parse_workload(text: str, dtype: str) -> Workload:
+    """What Workload.shape wrote."""
+    match = re.fullmatch(r"(\w+) (\d+),(\d+),(\d+),(\d+) ratio (\d+) kernel (\d+)(?: groups (\d+))?", text)
+    if not match:
+        raise TuneError(f"a shape should be like `fns 2,64,32,32 ratio 4 kernel 3` but is {text}")
+    operator, *sizes, groups = match.groups()
+    return Workload(operator, *map(int, sizes), int(groups or 1), dtype)
+
+
+def parse_shape(text: str) -> tuple[int, int, int, int]:
+    """N,C,h,w."""
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if len(sizes) != 4 or math.prod(max(0, size) for size in sizes) == 0:
+        raise TuneError(f"--shape should be N,C,h,w (low-res, all positive) but is {text}")
+    return sizes

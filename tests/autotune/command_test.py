@@ -1,0 +1,169 @@
+"""upwell tune on the command line: what it refuses, and one run of each kind on a small real kernel."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy import BUILD
+from tune import table
+from tune.__main__ import collect, command_line, main, standard_workloads
+from tune.kernels import Catalogue, TuneError, this_instruction_set
+from tune.problem import Map, Problem, load
+from tune.workload import Workload, parse_shape, parse_workload
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["fns", "--shape", "1,16,8,8", "--direction", "forward", "--seed", "3"]
+
+
+def refused(capsys, *argv: str) -> str:
+    """What it says as it ends with status 2."""
+    with pytest.raises(SystemExit) as end:
+        main(list(argv), BUILD)
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "which operator?"),
+        (["fnss", "--shape", "1,2,3,4"], "invalid choice: 'fnss'"),
+        (["fns"], "fns: --shape N,C,h,w is missing"),
+        (["fns", "--shape", "1,2,3"], "--shape should be N,C,h,w (low-res, all positive) but is 1,2,3"),
+        (["fns", "--shape", "1,0,3,4"], "but is 1,0,3,4"),
+        (["fns", "--shape", "1,-1,-3,4"], "but is 1,-1,-3,4"),
+        (["fns", "--shape", "1,2,3,x"], "but is 1,2,3,x"),
+        (["fns", "--shape", "1,2,3,4", "--ratio", "0"], "0 should be positive"),
+        (["fns", "--shape", "1,2,3,4", "--budget", "soon"], "soon should be a time such as 90s, 10m or 2h"),
+        (["fns", "--shape", "1,2,3,4", "--target", "cuda"], "--target cuda needs --pack"),
+        (["fns", "--shape", "1,2,3,4", "--pack", "x"], "--pack is for --target cuda"),
+        (["fns", "--shape", "1,2,3,4", "--build", "/nowhere"], "/nowhere/runtime/kernels.json is missing: run `make"),
+        (["nearest", "--shape", "1,2,3,4", "--direction", "d_weight"], "nearest: no kernel of the direction d_weight"),
+        (["fns", "--record", "/nowhere/timings.json"], "these are not the timings of a pack"),
+        ([*SMALL, "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "127.0.0.1"),
+        ([*SMALL, "--storage", "mysql://me:secret@host/x"], "--storage should be postgresql://"),
+    ],
+)
+def test_bad_arguments_are_refused_with_a_reason(capsys, argv, message):
+    said = refused(capsys, *argv)
+    assert message in said
+    assert "secret" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+def test_budgets_are_times(text, seconds):
+    assert command_line(BUILD).parse_args(["fns", "--budget", text]).budget == seconds
+
+
+def test_shapes_read_back():
+    for workload in [*standard_workloads(), Workload("pcdc_scores", 1, 8, 4, 5, 2, 3, 4)]:
+        assert parse_workload(workload.shape, workload.dtype) == workload
+    assert parse_shape("1,2,3,4") == (1, 2, 3, 4)
+    with pytest.raises(TuneError, match="a shape should be like"):
+        parse_workload("fns of some size", "float32")
+
+
+def test_every_kernel_of_the_build_is_in_the_catalogue():
+    catalogue = Catalogue(BUILD)
+    kernel = catalogue["upwell_fns_d_value_k3_r4_float32"]
+    assert catalogue["upwell_fns_d_value_k3_r4_float32_avx512_tuned_2"] == kernel
+    assert kernel.identity == {"generator": "fns_d_value", "kernel": "fns", "direction": "d_value", "kernel_size": 3,
+                               "ratio": 4, "dtype": "float32"}
+    assert catalogue["upwell_guided_filter_adjoint_float64"].identity["direction"] == ""
+    assert catalogue["upwell_guided_filter_float32_cuda"].backend == "cuda"
+    with pytest.raises(TuneError, match="this build has no kernel upwell_nothing"):
+        catalogue["upwell_nothing"]
+
+
+def test_a_recorded_call_reads_back(tmp_path):
+    import numpy as np
+
+    data = np.arange(11, dtype=np.float32)
+    x = Map(((1, 3, 1), (0, 2, 8)), data.dtype, data)
+    call = Problem("kernel", {"x": x, "radius": 3, "eps": 0.5, "y": Map(x.dims, x.dtype, None)}, ("y",))
+    call.save(tmp_path / "call.npz")
+    again = load(tmp_path / "call.npz")
+    assert list(again.arguments) == ["x", "radius", "eps", "y"]
+    assert again.arguments["x"].dims == x.dims
+    assert (again.arguments["x"].elements_of(again.arguments["x"].allocate()) == [[0, 1, 2], [8, 9, 10]]).all()
+    assert np.isnan(again.arguments["y"].allocate()).all()
+    assert again.estimates == "x:1,3;0,2 radius:3 eps:0.5 y:1,3;0,2"
+    assert again.bytes == 2 * 6 * 4
+    assert again.in_float64().arguments["x"].data.dtype == np.float64
+
+
+def test_results_keep_the_newest_of_each_kernel_and_shape(tmp_path):
+    def row(shape: str, trials: int) -> dict:
+        return {"class": "x86-64-avx2", "kernel": {"generator": "fns"}, "shape": shape, "trials": trials}
+
+    results = tmp_path / "results.json"
+    collect(results, [row("b", 1), row("a", 2)])
+    collect(results, [row("b", 3)])
+    assert [(r["shape"], r["trials"]) for r in json.loads(results.read_text())] == [("a", 2), ("b", 3)]
+
+
+def upwell_tune(*argv: object) -> subprocess.CompletedProcess:
+    path = [str(BUILD / "python"), os.environ.get("PYTHONPATH", "")]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS="1")
+    command = [sys.executable, "-m", "upwell", "tune", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=280)
+
+
+def test_a_real_kernel_is_tuned(tmp_path):
+    """One call of the command: the table, the results and the report are there; a second one goes on, at once."""
+    places = ["--table", tmp_path / "table.json", "--results", tmp_path / "results.json", "--no-compare",
+              "--storage", tmp_path / "study.journal", "--trials", 5]
+    first = upwell_tune(*SMALL, *places)
+    assert first.returncode == 0, first.stderr
+    assert "fns 1,16,8,8 ratio 4 kernel 3" in first.stdout
+    [comparison] = json.loads((tmp_path / "results.json").read_text())
+    assert comparison["trials"] == 5
+    assert comparison["class"] == f"x86-64-{this_instruction_set()}"
+    if (tmp_path / "table.json").exists():
+        [entry] = table.read(tmp_path / "table.json").entries
+        assert entry.bucket == table.bucket_of(16, 64, 1, len(os.sched_getaffinity(0)))
+        assert entry.parameters == comparison["parameters"]
+    again = upwell_tune(*SMALL, *places)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "results.json").read_text())[0]["trials"] == 5
+
+
+@pytest.mark.skipif(not (BUILD / "torch_bridge" / "libupwell_torch_opencl.so").exists(), reason="no OpenCL library")
+def test_a_pack_is_timed_elsewhere_and_taken_in(tmp_path):
+    """A dry run on PoCL of what is done on a GPU machine, where only Python, numpy and the driver are."""
+    pack = tmp_path / "pack"
+    made = upwell_tune(*SMALL, "--target", "opencl", "--pack", pack, "--candidates", 3)
+    assert made.returncode == 0, made.stderr
+    size = sum(file.stat().st_size for file in pack.rglob("*") if file.is_file())
+    assert size < 64 << 20
+    timed = subprocess.run(
+        [sys.executable, "-S", "-m", "tune.timing"], cwd=pack, capture_output=True, text=True, check=False, timeout=280,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([".", _numpy_alone(tmp_path)])},
+    )
+    assert timed.returncode == 0, timed.stderr
+    timings = json.loads((pack / "timings.json").read_text())
+    outcomes = {name: record["outcome"] for name, record in timings["kernels"]["0"].items()}
+    assert outcomes["hand"] == outcomes["point 0"] == outcomes["point 1"] == "ok"
+    taken = upwell_tune("--record", pack / "timings.json", "--table", tmp_path / "table.json", "--results",
+                        tmp_path / "results.json")
+    assert taken.returncode == 0, taken.stderr
+    [comparison] = json.loads((tmp_path / "results.json").read_text())
+    assert comparison["class"] == "opencl"
+    assert comparison["processor"] == "dry run on PoCL"
+
+
+def _numpy_alone(folder: Path) -> str:
+    """A folder with numpy and nothing else of this environment."""
+    import numpy
+
+    alone = folder / "alone"
+    alone.mkdir()
+    site = Path(numpy.__file__).parents[1]
+    for name in ("numpy", "numpy.libs"):
+        if (site / name).exists():
+            (alone / name).symlink_to(site / name)
+    return str(alone)
