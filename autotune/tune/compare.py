@@ -1,4 +1,4 @@
-"""Beside each other, in one run: the default schedule, Halide's autoschedulers, the hand schedule, the tuned one."""
+"""The default schedule, what Halide's autoschedulers make, and the tuned schedule, each beside the hand schedule."""
 
 import time
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tune.compiling import Compiled
-from tune.measuring import Result, measure
+from tune.measuring import Result, measure, quartiles
 from tune.problem import Problem
 from tune.search import HAND, Bench
 
 DEFAULT, TUNED = "default", "tuned"
-_SECONDS = 8.0  # of measuring
-_FEWEST_ROUNDS, _MOST_ROUNDS = 5, 40
-_FAR = 20.0  # times the hand schedule's time
+_BASE = "base"  # the hand schedule, beside each
+_SECONDS = 4.0  # of measuring a pair
+_FEWEST_ROUNDS, _MOST_ROUNDS = 3, 40
 _FIRST_LIMIT = 30.0  # seconds: a candidate that takes longer for its first calls is out
 
 
@@ -34,31 +34,40 @@ def compile_rivals(bench: Bench, problem: Problem, threads: int) -> dict[str, Co
 
 
 def compare(bench: Bench, problem: Problem, threads: int, tuned: Mapping[str, int]) -> list[dict[str, object]]:
-    """A row for each: name, outcome, detail, ms, low_ms, high_ms, and ratio to hand. tuned: none where hand is best."""
+    """A row for each: name, outcome, detail, ms, low_ms, high_ms, and ratio to hand. tuned: none where hand is best.
+
+    Each is timed beside the hand schedule and nothing else, since others would leave the caches as they need them; its
+    milliseconds are its ratio in the hand schedule's own time.
+    """
     rivals = compile_rivals(bench, problem, threads) | ({TUNED: bench.prepare(tuned)} if tuned else {})
     hand = bench.prepare({})
-    subject = replace(bench.subject, first_limit=_FIRST_LIMIT)
-    alone = {}
-    for name, compiled in rivals.items():
-        pair = {HAND: hand, name: compiled}
-        alone[name] = measure(subject, pair, 3) if compiled.library else Result("refused", name, compiled.detail)
-    # What is far behind would spend the time, and the caches, of all others.
-    near = [name for name, result in alone.items() if result.outcome == "ok" and result.ratio(name, HAND)[0] < _FAR]
+    pairs = {HAND: _measure_pair(bench, hand, hand, HAND)}
+    pairs |= {name: _measure_pair(bench, hand, compiled, name) for name, compiled in rivals.items()}
+    hand_ms, low, high = quartiles([1e3 * s for pair in pairs.values() for s in pair.seconds.get(_BASE, [])])
+    rows = {name: _row(name, pair, hand_ms) for name, pair in pairs.items()}
+    rows[HAND] |= {"ms": hand_ms, "low_ms": low, "high_ms": high, "ratio": 1.0}
+    rows.setdefault(TUNED, rows[HAND] | {"name": TUNED})
+    return [rows[name] for name in (DEFAULT, *autoschedulers_for(bench.kernel.backend), HAND, TUNED)]
+
+
+def _measure_pair(bench: Bench, hand: Compiled, compiled: Compiled, name: str) -> Result:
+    """Of a candidate that is far behind no more than a few rounds."""
+    if not compiled.library:
+        return Result("refused", name, compiled.detail)
     start = time.monotonic()
 
     def go_on(seconds: dict[str, list[float]]) -> bool:
-        return len(seconds[HAND]) < _FEWEST_ROUNDS or time.monotonic() - start < _SECONDS
+        return len(seconds[name]) < _FEWEST_ROUNDS or time.monotonic() - start < _SECONDS
 
-    entrants = {HAND: hand, **{name: rivals[name] for name in near}}
-    together = measure(replace(subject, first_limit=len(entrants) * _FIRST_LIMIT), entrants, _MOST_ROUNDS, go_on)
-    order = (DEFAULT, *autoschedulers_for(bench.kernel.backend), HAND)
-    rows = [_row(name, together if name in entrants else alone[name]) for name in order]
-    return [*rows, _row(TUNED, together) if tuned else rows[-1] | {"name": TUNED}]
+    subject = replace(bench.subject, first_limit=_FIRST_LIMIT)
+    result = measure(subject, {_BASE: hand, name: compiled}, _MOST_ROUNDS, go_on)
+    # One that ended early for its time is whole.
+    return replace(result, outcome="ok") if result.outcome == "pruned" else result
 
 
-def _row(name: str, result: Result) -> dict[str, object]:
-    kept = result.record(name, HAND)
-    if "ms" in kept:  # a comparison that ended early for its time is whole
-        kept["outcome"] = "ok"
-    shown = ("outcome", "detail", "ms", "low_ms", "high_ms", "ratio")
-    return {"name": name} | {key: kept[key] for key in shown if key in kept}
+def _row(name: str, pair: Result, hand_ms: float) -> dict[str, object]:
+    row = {"name": name, "outcome": pair.outcome, "detail": pair.detail}
+    if pair.seconds.get(name):
+        ratio, low, high = pair.ratio(name, _BASE)
+        row |= {"ms": ratio * hand_ms, "low_ms": low * hand_ms, "high_ms": high * hand_ms, "ratio": ratio}
+    return row
