@@ -4,16 +4,15 @@ import ctypes
 import datetime
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from measure import best_seconds
+from origin import commit, processor
 from workloads import Work
 
-_ROOT = Path(__file__).resolve().parent.parent
 _MEMORY_BUFFER = 64 << 20  # bytes, well over the cache for the two buffers of a copy
 _USUAL_CACHE = 32 << 20  # bytes, where the system does not tell
 
@@ -85,8 +84,8 @@ def description(threads: int) -> dict[str, object]:
     """Who measured what, where and when, for the record."""
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "cpu": _cpu_model(),
+        "commit": commit(),
+        "cpu": processor() or platform.processor() or platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
@@ -95,17 +94,3 @@ def description(threads: int) -> dict[str, object]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    """Short hash, with "-changed" when the files differ from it; None outside a checkout."""
-    command = ["git", "describe", "--always", "--exclude=*", "--dirty=-changed"]
-    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None

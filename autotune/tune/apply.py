@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from tune.kernels import TuneError
-from tune.session import source_of
+from tune.session import cache_value, source_of
 
 _HERE = Path(__file__).resolve().parent
 _CMAKE = Path(sys.executable).with_name("cmake")
@@ -41,19 +41,12 @@ def prove(build: Path, threads: int) -> list[dict[str, object]]:
     path = [str(_HERE.parent), str(build / "python")]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS=str(threads))
     environment.pop("UPWELL_TUNED", None)
-    command = [sys.executable, "-m", "tune.prove", str(source_of(build) / "schedules" / "tuned"), _table_of(build)]
+    tables, taken = source_of(build) / "schedules" / "tuned", cache_value(build, "UPWELL_TUNED")  # a file, or auto
+    command = [sys.executable, "-m", "tune.prove", str(tables), taken]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if result.returncode != 0:
         raise TuneError("the measurement with the rebuilt library failed")
     return json.loads(result.stdout.splitlines()[-1])
-
-
-def _table_of(build: Path) -> str:
-    """What the build took: a file, or auto."""
-    for line in (build / "CMakeCache.txt").read_text().splitlines():
-        if line.startswith("UPWELL_TUNED:"):
-            return line.split("=", 1)[1]
-    return "auto"
 
 
 def _line(row: dict[str, object]) -> list[str]:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tune.compiling import Compiled
-from tune.measuring import Result, measure, quartiles
+from tune.measuring import HAND, Result, measure, quartiles
 from tune.problem import Problem
-from tune.search import HAND, Bench
+from tune.search import Bench
 
 DEFAULT, TUNED = "default", "tuned"
 _BASE = "base"  # the hand schedule, beside each

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tune.compiling import Compiled
 
+HAND = "hand"  # the schedule that candidates are measured beside
 SHORTEST_SAMPLE = 4e-3  # seconds; shorter calls are repeated within a sample
 _ROOM = Path(__file__).resolve().parent.parent
 

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from tune.compare import DEFAULT, autoschedulers_for
 from tune.compiling import Compiled, candidate, link_library, whole_archive
 from tune.kernels import Kernel, TuneError
-from tune.measuring import Subject, write_reference
+from tune.measuring import HAND, Subject, write_reference
 from tune.problem import load
-from tune.search import HAND, Space
+from tune.search import Space
 from tune.session import TOLERANCE, Session
 from tune.workload import Workload
 
@@ -56,9 +56,9 @@ class Pack:
         points = sorted(space.legal)
         random.Random(self.session.options.seed).shuffle(points)
         chosen = [p for p in points if space.parameters(p) != space.hand][: self.most - 1]
-        wanted = {HAND: {}, **{f"point {k}": space.parameters(p) for k, p in enumerate(chosen)}}
-        compiled = self._compile(kernel, wanted, load(file).estimates, f"{kernel.generator}, {workload.shape}")
         parameters = {HAND: space.hand, **{f"point {k}": space.parameters(p) for k, p in enumerate(chosen)}}
+        title = f"{kernel.generator}, {workload.shape}"
+        compiled = self._compile(kernel, parameters | {HAND: {}}, load(file).estimates, title)
         channels, pixels, samples = workload.extent(kernel)
         self._runtime = kernel.runtime
         self._kernels.append({

@@ -11,11 +11,10 @@ from optuna.trial import TrialState, create_trial
 from tune import table
 from tune.compare import DEFAULT, TUNED, autoschedulers_for
 from tune.kernels import TuneError
-from tune.search import HAND, Outcome, Space
+from tune.measuring import HAND
+from tune.search import Outcome, Space
 from tune.session import Finding, commit, keep, table_of
-
-_CONFIRMED = 40  # rounds of the finalists
-
+from tune.timing import LAST
 
 def read_timings(file: Path, build: Path, table_path: Path | None) -> list[Finding]:
     """One finding for each kernel of the pack."""
@@ -83,7 +82,7 @@ def _choose(space: Space, points: list[dict], records: dict[str, dict]) -> Outco
     for point in points:
         outcome = records[point["name"]]["outcome"]
         counts[outcome] = counts.get(outcome, 0) + 1
-    last = [p for p in points if p["name"] != HAND and records[p["name"]].get("rounds") == _CONFIRMED
+    last = [p for p in points if p["name"] != HAND and records[p["name"]].get("rounds") == LAST
             and records[p["name"]]["outcome"] == "ok"]
     if not last:
         return Outcome(dict(space.hand), records[HAND] | {"ratio": 1.0, "low": 1.0, "high": 1.0}, len(points), counts)
@@ -93,16 +92,10 @@ def _choose(space: Space, points: list[dict], records: dict[str, dict]) -> Outco
 
 def _rows(kernel: dict, records: dict[str, dict], outcome: Outcome) -> list[dict]:
     """As compare.compare() gives them."""
-    rows = []
-    for name in (DEFAULT, *autoschedulers_for(kernel["class"]), HAND):
-        rows.append({"name": name} | _part(records[name]))
-    hand = records[HAND]
+    hand = records[HAND] | {"ratio": 1.0}
+    rows = [{"name": name} | _part(records[name]) for name in (DEFAULT, *autoschedulers_for(kernel["class"]))]
     tuned = outcome.record if "ms" in outcome.record else hand
-    # Each was timed beside the hand schedule; what is shown is its ratio to it, in the hand schedule's own time.
-    for row in rows:
-        if "ratio" in row:
-            row["ratio"] = 1.0 if row["name"] == HAND else row["ratio"]
-    return [*rows, {"name": TUNED} | _part(tuned)]
+    return [*rows, {"name": HAND} | _part(hand), {"name": TUNED} | _part(tuned)]
 
 
 def _part(record: dict) -> dict:

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,10 +16,9 @@ from tqdm import tqdm
 
 from tune.compiling import Candidate, Compiled, Compiler, candidate
 from tune.kernels import Kernel
-from tune.measuring import Result, Subject, measure
+from tune.measuring import HAND, Result, Subject, measure
 from tune.storage import is_alive, owner, reclaim
 
-HAND = "hand"
 _STEPS = (3, 8, 16)  # rounds after which a trial reports, and may be pruned
 _CONFIRMED = 3  # candidates that are measured afresh in the end
 _CONFIRMING_ROUNDS = 40
@@ -159,6 +159,12 @@ def create_study(storage: optuna.storages.BaseStorage, name: str, seed: int) -> 
     )
 
 
+def _answer(trial: optuna.trial.FrozenTrial, none: str | None = None) -> str | None:
+    """The outcome of a trial; `none` where it has none, and None for a proposal that was not to be measured."""
+    outcome = trial.user_attrs.get("outcome", none)
+    return None if outcome in ("illegal", "seen") else outcome
+
+
 class Search:
     """One kernel at one shape. run() may be called again on the same study, by this process or another."""
 
@@ -203,11 +209,9 @@ class Search:
         complete.sort(key=lambda t: (t.value, t.number))
         finalists = [t.user_attrs["parameters"] for t in complete if t.user_attrs["parameters"] != self.space.hand]
         finalists = finalists[:_CONFIRMED]
-        counts: dict[str, int] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            outcome = trial.user_attrs.get("outcome", "lost" if trial.state == TrialState.FAIL else None)
-            if outcome and outcome not in ("illegal", "seen"):
-                counts[outcome] = counts.get(outcome, 0) + 1
+        trials = self.study.get_trials(deepcopy=False)
+        outcomes = [_answer(t, "lost" if t.state == TrialState.FAIL else None) for t in trials]
+        counts = dict(Counter(outcome for outcome in outcomes if outcome))
         alike = {"outcome": "ok", "ratio": 1.0, "low": 1.0, "high": 1.0}
         hand = Outcome(dict(self.space.hand), alike, self._finished(), counts)
         if not finalists:
@@ -224,16 +228,14 @@ class Search:
 
     def _finished(self) -> int:
         """Trials with an answer, whatever it is."""
-        return sum(
-            t.user_attrs.get("outcome") not in (None, "illegal", "seen") for t in self.study.get_trials(deepcopy=False)
-        )
+        return sum(_answer(trial) is not None for trial in self.study.get_trials(deepcopy=False))
 
     def _seen(self) -> set[tuple[int, ...]]:
         """Points that were measured, or are under way."""
         return {
             tuple(t.params[name] for name in self.space.names)
             for t in self.study.get_trials(deepcopy=False)
-            if (t.state == TrialState.RUNNING or t.user_attrs.get("outcome") not in (None, "illegal", "seen"))
+            if (t.state == TrialState.RUNNING or _answer(t))
             and all(name in t.params for name in self.space.names)
         }
 

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import optuna
+import origin
 
 from tune import compare, problem, table
 from tune.compiling import Compiler, candidate, program_hash
 from tune.kernels import Catalogue, Kernel, TuneError
-from tune.measuring import Subject, measure, write_reference
-from tune.search import HAND, Bench, Outcome, Recording, Search, Space, create_study
+from tune.measuring import HAND, Subject, measure, write_reference
+from tune.search import Bench, Outcome, Recording, Search, Space, create_study
 from tune.storage import open_storage
 from tune.workload import Workload
 
@@ -231,25 +232,27 @@ def table_of(build: Path, machine: str) -> Path:
 
 def source_of(build: Path) -> Path:
     """The source directory of a build folder."""
+    return Path(cache_value(build, "CMAKE_HOME_DIRECTORY"))
+
+
+def cache_value(build: Path, name: str) -> str:
+    """A variable of CMake's cache."""
     cache = build / "CMakeCache.txt"
     text = cache.read_text() if cache.exists() else ""
-    match = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", text, re.MULTILINE)
+    match = re.search(rf"^{name}:\w+=(.*)$", text, re.MULTILINE)
     if not match:
         raise TuneError(f"{build} is no build folder of Upwell: run `make build` first")
-    return Path(match.group(1))
+    return match.group(1)
 
 
 def commit(build: Path) -> str:
-    """Short hash, with "-changed" where files differ from it; "" outside a checkout."""
-    command = ["git", "describe", "--always", "--exclude=*", "--dirty=-changed"]
-    result = subprocess.run(command, cwd=source_of(build), capture_output=True, text=True, check=False)
-    return result.stdout.strip()
+    """Of the build's sources; "" outside a checkout."""
+    return origin.commit(source_of(build)) or ""
 
 
 def processor() -> str:
     """As the system names it."""
-    match = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return match.group(1) if match else "unknown"
+    return origin.processor() or "unknown"
 
 
 def _goes(kernel: Kernel, direction: str) -> bool:

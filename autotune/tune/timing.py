@@ -12,10 +12,9 @@ import subprocess
 from pathlib import Path
 
 from tune.compiling import Compiled
-from tune.measuring import Subject, measure
+from tune.measuring import HAND, Subject, measure
 
-HAND = "hand"
-_FIRST, _SECOND, _LAST = 3, 10, 40  # rounds
+_FIRST, _SECOND, LAST = 3, 10, 40  # rounds; of the finalists LAST
 _KEEP_SECOND, _KEEP_LAST = 12, 4  # candidates
 _FIRST_LIMIT = 120.0  # seconds: the driver compiles a kernel at its first call
 
@@ -68,7 +67,7 @@ class Knockout:
     def run(self) -> dict[str, dict]:
         """A record of each candidate by name: outcome, detail, ratio, low, high, ms, base_ms, rounds."""
         field = [name for name in self._compiled if name != HAND]
-        for rounds, keep in ((_FIRST, _KEEP_SECOND), (_SECOND, _KEEP_LAST), (_LAST, 0)):
+        for rounds, keep in ((_FIRST, _KEEP_SECOND), (_SECOND, _KEEP_LAST), (LAST, 0)):
             for k, name in enumerate(field):
                 self._time(name, rounds)
                 print(f"\r  {rounds} rounds: {k + 1} of {len(field)}", end="", flush=True)
@@ -87,7 +86,7 @@ class Knockout:
     def _time_hand(self) -> None:
         """Beside itself: what the clock makes of no difference at all."""
         pair = {HAND: self._compiled[HAND], "again": self._compiled[HAND]}
-        self._records[HAND] = measure(self._subject, pair, _LAST).record("again", HAND)
+        self._records[HAND] = measure(self._subject, pair, LAST).record("again", HAND)
 
 
 if __name__ == "__main__":

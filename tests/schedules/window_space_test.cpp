@@ -1,17 +1,11 @@
 // The spaces of the window kernel's schedules: what a space allows computes the reference's answer, and what it does
 // not allow is refused in words.
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <future>
-#include <regex>
-#include <sstream>
-
-#include <unistd.h>
 
 #include "support/catch.h"
 #include "support/generator.h"
 #include "support/opencl.h"
+#include "support/space.h"
 
 using namespace upwell;
 using namespace upwell::test;
@@ -22,74 +16,15 @@ namespace {
 
 const std::vector<Direction> every_direction{Direction::Output, Direction::ValueAdjoint, Direction::WeightAdjoint};
 
-// A space as a tuner reads it.
-struct WrittenSpace {
-    struct Knob {
-        std::string name;
-        std::vector<int> values;
-        int hand;
-    };
-    std::vector<Knob> knobs;
-    std::vector<std::vector<int>> legal;  // the place of each knob's value
-
-    GeneratorParamsMap point(const std::vector<int> &places) const {
-        GeneratorParamsMap parameters;
-        for (size_t k = 0; k < knobs.size(); k++) {
-            parameters[knobs[k].name] = std::to_string(knobs[k].values.at(places.at(k)));
-        }
-        return parameters;
-    }
-
-    std::vector<int> hand() const {
-        std::vector<int> places;
-        for (const Knob &knob : knobs) {
-            const auto found = std::find(knob.values.begin(), knob.values.end(), knob.hand);
-            places.push_back(int(found - knob.values.begin()));
-        }
-        return places;
-    }
-};
-
-std::vector<int> numbers(const std::string &list) {
-    std::vector<int> all;
-    std::istringstream words(std::regex_replace(list, std::regex("[^0-9]+"), " "));
-    for (int number; words >> number;) {
-        all.push_back(number);
-    }
-    return all;
-}
-
 // What the schedule makes of the parameters, without compiling it.
 void plan(const Variant &variant, const GeneratorParamsMap &more, const Target &target) {
-    auto generator = Halide::Internal::GeneratorRegistry::create(variant.name(), Halide::GeneratorContext(target));
     GeneratorParamsMap parameters = variant.parameters();
     parameters.insert(more.begin(), more.end());
-    for (const auto &[name, value] : parameters) {
-        generator->set_generatorparam_value(name, value);
-    }
-    generator->build_pipeline();
+    build(variant.name(), target, parameters);
 }
 
-WrittenSpace space_of(const Variant &variant, const Target &target) {
-    char file[] = "/tmp/window_space_XXXXXX";
-    const int opened = mkstemp(file);
-    REQUIRE(opened >= 0);
-    close(opened);
-    plan(variant, {{"space", file}}, target);
-    WrittenSpace space;
-    const std::regex knob(R"re(\{"name": "(\w+)", .*"values": \[(.*)\], "hand": (\d+)\})re");
-    const std::regex point(R"re(^  \[([0-9, ]+)\])re");
-    std::ifstream lines(file);
-    std::smatch parts;
-    for (std::string line; std::getline(lines, line);) {
-        if (std::regex_search(line, parts, knob)) {
-            space.knobs.push_back({parts[1], numbers(parts[2]), std::stoi(parts[3])});
-        } else if (std::regex_search(line, parts, point)) {
-            space.legal.push_back(numbers(parts[1]));
-        }
-    }
-    std::remove(file);
-    return space;
+KnobSpace space_of(const Variant &variant, const Target &target) {
+    return KnobSpace(variant.name(), target, variant.parameters());
 }
 
 // The error that a plan ends with, or nothing.
@@ -119,10 +54,7 @@ struct Point {
 
 // What is wrong, or nothing.
 std::string failure(const Point &point) {
-    std::string where = point.variant.describe();
-    for (const auto &[name, value] : point.knobs) {
-        where += " " + name + "=" + value;
-    }
+    const std::string where = point.variant.describe() + " " + describe(point.knobs);
     try {
         const Halide::Callable kernel = compile(point.variant, point.knobs, point.target);
         for (const reference::Problem &q : problems(point.variant)) {
@@ -138,14 +70,10 @@ std::string failure(const Point &point) {
     return "";
 }
 
-// The first points of a random order of the legal ones.
 std::vector<Point> sample(const Variant &variant, size_t count, const Target &target) {
-    const WrittenSpace space = space_of(variant, target);
-    std::vector<std::vector<int>> legal = space.legal;
-    std::shuffle(legal.begin(), legal.end(), std::mt19937(7));
     std::vector<Point> points;
-    for (size_t i = 0; i < std::min(count, legal.size()); i++) {
-        points.push_back({variant, space.point(legal[i]), target});
+    for (const GeneratorParamsMap &knobs : space_of(variant, target).sample(count)) {
+        points.push_back({variant, knobs, target});
     }
     return points;
 }
@@ -184,10 +112,10 @@ TEST_CASE("the hand schedule is a point of its space", "[window_space]") {
                 for (const int kernel : {1, 3, 5, 7}) {
                     const Variant variant(reference::find("fns"), direction, kernel, ratio);
                     CAPTURE(variant.describe(), target.to_string());
-                    const WrittenSpace space = space_of(variant, target);
-                    REQUIRE(!space.knobs.empty());
-                    CHECK(std::count(space.legal.begin(), space.legal.end(), space.hand()) == 1);
-                    CHECK(refusal(variant, space.point(space.hand()), target) == "");
+                    const KnobSpace space = space_of(variant, target);
+                    REQUIRE(space.knobs() > 0);
+                    CHECK(space.count(space.hand()) == 1);
+                    CHECK(refusal(variant, space.hand(), target) == "");
                 }
             }
         }

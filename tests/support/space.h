@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
 #include "Halide.h"
 
 namespace upwell::test {
@@ -31,9 +33,11 @@ public:
 
     KnobSpace(const std::string &generator, const Halide::Target &target, Point parameters = {}) {
         char file[] = "/tmp/upwell_space_XXXXXX";
-        if (mkstemp(file) < 0) {
+        const int opened = mkstemp(file);
+        if (opened < 0) {
             throw std::runtime_error("no temporary file");
         }
+        close(opened);
         parameters["space"] = file;
         build(generator, target, parameters);
         std::ifstream in(file);
@@ -52,7 +56,18 @@ public:
         }
     }
 
+    size_t knobs() const { return names.size(); }
     size_t size() const { return legal.size(); }
+
+    // How often a point is among the legal ones.
+    size_t count(const Point &point) const {
+        std::vector<int> place;
+        for (size_t k = 0; k < names.size(); k++) {
+            const auto found = std::find(values[k].begin(), values[k].end(), std::stoi(point.at(names[k])));
+            place.push_back(int(found - values[k].begin()));
+        }
+        return std::count(legal.begin(), legal.end(), place);
+    }
 
     Point hand() const {
         Point point;
