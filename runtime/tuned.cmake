@@ -136,8 +136,8 @@ function(upwell_knobs_of kernel result)
     set(knobs "")
     if (family)
         file(READ ${upwell_source_directory}/schedules/${family}.h text)
-        string(REGEX MATCHALL "{\"[A-Za-z0-9_]+\", *-?[0-9]+}" knobs "${text}")  # Knob name{"name", default}
-        list(TRANSFORM knobs REPLACE "^{\"(.*)\".*$" "\\1")
+        string(REGEX MATCHALL "{this, \"[A-Za-z0-9_]+\"}" knobs "${text}")  # Knob name{this, "name"}
+        list(TRANSFORM knobs REPLACE "^.*\"(.*)\".*$" "\\1")
     endif ()
     set(${result} "${knobs}" PARENT_SCOPE)
 endfunction()

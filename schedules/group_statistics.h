@@ -9,9 +9,9 @@ namespace upwell::group_statistics {
 
 // Of the statistics on a CPU there is nothing to choose: a task is a partial sum.
 struct GroupStatisticsKnobs : Knobs {
-    Knob task_rows{"task_rows", 0};                                   // of a CPU
-    Knob thread_rows{"thread_rows", 0}, threads{"threads", 0};        // of a GPU
-    Knob tile_columns{"tile_columns", 0}, tile_rows{"tile_rows", 0};  // of a GPU
+    Knob task_rows{this, "task_rows"};                                      // of a CPU
+    Knob thread_rows{this, "thread_rows"}, threads{this, "threads"};        // of a GPU
+    Knob tile_columns{this, "tile_columns"}, tile_rows{this, "tile_rows"};  // of a GPU
 };
 
 void schedule(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs, const Halide::Target &target);

@@ -10,13 +10,13 @@ namespace upwell {
 
 struct GuidedFilterKnobs : Knobs {
     // Of a CPU.
-    Knob tile_columns{"tile_columns", 0};
-    Knob task_planes{"task_planes", 0}, task_rows{"task_rows", 0}, task_bands{"task_bands", 0};
-    Knob unrolled_rows{"unrolled_rows", 0};
+    Knob tile_columns{this, "tile_columns"};
+    Knob task_planes{this, "task_planes"}, task_rows{this, "task_rows"}, task_bands{this, "task_bands"};
+    Knob unrolled_rows{this, "unrolled_rows"};
     // Of a GPU: the threads of a block where a stage goes along x, and along y.
-    Knob chunk_pixels{"chunk_pixels", 0};
-    Knob columns_along_x{"columns_along_x", 0}, rows_along_x{"rows_along_x", 0};
-    Knob columns_along_y{"columns_along_y", 0}, rows_along_y{"rows_along_y", 0};
+    Knob chunk_pixels{this, "chunk_pixels"};
+    Knob columns_along_x{this, "columns_along_x"}, rows_along_x{this, "rows_along_x"};
+    Knob columns_along_y{this, "columns_along_y"}, rows_along_y{this, "rows_along_y"};
 };
 
 void schedule(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);

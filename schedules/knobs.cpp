@@ -31,11 +31,15 @@ void Space::require(std::string text, std::function<bool(const Space &)> holds) 
     rules.push_back({std::move(text), std::move(holds)});
 }
 
+const Space::Entry *Space::find(const Knob &knob) const {
+    const auto has_its_name = [&](const Entry &entry) { return entry.name == knob.name(); };
+    const auto found = std::find_if(entries.begin(), entries.end(), has_its_name);
+    return found == entries.end() ? nullptr : &*found;
+}
+
 int Space::operator[](const Knob &knob) const {
-    for (const Entry &entry : entries) {
-        if (entry.name == knob.name()) {
-            return entry.value;
-        }
+    if (const Entry *entry = find(knob)) {
+        return entry->value;
     }
     throw std::logic_error("the knob " + knob.name() + " is not in this kernel's space");
 }
@@ -50,6 +54,11 @@ const Space::Rule *Space::broken_rule() const {
 }
 
 void Space::settle(const Knobs &knobs) const {
+    for (const Knob *knob : knobs.all) {
+        if (*knob != 0 && !find(*knob)) {
+            throw std::invalid_argument("this kernel has no knob " + knob->name() + " on this target");
+        }
+    }
     std::string values;
     for (const Entry &entry : entries) {
         if (std::find(entry.values.begin(), entry.values.end(), entry.value) == entry.values.end()) {

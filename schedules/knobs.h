@@ -9,13 +9,20 @@
 
 namespace upwell {
 
-// A number that a schedule takes from outside. Every value that its space allows gives the same answer. 0, the default:
-// the schedule's own choice, made by hand.
-using Knob = Halide::GeneratorParam<int>;
+class Knob;
 
 // The knobs of a family derive from this.
 struct Knobs {
     Halide::GeneratorParam<std::string> space_file{"space", ""};  // where to write this kernel's space; "": nowhere
+    std::vector<const Knob *> all;
+};
+
+// A number that a schedule takes from outside. Every value that its space allows gives the same answer. 0, the default:
+// the schedule's own choice, made by hand.
+class Knob : public Halide::GeneratorParam<int> {
+public:
+    // family: what it is a member of.
+    Knob(Knobs *family, const char *name) : GeneratorParam(name, 0) { family->all.push_back(this); }
 };
 
 // What the knobs of one kernel may be, for its problem and target, and what the hand schedule takes.
@@ -30,8 +37,8 @@ public:
     // The value in use: the knob's own, or the hand schedule's where it is 0. The knob is one of this space.
     int operator[](const Knob &knob) const;
 
-    // Refuses values that are not in the space or break a rule (std::invalid_argument, with the knob or the rule), and
-    // writes the space where it is asked for.
+    // Refuses knobs of the family that this kernel does not have, and values that are not in the space or break a rule
+    // (std::invalid_argument, with the knob or the rule), and writes the space where it is asked for.
     void settle(const Knobs &knobs) const;
 
 private:
@@ -45,6 +52,7 @@ private:
         std::function<bool(const Space &)> holds;
     };
 
+    const Entry *find(const Knob &knob) const;
     const Rule *broken_rule() const;
     void write(const std::string &file) const;
 

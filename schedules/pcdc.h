@@ -20,14 +20,14 @@ struct BlockKnobs {
 
 struct PcdcKnobs : Knobs {
     // Of a task, or of a block of threads, where the output is an image. Other outputs are made of tiles.
-    Knob tile_columns{"tile_columns", 0}, tile_rows{"tile_rows", 0};
-    BlockKnobs difference{{"difference_channels", 0}, {"difference_pixels", 0}};  // v
-    BlockKnobs hidden{{"hidden_channels", 0}, {"hidden_pixels", 0}};              // s, h and their gradients
-    BlockKnobs scores{{"scores_channels", 0}, {"scores_pixels", 0}};
-    BlockKnobs back{{"back_channels", 0}, {"back_pixels", 0}};        // gradient of v
-    BlockKnobs spread{{"spread_channels", 0}, {"spread_pixels", 0}};  // gradients of maps
+    Knob tile_columns{this, "tile_columns"}, tile_rows{this, "tile_rows"};
+    BlockKnobs difference{{this, "difference_channels"}, {this, "difference_pixels"}};  // v
+    BlockKnobs hidden{{this, "hidden_channels"}, {this, "hidden_pixels"}};              // s, h and their gradients
+    BlockKnobs scores{{this, "scores_channels"}, {this, "scores_pixels"}};
+    BlockKnobs back{{this, "back_channels"}, {this, "back_pixels"}};        // gradient of v
+    BlockKnobs spread{{this, "spread_channels"}, {this, "spread_pixels"}};  // gradients of maps
     // Sums over the pixels of a tile: their columns stand for pixels.
-    BlockKnobs weights{{"weights_channels", 0}, {"weights_pixels", 0}};
+    BlockKnobs weights{{this, "weights_channels"}, {this, "weights_pixels"}};
 };
 
 // For the target: CUDA or OpenCL where it has one, else its CPU.

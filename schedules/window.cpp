@@ -20,15 +20,6 @@ template<typename Parts> void place(Parts &parts, const WindowKnobs &knobs, cons
 
 }  // namespace
 
-void settle(const Space &space, const WindowKnobs &knobs) {
-    for (const Knob *knob : knobs.all()) {
-        if (*knob != 0) {
-            space[*knob];
-        }
-    }
-    space.settle(knobs);
-}
-
 void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     place(parts, knobs, target);
 }

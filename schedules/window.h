@@ -10,34 +10,25 @@ namespace upwell {
 // Every value that the space of a kernel allows gives the same answer.
 struct WindowKnobs : Knobs {
     // Register blocks.
-    Knob unroll_rows{"unroll_rows", 0};
-    Knob unroll_channels{"unroll_channels", 0};
-    Knob unroll_vectors{"unroll_vectors", 0};
-    Knob unroll_sum{"unroll_sum", 0};
+    Knob unroll_rows{this, "unroll_rows"};
+    Knob unroll_channels{this, "unroll_channels"};
+    Knob unroll_vectors{this, "unroll_vectors"};
+    Knob unroll_sum{this, "unroll_sum"};
     // Tasks of a CPU.
-    Knob strip_rows{"strip_rows", 0};
-    Knob sum_channels{"sum_channels", 0};
-    Knob block_columns{"block_columns", 0};
-    Knob loop_order{"loop_order", 0};
-    Knob map_rows{"map_rows", 0};
+    Knob strip_rows{this, "strip_rows"};
+    Knob sum_channels{this, "sum_channels"};
+    Knob block_columns{this, "block_columns"};
+    Knob loop_order{this, "loop_order"};
+    Knob map_rows{this, "map_rows"};
     // Blocks of a GPU.
-    Knob threads_x{"threads_x", 0};
-    Knob threads_y{"threads_y", 0};
-    Knob threads_z{"threads_z", 0};
-    Knob block_channels{"block_channels", 0};
-    Knob tile_cells{"tile_cells", 0};
-    Knob tile_rows{"tile_rows", 0};
-    Knob tile_channels{"tile_channels", 0};
-
-    std::vector<const Knob *> all() const {
-        return {&unroll_rows,    &unroll_channels, &unroll_vectors, &unroll_sum,   &strip_rows, &sum_channels,
-                &block_columns,  &loop_order,      &map_rows,       &threads_x,    &threads_y,  &threads_z,
-                &block_channels, &tile_cells,      &tile_rows,      &tile_channels};
-    }
+    Knob threads_x{this, "threads_x"};
+    Knob threads_y{this, "threads_y"};
+    Knob threads_z{this, "threads_z"};
+    Knob block_channels{this, "block_channels"};
+    Knob tile_cells{this, "tile_cells"};
+    Knob tile_rows{this, "tile_rows"};
+    Knob tile_channels{this, "tile_channels"};
 };
-
-// Refuses, beside what the space does, a knob that this kernel does not have.
-void settle(const Space &space, const WindowKnobs &knobs);
 
 // Places every stage for the target: CUDA or OpenCL where it has one, else its CPU.
 void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
-from tabulate import tabulate
 
+from tune.case import Finding
 from tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
-from tune.session import Finding, Options, Session
+from tune.session import Options, Session
 from tune.storage import StorageError
+from tune.summary import comparisons_table, findings_table
 from tune.table import TableError
 from tune.workload import OPERATORS, Workload, parse_shape
 
@@ -142,8 +143,7 @@ def conclude(findings: Sequence[Finding], folder: Path, results: Path | None) ->
     results = results or folder / "results.json"
     comparisons = [finding.comparison for finding in findings]
     collect(results, comparisons)
-    print(tabulate([_line(finding) for finding in findings],
-                   headers=["kernel", "shape", "tuned : hand", "trials", "parameters"], disable_numparse=True))
+    print("\n\n".join(filter(None, (findings_table(findings), comparisons_table(comparisons)))))
     report = write_report([f.study for f in findings], comparisons, folder / "report")
     print(f"\nComparisons: {results}\nReport: {report}")
 
@@ -158,16 +158,6 @@ def collect(results: Path, comparisons: list[dict]) -> None:
 
 def _place(comparison: dict) -> tuple[str, str, str]:
     return comparison["class"], json.dumps(comparison["kernel"]), comparison["shape"]
-
-
-def _line(finding: Finding) -> list[str]:
-    outcome, kernel = finding.outcome, finding.comparison["kernel"]
-    text = "hand schedule kept"
-    if outcome.better:
-        record = outcome.record
-        text = f"{record['ratio']:.3f} ({record['low']:.3f} - {record['high']:.3f})"
-    changed = " ".join(f"{name}={value}" for name, value in sorted(outcome.parameters.items()))
-    return [kernel["generator"], finding.comparison["shape"], text, str(outcome.trials), changed]
 
 
 def standard_workloads() -> list[Workload]:

@@ -1,19 +1,18 @@
 """The default schedule, what Halide's autoschedulers make, and the tuned schedule, each beside the hand schedule."""
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tune.compiling import Compiled
-from tune.measuring import HAND, Result, measure, quartiles
+from tune.measuring import HAND, Result, measure_afresh, quartiles
 from tune.problem import Problem
 from tune.search import Bench
 
 DEFAULT, TUNED = "default", "tuned"
 _BASE = "base"  # the hand schedule, beside each
-_SECONDS = 4.0  # of measuring a pair
-_FEWEST_ROUNDS, _MOST_ROUNDS = 3, 40
+_PROCESSES, _ROUNDS = 3, 14  # of measuring a pair: processes, rounds in each
+_SECONDS = 3.0  # after which a process begins no other round: of a candidate that is far behind a few are enough
 _FIRST_LIMIT = 30.0  # seconds: a candidate that takes longer for its first calls is out
 
 
@@ -51,18 +50,10 @@ def compare(bench: Bench, problem: Problem, threads: int, tuned: Mapping[str, in
 
 
 def _measure_pair(bench: Bench, hand: Compiled, compiled: Compiled, name: str) -> Result:
-    """Of a candidate that is far behind no more than a few rounds."""
     if not compiled.library:
         return Result("refused", name, compiled.detail)
-    start = time.monotonic()
-
-    def go_on(seconds: dict[str, list[float]]) -> bool:
-        return len(seconds[name]) < _FEWEST_ROUNDS or time.monotonic() - start < _SECONDS
-
     subject = replace(bench.subject, first_limit=_FIRST_LIMIT)
-    result = measure(subject, {_BASE: hand, name: compiled}, _MOST_ROUNDS, go_on)
-    # One that ended early for its time is whole.
-    return replace(result, outcome="ok") if result.outcome == "pruned" else result
+    return measure_afresh(subject, {_BASE: hand, name: compiled}, _ROUNDS, _PROCESSES, _SECONDS)
 
 
 def _row(name: str, pair: Result, hand_ms: float) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Checks and times candidates in a process of their own (replay.py): whatever they do there costs one trial."""
 
 import json
+import math
 import os
 import queue
 import signal
@@ -8,15 +9,18 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tune.compiling import Compiled
 
 HAND = "hand"  # the schedule that candidates are measured beside
 SHORTEST_SAMPLE = 4e-3  # seconds; shorter calls are repeated within a sample
+TOLERANCE = 1e-4  # of the largest element, in float32
+_MOST_TOLERANCE = 1e-2
 _ROOM = Path(__file__).resolve().parent.parent
 
 
@@ -28,7 +32,7 @@ class Subject:
     reference: Path
     runtime: Path
     threads: int
-    tolerance: float  # of the largest element of an output
+    tolerance: float = TOLERANCE  # of the largest element of an output
     pool: Path | None = None  # the library with the threads of a processor; None: those of Halide's runtime
     first_limit: float = 60  # seconds that loading, checking and two warm calls of all candidates may take
     round_limit: float = 30  # seconds that a round may take
@@ -102,6 +106,33 @@ def measure(
     except _Failed as failed:
         return Result(failed.outcome, failed.name, failed.detail)
     return result
+
+
+def measure_afresh(
+    subject: Subject, candidates: dict[str, Compiled], rounds: int, processes: int, seconds: float = math.inf
+) -> Result:
+    """As measure(), in several processes one after the other: pages lie elsewhere in each, and that makes a
+    difference. rounds: in each process; fewer where they have taken so many seconds."""
+    whole = Result("ok", seconds={name: [] for name in candidates})
+    for _ in range(processes):
+        end = time.monotonic() + seconds
+        part = measure(subject, candidates, rounds, lambda _, end=end: time.monotonic() < end)
+        if part.outcome not in ("ok", "pruned"):
+            return part
+        for name, found in part.seconds.items():
+            whole.seconds[name].extend(found)
+        whole.error.update(part.error)
+    return whole
+
+
+def with_tolerance(subject: Subject, hand: Compiled) -> Subject:
+    """The same with the difference from the reference that candidates may have: where a ReLU's argument is all but 0,
+    float32 and float64 may take different sides of the kink, whatever the schedule, so that candidates may err twice as
+    much as the hand schedule does. RuntimeError: the hand schedule failed."""
+    result = measure(replace(subject, tolerance=_MOST_TOLERANCE), {HAND: hand}, 1)
+    if result.outcome != "ok":
+        raise RuntimeError(f"the hand schedule failed: {result.outcome}, {result.detail}")
+    return replace(subject, tolerance=max(TOLERANCE, 2 * result.error[HAND]))
 
 
 def write_reference(subject: Subject, compiled: Compiled) -> None:

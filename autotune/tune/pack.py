@@ -15,7 +15,7 @@ from tune.kernels import Kernel, TuneError
 from tune.measuring import HAND, Subject, write_reference
 from tune.problem import load
 from tune.search import Space
-from tune.session import TOLERANCE, Session
+from tune.session import Session
 from tune.workload import Workload
 
 LARGEST = 64 << 20  # bytes of the whole pack
@@ -64,8 +64,7 @@ class Pack:
         self._kernels.append({
             "symbol": kernel.symbol, "kernel": kernel.identity, "class": self.backend, "workload": workload.as_dict(),
             "shape": workload.shape, "channels": channels, "pixels": pixels, "samples": samples,
-            "space": space.declared,
-            "tolerance": TOLERANCE, "problem": f"calls/{problem.name}", "reference": f"calls/{reference.name}",
+            "space": space.declared, "problem": f"calls/{problem.name}", "reference": f"calls/{reference.name}",
             "candidates": [
                 {"name": name, "symbol": c.symbol if c.library else None, "detail": c.detail,
                  "parameters": parameters.get(name)}
@@ -80,7 +79,7 @@ class Pack:
         if not wide.library:
             raise TuneError(f"{recorded.generator}: the reference was not compiled: {wide.detail}")
         threads = self.session.options.threads
-        write_reference(Subject(problem, reference, compiler.runtime(recorded), threads, TOLERANCE), wide)
+        write_reference(Subject(problem, reference, compiler.runtime(recorded), threads), wide)
 
     def _compile(self, kernel: Kernel, wanted: dict, estimates: str, title: str) -> dict[str, Compiled]:
         """All of them, the default schedule and the autoschedulers; their objects are kept for the library."""

@@ -8,13 +8,14 @@ import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from tune import table
+from tune.case import Case, Circumstances, Finding
 from tune.compare import DEFAULT, TUNED, autoschedulers_for
 from tune.kernels import TuneError
 from tune.measuring import HAND
 from tune.search import Outcome, Space
-from tune.session import Finding, commit, keep, table_of
+from tune.session import commit, table_of
 from tune.timing import LAST
+
 
 def read_timings(file: Path, build: Path, table_path: Path | None) -> list[Finding]:
     """One finding for each kernel of the pack."""
@@ -29,35 +30,20 @@ def read_timings(file: Path, build: Path, table_path: Path | None) -> list[Findi
 
 def _take_in(kernel: dict, records: dict[str, dict], timings: dict, build: Path, table_path: Path | None) -> Finding:
     manifest, space = timings["manifest"], Space(kernel["space"])
-    about = {
-        "kernel": kernel["kernel"], "class": kernel["class"], "shape": kernel["shape"],
-        "channels": kernel["channels"], "pixels": kernel["pixels"], "samples": kernel["samples"],
-        "space": kernel["space"], "processor": _device(timings), "threads": 1, "seed": manifest["seed"],
-    }
+    circumstances = Circumstances(
+        _device(timings), 1, manifest["seed"], timings["date"], commit(build), manifest["command"],
+        {"halide": version("halide")},
+    )
+    extent = (kernel["channels"], kernel["pixels"], kernel["samples"])
+    case = Case(kernel["kernel"], kernel["class"], kernel["shape"], extent, kernel["space"], circumstances)
     study = optuna.create_study(direction="minimize", study_name=f"{kernel['symbol']} {kernel['shape']}")
-    for name, value in about.items():
-        study.set_user_attr(name, value)
+    case.describe(study)
     points = [c for c in kernel["candidates"] if c["parameters"] is not None]
     for point in points:
         study.add_trial(_trial(space, point["parameters"], records[point["name"]]))
     outcome = _choose(space, points, records)
-    comparison = {
-        "kernel": kernel["kernel"], "class": kernel["class"], "shape": kernel["shape"], "limit_ms": None,
-        "limited_by": None, "candidates": _rows(kernel, records, outcome), "parameters": outcome.parameters,
-        "outcome": outcome.record, "trials": outcome.trials, "counts": outcome.counts, "seed": manifest["seed"],
-        "date": timings["date"], "commit": commit(build), "processor": _device(timings), "threads": 1,
-        "command": manifest["command"],
-    }
-    record = outcome.record
-    measured = table.Measured(
-        shape=kernel["shape"], ratio=round(record["ratio"], 4), low=round(record["low"], 4),
-        high=round(record["high"], 4), rounds=record.get("rounds", 0), seed=manifest["seed"], trials=outcome.trials,
-        commit=commit(build), date=timings["date"], processor=_device(timings), threads=1,
-        versions={"halide": version("halide")},
-    )
-    keep(table_path or table_of(build, kernel["class"]), kernel["class"], kernel["kernel"],
-         table.bucket_of(kernel["channels"], kernel["pixels"], kernel["samples"], 1), outcome, measured)
-    return Finding(study, comparison, outcome)
+    case.keep(table_path or table_of(build, case.machine), outcome)
+    return Finding(study, case.comparison(outcome, _rows(kernel, records, outcome)), outcome)
 
 
 def _device(timings: dict) -> str:

@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from tune.compiling import Candidate, Compiled, Compiler, candidate
 from tune.kernels import Kernel
-from tune.measuring import HAND, Result, Subject, measure
+from tune.measuring import HAND, Result, Subject, measure, measure_afresh
 from tune.storage import is_alive, owner, reclaim
 
 _STEPS = (3, 8, 16)  # rounds after which a trial reports, and may be pruned
 _CONFIRMED = 3  # candidates that are measured afresh in the end
-_CONFIRMING_ROUNDS = 40
-_ATTEMPTS = 30  # to propose something new and legal, before a legal point is drawn at random
+_CONFIRMING_PROCESSES, _CONFIRMING_ROUNDS = 5, 8
 
 
 class Space:
@@ -42,6 +41,17 @@ class Space:
     def indices(self, parameters: Mapping[str, int]) -> dict[str, int]:
         """The other way round."""
         return {name: self.values[name].index(parameters[name]) for name in self.names}
+
+    def nearest(self, point: tuple[int, ...], known: set[tuple[int, ...]], chance: random.Random) -> tuple[int, ...]:
+        """The legal point next to this one that is not among the known; there is one. Chance decides among equals."""
+        steps = [max(1, len(self.values[name]) - 1) for name in self.names]
+
+        def distance(other: tuple[int, ...]) -> float:
+            return sum(abs(a - b) / step for a, b, step in zip(point, other, steps))
+
+        distances = {other: distance(other) for other in self.legal if other not in known}
+        least = min(distances.values())
+        return chance.choice(sorted(other for other, found in distances.items() if found <= least + 1e-9))
 
 
 class Evaluator(Protocol):
@@ -85,15 +95,18 @@ class Bench:
                 return True
             ratio = Result("ok", seconds=seconds).ratio("candidate", HAND)[0]
             steps.append([rounds, ratio])
-            return report(rounds, ratio)
+            return report(rounds, ratio) or rounds == _STEPS[-1]  # nothing is saved by giving up at the end
 
         result = measure(self.subject, {HAND: self._incumbent, "candidate": prepared}, _STEPS[-1], go_on)
         return result.record("candidate", HAND) | {"steps": steps, "compile_seconds": prepared.seconds}
 
     def confirm(self, finalists: list[Mapping[str, int]]) -> list[dict[str, object]]:
-        compiled = {str(k): self.prepare(parameters) for k, parameters in enumerate(finalists)}
-        result = measure(self.subject, {HAND: self._incumbent, **compiled}, _CONFIRMING_ROUNDS)
-        return [result.record(name, HAND) for name in compiled]
+        return [self._confirm(self.prepare(parameters)) for parameters in finalists]
+
+    def _confirm(self, prepared: Compiled) -> dict[str, object]:
+        pair = {HAND: self._incumbent, "candidate": prepared}
+        result = measure_afresh(self.subject, pair, _CONFIRMING_ROUNDS, _CONFIRMING_PROCESSES)
+        return result.record("candidate", HAND)
 
     def note(self, entry: dict[str, object]) -> None:
         """One line of the timing file."""
@@ -241,34 +254,29 @@ class Search:
 
     def _propose(self, count: int) -> list[tuple[optuna.Trial, dict[str, int]]]:
         """New legal points; fewer where the space has no more."""
-        batch = []
-        for _ in range(count):
-            proposed = self._propose_one()
-            if proposed is None:
-                break
-            batch.append(proposed)
+        batch, known = [], self._seen()
+        while len(batch) < count and not self.space.legal <= known:
+            trial, point = self._propose_one(known)
+            known.add(point)
+            parameters = self.space.parameters(point)
+            trial.set_user_attr("parameters", parameters)
+            batch.append((trial, parameters))
         return batch
 
-    def _propose_one(self) -> tuple[optuna.Trial, dict[str, int]] | None:
-        seen = self._seen()
-        if len(seen & self.space.legal) >= len(self.space.legal):
-            return None
-        for attempt in range(_ATTEMPTS + 1):
-            if attempt == _ATTEMPTS:
-                point = self._random.choice(sorted(self.space.legal - seen))
-                self.study.enqueue_trial(dict(zip(self.space.names, point)))
+    def _propose_one(self, known: set[tuple[int, ...]]) -> tuple[optuna.Trial, tuple[int, ...]]:
+        """What the sampler wants; in place of what is known or illegal the point next to it, which it learns from."""
+        while True:
             trial = self.study.ask()
             trial.set_user_attr("owner", owner())
             point = tuple(
                 trial.suggest_int(name, 0, len(self.space.values[name]) - 1) for name in self.space.names
             )
-            if point in self.space.legal and point not in seen:
-                parameters = self.space.parameters(point)
-                trial.set_user_attr("parameters", parameters)
-                return trial, parameters
-            trial.set_user_attr("outcome", "seen" if point in seen else "illegal")
+            if point in self.space.legal and point not in known:
+                return trial, point
+            trial.set_user_attr("outcome", "seen" if point in known else "illegal")
             self.study.tell(trial, state=TrialState.FAIL)
-        return None
+            nearest = self.space.nearest(point, known, self._random)
+            self.study.enqueue_trial(dict(zip(self.space.names, nearest)))
 
     def _measure(self, trial: optuna.Trial, parameters: dict[str, int], prepared: object) -> None:
         def report(step: int, ratio: float) -> bool:

@@ -6,23 +6,22 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import optuna
 import origin
 
-from tune import compare, problem, table
+from tune import compare, problem
+from tune.case import Case, Circumstances, Finding
 from tune.compiling import Compiler, candidate, program_hash
 from tune.kernels import Catalogue, Kernel, TuneError
-from tune.measuring import HAND, Subject, measure, write_reference
-from tune.search import Bench, Outcome, Recording, Search, Space, create_study
+from tune.measuring import Subject, with_tolerance, write_reference
+from tune.search import Bench, Recording, Search, Space, create_study
 from tune.storage import open_storage
 from tune.workload import Workload
 
-TOLERANCE = 1e-4  # of the largest element, in float32
-_MOST_TOLERANCE = 1e-2
 _DIRECTIONS = {"d_value": ("_d_value",), "d_weight": ("_d_weight",), "backward": ("_d_value", "_d_weight", "_adjoint")}
 
 
@@ -45,15 +44,6 @@ class Options:
     only: tuple[str, ...] = ()  # generators; empty: all
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What came out for one kernel at one shape."""
-
-    study: optuna.Study
-    comparison: dict[str, object]
-    outcome: Outcome
-
-
 @dataclass
 class Session:
     """One run of the tuner on one build."""
@@ -66,6 +56,7 @@ class Session:
         self.compiler = Compiler(self.options.build / "tune" / "cache")
         self.folder = self.options.build / "tune"
         self._limits = None
+        self._commit = commit(self.options.build)  # as it was before the table changed
         # A storage that is named is opened before anything else takes time.
         self._shared = open_storage(self.options.storage, self.folder) if self.options.storage else None
 
@@ -100,7 +91,8 @@ class Session:
         options = self.options
         home = self.folder / kernel.machine_class(options.instruction_set) / _slug(f"{kernel.symbol} {workload.shape}")
         home.mkdir(parents=True, exist_ok=True)
-        study = self._study(workload, kernel, space, home)
+        case = self._case(workload, kernel, space)
+        study = self._study(case, kernel, home)
         if options.timings:
             evaluator = Recording(options.timings)
         else:
@@ -109,17 +101,17 @@ class Session:
         search = Search(study, space, evaluator, workers=options.threads, seed=options.seed)
         search.run(options.trials, options.budget, f"{kernel.generator}, {workload.shape}")
         outcome = search.choose()
-        comparison = self._comparison(workload, kernel, file, evaluator, outcome)
+        comparison = self._comparison(case, workload, kernel, file, evaluator, outcome)
         (home / "comparison.json").write_text(json.dumps(comparison, indent=1) + "\n")
         if not options.timings:
-            self._keep(workload, kernel, outcome)
+            case.keep(options.table or table_of(options.build, case.machine), outcome)
         return Finding(study, comparison, outcome)
 
     def subject(self, kernel: Kernel, file: Path, home: Path) -> Subject:
         """What candidates of this kernel are run on. The reference is the kernel for float64, hand-scheduled."""
         subject = Subject(
             file, home / f"reference-{program_hash(kernel)}.npz", self.compiler.runtime(kernel), self.options.threads,
-            _MOST_TOLERANCE, self._pool(kernel),
+            pool=self._pool(kernel),
         )
         if not subject.reference.exists() or subject.reference.stat().st_mtime < file.stat().st_mtime:
             wide = self.compiler.compile(candidate(kernel, self.target(kernel), {"type": "float64"}))
@@ -127,12 +119,12 @@ class Session:
                 raise TuneError(f"{kernel.generator}: the reference was not compiled: {wide.detail}")
             write_reference(subject, wide)
         hand = self.compiler.compile(candidate(kernel, self.target(kernel), {}))
-        result = measure(subject, {HAND: hand}, 1) if hand.library else None
-        if not result or result.outcome != "ok":
-            raise TuneError(f"{kernel.generator}: the hand schedule failed: {result.detail if result else hand.detail}")
-        # Where a ReLU's argument is all but 0, float32 and float64 may take different sides of the kink, whatever the
-        # schedule: candidates may err twice as much as the hand schedule does.
-        return replace(subject, tolerance=max(TOLERANCE, 2 * result.error[HAND]))
+        if not hand.library:
+            raise TuneError(f"{kernel.generator}: the hand schedule was not compiled: {hand.detail}")
+        try:
+            return with_tolerance(subject, hand)
+        except RuntimeError as error:
+            raise TuneError(f"{kernel.generator}: {error}") from None
 
     def _pool(self, kernel: Kernel) -> Path | None:
         """The threads that the library runs on in torch; a GPU has its own."""
@@ -143,41 +135,34 @@ class Session:
             raise TuneError(f"{pool} is missing: run `make build` first")
         return pool
 
-    def _study(self, workload: Workload, kernel: Kernel, space: Space, home: Path) -> optuna.Study:
+    def _case(self, workload: Workload, kernel: Kernel, space: Space) -> Case:
+        options = self.options
+        circumstances = Circumstances(
+            processor(), options.threads, options.seed, datetime.date.today().isoformat(), self._commit, options.command,
+            {"halide": version("halide"), "optuna": version("optuna")},
+        )
+        machine = kernel.machine_class(options.instruction_set)
+        return Case(
+            kernel.identity, machine, workload.shape, workload.extent(kernel), space.declared, circumstances
+        )
+
+    def _study(self, case: Case, kernel: Kernel, home: Path) -> optuna.Study:
         """A study belongs to a kernel, a shape, a class of machine and a generator program."""
-        options, machine = self.options, kernel.machine_class(self.options.instruction_set)
         storage = self._shared or open_storage(None, home / "study.journal")
-        name = f"{machine} {kernel.symbol} {workload.shape} threads {options.threads} {program_hash(kernel)}"
-        if options.timings:
+        if self.options.timings:
             storage = optuna.storages.InMemoryStorage()
-        study = create_study(storage, name, options.seed)
-        channels, pixels, samples = workload.extent(kernel)
-        about = {
-            "kernel": kernel.identity, "class": machine, "shape": workload.shape, "channels": channels,
-            "pixels": pixels, "samples": samples, "space": space.declared, "processor": processor(),
-            "threads": options.threads, "seed": options.seed,
-        }
-        for key, value in about.items():
-            if study.user_attrs.get(key) != value:
-                study.set_user_attr(key, value)
+        name = f"{case.machine} {kernel.symbol} {case.shape} threads {self.options.threads} {program_hash(kernel)}"
+        study = create_study(storage, name, self.options.seed)
+        case.describe(study)
         return study
 
-    def _comparison(self, workload, kernel, file, evaluator, outcome) -> dict[str, object]:
-        options = self.options
-        record = {
-            "kernel": kernel.identity, "class": kernel.machine_class(options.instruction_set), "shape": workload.shape,
-            "limit_ms": None, "limited_by": None, "candidates": [], "parameters": outcome.parameters,
-            "outcome": outcome.record, "trials": outcome.trials, "counts": outcome.counts, "seed": options.seed,
-            "date": datetime.date.today().isoformat(), "commit": commit(options.build), "processor": processor(),
-            "threads": options.threads, "command": options.command,
-        }
-        if options.compare and isinstance(evaluator, Bench):
-            call = problem.load(file)
-            record["candidates"] = compare.compare(
-                evaluator, call, options.threads, outcome.parameters if outcome.better else {}
-            )
-            record["limit_ms"], record["limited_by"] = self._limit(call, workload, kernel)
-        return record
+    def _comparison(self, case, workload, kernel, file, evaluator, outcome) -> dict[str, object]:
+        if not self.options.compare or not isinstance(evaluator, Bench):
+            return case.comparison(outcome, [])
+        call = problem.load(file)
+        tuned = outcome.parameters if outcome.better else {}
+        candidates = compare.compare(evaluator, call, self.options.threads, tuned)
+        return case.comparison(outcome, candidates, *self._limit(call, workload, kernel))
 
     def _limit(self, call: problem.Problem, workload: Workload, kernel: Kernel) -> tuple[float | None, str | None]:
         """The least milliseconds on this machine, by what was measured of it in this run."""
@@ -193,36 +178,6 @@ class Session:
         self._limits = found.best(self._limits) if self._limits else found
         seconds, what = self._limits.seconds([Work(call.bytes, workload.multiply_adds(kernel))])
         return 1e3 * seconds, what
-
-    def _keep(self, workload: Workload, kernel: Kernel, outcome: Outcome) -> None:
-        options, record = self.options, outcome.record
-        measured = table.Measured(
-            shape=workload.shape, ratio=round(record["ratio"], 4), low=round(record["low"], 4),
-            high=round(record["high"], 4), rounds=record.get("rounds", 0), seed=options.seed, trials=outcome.trials,
-            commit=commit(options.build), date=datetime.date.today().isoformat(), processor=processor(),
-            threads=options.threads, versions={"halide": version("halide"), "optuna": version("optuna")},
-        )
-        machine = kernel.machine_class(options.instruction_set)
-        keep(options.table or table_of(options.build, machine), machine, kernel.identity,
-             table.bucket_of(*workload.extent(kernel), options.threads), outcome, measured)
-
-
-def keep(
-    path: Path, machine: str, identity: dict[str, object], bucket: table.Bucket, outcome: Outcome,
-    measured: table.Measured,
-) -> None:
-    """Puts parameters into the tuned table; what is no better than the hand schedule leaves it."""
-    tuned = table.read(path, machine) if path.exists() else table.Table(machine)
-    entry = table.Entry(
-        **{name: identity[name] for name in ("kernel", "direction", "kernel_size", "ratio", "dtype")},
-        bucket=bucket, parameters=outcome.parameters, measured=measured,
-    )
-    if outcome.better:
-        tuned.put(entry)
-    else:
-        tuned.entries = [e for e in tuned.entries if (e.key, e.bucket.ranges) != (entry.key, entry.bucket.ranges)]
-    if tuned.entries or path.exists():
-        tuned.write(path)
 
 
 def table_of(build: Path, machine: str) -> Path:

@@ -103,12 +103,19 @@ class Table:
 
     def put(self, entry: Entry) -> None:
         """In the place of the entry for the same kernel and bucket, if there is one."""
-        same = (entry.key, entry.bucket.ranges)
-        others = [other for other in self.entries if (other.key, other.bucket.ranges) != same]
+        others = self._others(entry)
         for other in others:
             if other.key == entry.key and other.bucket.overlaps(entry.bucket):
                 raise TableError(f"{entry}: its bucket overlaps that of another entry ({other.bucket})")
         self.entries = sorted([*others, entry], key=_order)
+
+    def remove(self, entry: Entry) -> None:
+        """What it has for this entry's kernel and bucket."""
+        self.entries = self._others(entry)
+
+    def _others(self, entry: Entry) -> list[Entry]:
+        same = (entry.key, entry.bucket.ranges)
+        return [other for other in self.entries if (other.key, other.bucket.ranges) != same]
 
     def write(self, path: Path) -> None:
         """The same table gives the same bytes; a changed entry changes its own lines; a reader sees all or nothing."""

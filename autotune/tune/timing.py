@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from tune.compiling import Compiled
-from tune.measuring import HAND, Subject, measure
+from tune.measuring import HAND, Subject, measure, with_tolerance
 
 _FIRST, _SECOND, LAST = 3, 10, 40  # rounds; of the finalists LAST
 _KEEP_SECOND, _KEEP_LAST = 12, 4  # candidates
@@ -32,7 +32,11 @@ def main() -> None:
     for k, kernel in enumerate(manifest["kernels"]):
         if str(k) not in done["kernels"]:
             print(f"{kernel['kernel']['generator']}, {kernel['shape']}", flush=True)
-            done["kernels"][str(k)] = Knockout(chosen.pack, manifest, kernel).run()
+            try:
+                done["kernels"][str(k)] = Knockout(chosen.pack, manifest, kernel).run()
+            except RuntimeError as error:
+                print(f"  left out: {error}", flush=True)
+                continue
             part = out.with_suffix(".part")
             part.write_text(json.dumps(done) + "\n")
             part.replace(out)
@@ -53,16 +57,14 @@ class Knockout:
 
     def __init__(self, pack: Path, manifest: dict, kernel: dict):
         library = pack / manifest["library"]
-        self._subject = Subject(
-            pack / kernel["problem"], pack / kernel["reference"], library, 1, kernel["tolerance"],
-            first_limit=_FIRST_LIMIT,
-        )
+        subject = Subject(pack / kernel["problem"], pack / kernel["reference"], library, 1, first_limit=_FIRST_LIMIT)
         self._compiled = {
             c["name"]: Compiled(c["symbol"], library, None, "", 0.0) for c in kernel["candidates"] if c["symbol"]
         }
         self._records = {
             c["name"]: {"outcome": "refused", "detail": c["detail"]} for c in kernel["candidates"] if not c["symbol"]
         }
+        self._subject = with_tolerance(subject, self._compiled[HAND])
 
     def run(self) -> dict[str, dict]:
         """A record of each candidate by name: outcome, detail, ratio, low, high, ms, base_ms, rounds."""

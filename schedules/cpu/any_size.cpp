@@ -97,7 +97,7 @@ void schedule_any_size_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type);
     const Space space = sum_space(knobs, lanes);
-    settle(space, knobs);
+    space.settle(knobs);
     schedule_channels_first(parts.spread, lanes);
     const Var task = schedule_sum(parts.output, parts.sum, {parts.window.x, parts.window.y}, lanes, space, knobs);
     parts.sum.update().unroll(parts.window.x);
@@ -109,7 +109,7 @@ void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type);
     const Space space = sum_space(knobs, lanes);
-    settle(space, knobs);
+    space.settle(knobs);
     Var task("task");
     schedule_channels_first(parts.gradient, lanes);
     const RDom &r = parts.pixels;  // column in cell, row in cell, jx, jy
@@ -123,7 +123,7 @@ void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs 
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type), size = p.window.size;
     const Space space = weight_space(knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     Var xo("xo"), xi("xi"), row_in_strip("row_in_strip");
     schedule_channels_first(parts.gradient, lanes);
     schedule_channels_first(parts.spread, lanes);

@@ -136,7 +136,7 @@ void schedule_spread(const Problem &p, Func spread, int lanes) {
 void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Space space = space_of(parts, knobs, target);
-    settle(space, knobs);
+    space.settle(knobs);
     const int lanes = target.natural_vector_size(p.type), columns = lanes * space[knobs.unroll_vectors],
               rows = space[knobs.unroll_rows], channels = space[knobs.unroll_channels];
     enum { RowsInside = 1, ChannelsInside, ColumnsOutside };
@@ -207,7 +207,7 @@ void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Ta
 void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Space space = space_of(parts, knobs, target);
-    settle(space, knobs);
+    space.settle(knobs);
     // An accumulator is a window column of a channel.
     const int lanes = target.natural_vector_size(p.type), channels = space[knobs.unroll_channels];
     Var strip("strip"), low_row("low_row"), block("block"), channel("channel"), task("task");
@@ -264,7 +264,7 @@ void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &kno
 void schedule_exact_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Space space = space_of(parts, knobs, target);
-    settle(space, knobs);
+    space.settle(knobs);
     const int lanes = target.natural_vector_size(p.type), rows = space[knobs.unroll_rows], size = p.window.size;
     Var xo("xo"), xi("xi"), block("block"), group("group"), row_in_block("row_in_block");
     RVar strip("strip"), cell_in_strip("cell_in_strip"), task("task"), blocks("blocks"), channels("channels");

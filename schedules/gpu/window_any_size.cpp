@@ -28,7 +28,7 @@ void schedule_any_size_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     Space space = thread_space(knobs);
     add_block_channels(space, knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     Var bx("bx"), by("by"), bc("bc"), tx("tx"), ty("ty"), ci("ci"), no("no"), ni("ni"), block("block");
     parts.output.split(x, bx, tx, space[knobs.threads_x], guard)
         .split(y, by, ty, space[knobs.threads_y], guard)
@@ -49,7 +49,7 @@ void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs 
     const Problem &p = parts.problem;
     const int size = p.window.size;
     const Space space = thread_space(knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     Var bx("bx"), by("by"), tx("tx"), ty("ty"), no("no"), ni("ni"), block("block");
     parts.output.bound(tap, 0, p.op.taps.count())
         .split(x, bx, tx, space[knobs.threads_x], guard)

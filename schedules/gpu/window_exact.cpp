@@ -89,7 +89,7 @@ void schedule_exact_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     Space space = row_space(p, knobs);
     add_block_channels(space, knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     const int rows = space[knobs.unroll_rows];
     const RowBlocks b;
     Var bc("bc"), ci("ci");
@@ -115,7 +115,7 @@ void schedule_exact_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
 void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const Space space = row_space(p, knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     const int size = p.window.size, rows = space[knobs.unroll_rows];
     const RowBlocks b;
     split_rows(p, parts.output, parts.pixels, space, knobs, b)

@@ -107,7 +107,7 @@ Space tile_space(const Problem &p, const WindowKnobs &knobs) {
 
 Tile choose_tile(const Problem &p, const WindowKnobs &knobs) {
     const Space space = tile_space(p, knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     return {space[knobs.tile_cells], space[knobs.tile_rows], space[knobs.tile_channels]};
 }
 
@@ -119,7 +119,7 @@ void schedule_tiles(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const RDom &tiles = parts.tiles;
     const Space space = tile_space(p, knobs);
-    settle(space, knobs);
+    space.settle(knobs);
     const int threads = space[knobs.threads_z];
     RVar tx("tx"), ty("ty"), tz("tz"), turn("turn"), item("item"), block("block"), no("no"), ni("ni");
     parts.output.update()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import toy
 from optuna.trial import TrialState
 from toy import Toy, space_of
 from toy_generator import microseconds
-from tune.measuring import measure
+from tune import measuring
+from tune.measuring import measure, measure_afresh, with_tolerance
 from tune.search import Recording, create_study
 
 
@@ -69,6 +71,27 @@ def test_the_ratio_is_that_of_the_work(tuner):
     assert low <= median <= high
 
 
+def test_the_finalists_are_measured_in_several_processes(tuner, monkeypatch):
+    replays = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **named: replays.append(args) or popen(*args, **named))
+    candidates = {"hand": tuner.compile(), "candidate": tuner.compile(rows=4)}
+    replays.clear()
+    result = measure_afresh(tuner.subject, candidates, rounds=3, processes=2)
+    assert (result.outcome, len(replays), len(result.seconds["candidate"])) == ("ok", 2, 6)
+    assert len(measure_afresh(tuner.subject, candidates, rounds=3, processes=2, seconds=0).seconds["hand"]) == 2
+    candidates["candidate"] = tuner.compile(behaviour=toy.CRASH)
+    assert measure_afresh(tuner.subject, candidates, rounds=3, processes=2).outcome == "crash"
+
+
+def test_candidates_may_err_twice_as_much_as_the_hand_schedule(tuner, monkeypatch):
+    assert with_tolerance(tuner.subject, tuner.compile()).tolerance == 1e-4
+    with pytest.raises(RuntimeError, match="the hand schedule failed: wrong, differs from the reference by"):
+        with_tolerance(tuner.subject, tuner.compile(behaviour=toy.WRONG))
+    monkeypatch.setattr(measuring, "measure", lambda *_: measuring.Result("ok", error={"hand": 3e-4}))
+    assert with_tolerance(tuner.subject, tuner.compile()).tolerance == 6e-4
+
+
 def test_the_compiler_makes_nothing_twice(tuner):
     first = tuner.compile(rows=8)
     made = first.library.stat().st_mtime_ns
@@ -109,6 +132,31 @@ def test_an_exhausted_space_ends_the_search(tuner):
     search = tuner.search(space=space)
     search.run(trials=50, budget=60)
     assert sum(outcomes(search.study).values()) == 3
+
+
+def test_the_point_next_to_a_known_or_illegal_one_is_measured(tuner):
+    space = space_of([toy.RIGHT])
+    space.legal = {(r, c, 0) for r in range(4) for c in range(4) if r + c > 1}
+    study = create_study(optuna.storages.InMemoryStorage(), toy.STUDY, 1)
+
+    class Bowl:
+        """Best where rows and columns are the second of their values, which is illegal with the first."""
+
+        def prepare(self, parameters):
+            return parameters
+
+        def evaluate(self, prepared, report):
+            place = space.indices(prepared)
+            return {"outcome": "ok", "ratio": 1.0 + (place["rows"] - 1) ** 2 + (place["columns"] - 1) ** 2}
+
+        def note(self, entry):
+            pass
+
+    tuner.search(Bowl(), study, space=space).run(trials=13, budget=60)
+    assert {tuple(t.params.values()) for t in study.get_trials(states=(TrialState.COMPLETE,))} == space.legal
+    wasted = [t for t in study.get_trials() if t.user_attrs.get("outcome") in ("illegal", "seen")]
+    assert 0 < len(wasted) <= 13
+    assert space.nearest((0, 0, 0), {(0, 2, 0), (1, 1, 0)}, random.Random(1)) == (2, 0, 0)
 
 
 def test_slow_candidates_are_given_up_early(tuner):

@@ -69,4 +69,6 @@ TEST_CASE("the guided filter refuses what is not in its space", "[guided_filter]
                       ContainsSubstring("unrolled rows divide a task's rows"));
     CHECK_THROWS_WITH(build("guided_filter", gpu, {{"columns_along_x", "256"}, {"rows_along_x", "4"}}),
                       ContainsSubstring("a block along x has 64 to 512 threads"));
+    CHECK_THROWS_WITH(build("guided_filter", host, {{"chunk_pixels", "8"}}),
+                      ContainsSubstring("this kernel has no knob chunk_pixels on this target"));
 }

@@ -109,4 +109,8 @@ TEST_CASE("a PCDC kernel refuses what is not in its space", "[pcdc][space]") {
                       ContainsSubstring("a block has 64 to 256 threads"));
     CHECK_THROWS_WITH(build("pcdc_statistics", gpu, {{"type", "float64"}, {"hidden_channels", "32"}}),
                       ContainsSubstring("at most 48 KB"));
+    CHECK_THROWS_WITH(build("pcdc_scores", avx512, {{"weights_channels", "32"}}),
+                      ContainsSubstring("this kernel has no knob weights_channels on this target"));
+    CHECK_THROWS_WITH(build("group_statistics", avx512, {{"task_rows", "8"}}),
+                      ContainsSubstring("this kernel has no knob task_rows on this target"));
 }
