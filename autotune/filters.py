@@ -71,10 +71,21 @@ class FilterWorkload:
         the gradients of both factors of every product.
         """
         inputs, output = sum(map(math.prod, self._shapes())), math.prod(self._output_shape())
-        multiply_adds = self._multiply_adds()
+        multiply_adds = self.multiply_adds()
         forward = Work((inputs + output) * dtype.itemsize, multiply_adds)
         backward = Work((2 * inputs + output) * dtype.itemsize, 2 * multiply_adds)
         return [forward, backward] if mode == TRAINING else [forward]
+
+    @property
+    def low_res_key(self) -> int:
+        """Multiply-adds of the semantic key's convolution: torch's, before the fused kernels."""
+        low = self.N * self.h * self.w
+        return low * _L * self.D // self.groups * self.kernel**2 if self.operator == "semantic_scores" else 0
+
+    @property
+    def last_product(self) -> int:
+        """Multiply-adds of the scores from hidden channels."""
+        return math.prod(self._high(1)) * self.kernel**2 * _M
 
     def _high(self, channels: int) -> tuple[int, ...]:
         return (self.N, channels, self.h * self.ratio, self.w * self.ratio)
@@ -111,7 +122,7 @@ class FilterWorkload:
         channels = {"guided_filter": self.D, "pcdc": _L, "resfu": self.C}.get(self.operator, self.kernel**2)
         return (2, self.N, NORM_GROUPS) if self.operator == "group_stats" else self._high(channels)
 
-    def _multiply_adds(self) -> int:
+    def multiply_adds(self) -> int:
         """Of one pass, with the semantic key's convolution at low resolution; normalisations are left out."""
         low, high = self.N * self.h * self.w, math.prod(self._high(1))
         samples = high // FILTER_SCALE**2

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle  # noqa: E402
 from matplotlib.patheffects import withStroke  # noqa: E402
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator  # noqa: E402
 
-from .study_results import FAILURES, Cell, StudyResult  # noqa: E402
+from .study_results import FAILURES, Cell, StudyResult, short_reason  # noqa: E402
 
 # Told apart by colour-blind people too: they differ in lightness, and every bar and row says its name.
 _GREY, _TEAL, _YELLOW, _RED, _DARK = "#8d96a3", "#00798c", "#edae49", "#d1495b", "#30363d"
@@ -48,7 +48,7 @@ def comparison_picture(comparisons: Sequence[dict], file: Path) -> None:
     axis.axvline(1, color=_DARK, linewidth=1.5)
     axis.set_xscale("log")
     axis.set_xlim(0.85 * min(ends), 4.5 * max(ends))  # room for the labels
-    _log_ticks(axis.xaxis)
+    _log_ticks(axis.xaxis, (1, 2, 5) if max(ends) / min(ends) < 500 else (1,))
     names = [_wrapped(f"{title(c['kernel'])}\n{c['shape']}", 34) for c in comparisons]
     axis.set_yticks([top + (count - 1) / 2 for top, count in zip(tops, counts)], names, fontsize=9)
     axis.set_ylim(sum(counts) + len(counts) - 1.2, -0.8)
@@ -68,13 +68,14 @@ def _bar(axis: plt.Axes, y: float, candidate: dict, base: float | None) -> float
     """Returns the bar's end."""
     name, ms = candidate["name"], candidate.get("ms")
     if candidate["outcome"] != "ok" or not ms or not base:
-        why = candidate["outcome"] if candidate["outcome"] != "ok" else "not measured"
+        why = short_reason(candidate) if candidate["outcome"] != "ok" else "not measured"
         axis.text(1, y, f"  {name}: {why}", va="center", fontsize=8, color=_DARK, style="italic")
         return 1
     ratio = ms / base
     axis.barh(y, ratio - 1, 0.86, left=1, color=_COLOURS.get(name, _DARK))
     weight = "bold" if name == "tuned" else "normal"
-    axis.text(max(1, ratio), y, f"  {name} {ratio:.3g}x ({milliseconds(ms)})", va="center", fontsize=8, weight=weight)
+    times = f"{ratio:.3g}" if ratio < 100 else f"{ratio:.0f}"
+    axis.text(max(1, ratio), y, f"  {name} {times}x ({milliseconds(ms)})", va="center", fontsize=8, weight=weight)
     return ratio
 
 
@@ -245,8 +246,8 @@ def _ratio_scale(axis: plt.Axes, ratios: list[float]) -> None:
         axis.set_ylim(low - margin, high + margin)
 
 
-def _log_ticks(axis: matplotlib.axis.Axis) -> None:
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def _log_ticks(axis: matplotlib.axis.Axis, digits: Sequence[int] = (1, 2, 5)) -> None:
+    axis.set_major_locator(LogLocator(subs=digits))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())

@@ -135,6 +135,16 @@ class StudyResult:
         return cells
 
 
+def short_reason(candidate: dict) -> str:
+    """Why a candidate of a comparison was not measured, in a few words."""
+    detail = candidate.get("detail", "").strip()
+    if "bad_alloc" in detail:
+        return "out of memory"
+    # What a generator throws comes last.
+    last = detail.splitlines()[-1].rpartition("Error: ")[2] if detail else candidate["outcome"]
+    return last if len(last) <= 40 else f"{last[:38].rstrip()}…"
+
+
 def _is_measured(trial: TrialResult) -> bool:
     return trial.outcome == "ok" and trial.ratio is not None
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from tune.case import Finding
+from tune.study_results import short_reason
 
 _RIVALS = ("default", "mullapudi2016", "adams2019", "anderson2021")
 _AUTOSCHEDULERS = _RIVALS[1:]
@@ -46,7 +47,7 @@ def _comparison(one: dict, rivals: list[str]) -> list[str]:
     best = min((ratios[name] for name in _AUTOSCHEDULERS if name in ratios), default=None)
     return [
         one["kernel"]["generator"], one["shape"], f"{rows['hand']['ms']:.3g} ms",
-        *(_times(ratios[name]) if name in ratios else _failure(rows[name]) for name in rivals),
+        *(_times(ratios[name]) if name in ratios else short_reason(rows[name]) for name in rivals),
         f"{ratios['tuned']:.3f}", f"{limit:.2f} ({one['limited_by']})" if limit else "",
         _times(best / ratios["tuned"]) if best else "", _times(ratios["tuned"] / limit) if limit else "",
     ]
@@ -54,8 +55,3 @@ def _comparison(one: dict, rivals: list[str]) -> list[str]:
 
 def _times(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
-
-
-def _failure(row: dict) -> str:
-    """The line that says what went wrong, short."""
-    return next((line for line in row["detail"].strip().splitlines()[::-1] if line.strip()), row["outcome"])[:60]

@@ -71,7 +71,11 @@ class Workload:
         bench = bench_workload(self)
         if self.operator in _WINDOW:
             return bench.output_elements() * bench.window
-        forward = bench._multiply_adds()
+        if kernel.generator.startswith("group_statistics"):
+            return 2 * self.N * self.C * self.h * self.ratio * self.w * self.ratio
+        forward = bench.multiply_adds() - bench.low_res_key
+        if kernel.generator == "pcdc_statistics":
+            return forward - bench.last_product
         return 2 * forward if kernel.generator.endswith("_adjoint") else forward
 
 
