@@ -7,11 +7,14 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import optuna
 
+from tune.alone import alone
 from tune.case import Finding
 from tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
 from tune.session import Options, Session
@@ -24,6 +27,8 @@ _AUTOTUNE = Path(__file__).resolve().parent.parent
 _STANDARD = _AUTOTUNE / "workloads" / "tune.csv"
 _TAPS = {"carafe": 5, "carafe_reassembly": 5, "bilinear": 1, "nearest": 1}
 _GROUPED = ("pcdc", "pcdc_scores", "semantic_scores", "detail_scores")
+_WITH_GROUPS = ("carafe", "carafe_reassembly", *_GROUPED)
+_WITH_KERNEL = ("fns", *_WITH_GROUPS)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -32,19 +37,20 @@ def main(argv: Sequence[str] | None = None, build: Path | None = None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parser = command_line(build or _AUTOTUNE.parent / "build" / "cpu")
     chosen = parser.parse_args(argv)
+    _check(parser, chosen)
     try:
         if chosen.apply:
             from tune.apply import apply
 
-            sys.exit(apply(chosen.build, chosen.table, chosen.threads))
+            with alone(chosen.threads):
+                status = apply(chosen.build, chosen.table, chosen.threads)
+            sys.exit(status)
         if chosen.record:
             record(chosen)
             return
-        if not chosen.operator:
-            parser.error("which operator? One of " + ", ".join((*OPERATORS, "all")))
         (pack if chosen.pack else tune)(chosen, ["upwell", "tune", *(sys.argv[1:] if argv is None else argv)])
     except (TuneError, StorageError, TableError) as error:
-        parser.error(str(error))
+        parser.exit(2, f"upwell tune: {error}\n")  # without the usage, which would hide it
     except KeyboardInterrupt:
         print("\nInterrupted. Everything measured is kept; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
@@ -58,18 +64,21 @@ def command_line(build: Path) -> argparse.ArgumentParser:
     parser.add_argument("--ratio", type=_positive, default=4, help="high-res pixels per low-res cell and axis (4)")
     parser.add_argument("--kernel", type=_positive, help="taps per side (3; carafe 5)")
     parser.add_argument("--groups", type=_positive, help="of channels (1; PCDC 4)")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--direction", choices=("all", "forward", "backward", "d_value", "d_weight"), default="all")
+    parser.add_argument("--dtype", choices=("float32",), default="float32", help="no other can be tuned yet")
+    parser.add_argument("--direction", choices=("all", "forward", "backward", "d_value", "d_weight"), default="all",
+                        help="backward: every kernel of the backward pass; d_value, d_weight: one gradient of fns, ...")
     parser.add_argument("--only", action="append", default=[], metavar="KERNEL",
                         help="of the kernels that an operator runs only this one, e.g. pcdc_scores_adjoint; repeatable")
     parser.add_argument("--target", choices=("host", "avx512", "avx2", "cuda", "opencl"), default="host",
                         help="what kernels are compiled for; host: the best that this processor has")
     parser.add_argument("--trials", type=_positive, default=60, help="candidates measured for each kernel (60)")
     parser.add_argument("--budget", type=_duration, default=600.0, metavar="10m", help="time for each kernel")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seed", type=_seed, default=1, help="of the search (1)")
+    parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)),
+                        help="that kernels run on while they are measured (%(default)s, all of this machine)")
     parser.add_argument("--storage", metavar="URL",
-                        help="postgresql://..., shared by many machines; or a .journal file (one for each kernel)")
+                        help="postgresql://..., shared by many machines; sqlite:///FILE; or a .journal file (one for "
+                             "each kernel)")
     parser.add_argument("--table", type=Path, help="the tuned table (schedules/tuned/<machine class>.json)")
     parser.add_argument("--build", type=Path, default=build, help="the build folder (%(default)s)")
     parser.add_argument("--results", type=Path, help="file that collects the comparisons (<build>/tune/results.json)")
@@ -84,12 +93,39 @@ def command_line(build: Path) -> argparse.ArgumentParser:
     return parser
 
 
+def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
+    """Refuses options that say nothing together, and what cannot be written in the end."""
+    if chosen.apply or chosen.record:
+        given = {"OPERATOR": chosen.operator, "--shape": chosen.shape, "--pack": chosen.pack, "--only": chosen.only,
+                 "--timings": chosen.timings, "--apply": chosen.record and chosen.apply}
+        strange = [name for name, value in given.items() if value]
+        if strange:
+            parser.error(f"{'--record' if chosen.record else '--apply'} goes without {', '.join(strange)}")
+    elif not chosen.operator:
+        parser.error("which operator? One of " + ", ".join((*OPERATORS, "all")))
+    elif chosen.operator == "all" and chosen.shape:
+        parser.error("all has shapes of its own: --shape goes with one operator")
+    for option, file in (("--results", chosen.results), ("--table", chosen.table)):
+        if file and not chosen.apply and not _can_write(file):
+            parser.error(f"{option} {file} cannot be written")
+
+
+def _can_write(file: Path) -> bool:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") if file.exists() else tempfile.TemporaryFile(dir=file.parent):
+            return True
+    except OSError:
+        return False
+
+
 def tune(chosen: argparse.Namespace, command: list[str]) -> None:
     """Tunes, prints the table of findings, and writes the report."""
     session = Session(_options(chosen, command))
     try:
-        for workload in _workloads(chosen):
-            session.tune(workload, chosen.direction)
+        with nullcontext() if chosen.timings else alone(chosen.threads):
+            for workload in _workloads(chosen):
+                session.tune(workload, chosen.direction)
     finally:
         if session.findings:
             conclude(session.findings, session.folder, chosen.results)
@@ -173,6 +209,9 @@ def _workload(chosen: argparse.Namespace) -> Workload:
     if not chosen.shape:
         raise TuneError(f"{chosen.operator}: --shape N,C,h,w is missing")
     name = chosen.operator
+    for option, value, those in (("--kernel", chosen.kernel, _WITH_KERNEL), ("--groups", chosen.groups, _WITH_GROUPS)):
+        if value and name not in those:
+            raise TuneError(f"{name} has no {option}")
     taps = chosen.kernel or _TAPS.get(name, 3)
     groups = chosen.groups or (4 if name in _GROUPED else 1)
     return Workload(name, *parse_shape(chosen.shape), chosen.ratio, taps, groups, chosen.dtype)
@@ -182,6 +221,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} should be positive")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} should be from 0 to 2^32 - 1")
     return value
 
 

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from tune.kernels import TuneError
 from tune.session import cache_value, source_of
+from tune.table import read
 
 _HERE = Path(__file__).resolve().parent
 _CMAKE = Path(sys.executable).with_name("cmake")
@@ -18,12 +19,18 @@ _CMAKE = Path(sys.executable).with_name("cmake")
 def apply(build: Path, table: Path | None, threads: int) -> int:
     """0 where no tuned kernel is slower than the hand-scheduled one it stands in for, else 1.
 
-    table: None for all of schedules/tuned/.
+    table: None for all of schedules/tuned/. The build folder keeps it; one that cannot be built leaves it as it was.
     """
     build = build.resolve()
-    tuned = str(table.resolve()) if table else "auto"
-    _run([_CMAKE, "-S", source_of(build), "-B", build, f"-DUPWELL_TUNED={tuned}"], "configuring")
-    _run([_CMAKE, "--build", build, "--target", "upwell_torch", "upwell_package"], "building")
+    before = cache_value(build, "UPWELL_TUNED")
+    if table:
+        read(table)  # says what is wrong with it in a line
+    try:
+        _configure(build, str(table.resolve()) if table else "auto")
+        _run([_CMAKE, "--build", build, "--target", "upwell_torch", "upwell_package"], "building")
+    except TuneError:
+        _configure(build, before)
+        raise
     rows = prove(build, threads)
     if not rows:
         print("No kernel of this build is tuned for this processor.")
@@ -34,6 +41,10 @@ def apply(build: Path, table: Path | None, threads: int) -> int:
     faster = [row for row in rows if row["verdict"] == "faster"]
     print(f"\n{len(faster)} of {len(rows)} passes are faster with the table, {len(slower)} slower, the others as fast.")
     return 1 if slower else 0
+
+
+def _configure(build: Path, tuned: str) -> None:
+    _run([_CMAKE, "-S", source_of(build), "-B", build, f"-DUPWELL_TUNED={tuned}"], "configuring")
 
 
 def prove(build: Path, threads: int) -> list[dict[str, object]]:

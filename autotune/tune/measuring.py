@@ -138,7 +138,7 @@ def with_tolerance(subject: Subject, hand: Compiled) -> Subject:
 def write_reference(subject: Subject, compiled: Compiled) -> None:
     """The results of this candidate, a kernel for float64, become the reference."""
     subject.reference.parent.mkdir(parents=True, exist_ok=True)
-    part = subject.reference.with_suffix(".part.npz")
+    part = subject.reference.with_suffix(f".{os.getpid()}.part.npz")
     task = _task(subject, {"reference": compiled}, None) | {"write_reference": str(part), "float64": True,
                                                           "tolerance": float("inf")}
     try:

@@ -1,6 +1,7 @@
 """One recorded call of a kernel: what a candidate is run on."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ class Problem:
         header = {"symbol": self.symbol, "order": list(self.arguments), "outputs": self.outputs, "maps": maps,
                   "scalars": scalars}
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part.npz")
+        part = file.with_suffix(f".{os.getpid()}.part.npz")  # another tuner may record the same call
         np.savez(part, header=np.array(json.dumps(header)), **{f"data_{k}": v for k, v in arrays.items()})
         part.replace(file)
 

@@ -75,8 +75,10 @@ def _slug(*texts: str) -> str:
 def _class(name: str, comparisons: list[dict], folder: Path) -> dict:
     """A machine class: its picture and the rows of its table."""
     own = [one | {"candidates": _sorted(one["candidates"])} for one in comparisons if one["class"] == name]
-    picture = Picture(folder / f"{_slug('comparison', name)}.png", f"Times of all candidates on {name}")
-    comparison_picture(own, picture.file)
+    compared, picture = [one for one in own if one["candidates"]], None
+    if compared:
+        picture = Picture(folder / f"{_slug('comparison', name)}.png", f"Times of all candidates on {name}")
+        comparison_picture(compared, picture.file)
     present = {candidate["name"] for comparison in own for candidate in comparison["candidates"]}
     names = [*(known for known in _NAMES if known in present), *sorted(present - set(_NAMES))]
     return {"name": name, "picture": picture, "names": names, "rows": [_row(one, names) for one in own]}
@@ -116,6 +118,7 @@ def _section(study: optuna.Study, comparisons: list[dict], folder: Path) -> dict
         "title": title(about["kernel"]),
         "about": about,
         "pictures": pictures,
+        "confirmed": same[-1].get("outcome") if same else None,
         "heat_names": result.most_important(2),
         "best": result.best,
         "counts": result.counts(),

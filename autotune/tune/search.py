@@ -116,10 +116,17 @@ class Bench:
 
 
 class Recording:
-    """Answers from a timing file instead of a clock."""
+    """Answers from a timing file instead of a clock. ValueError: the file is none, or that of another kernel."""
 
-    def __init__(self, file: Path):
-        entries = [json.loads(line) for line in file.read_text().splitlines()]
+    def __init__(self, file: Path, space: Space):
+        try:
+            entries = [json.loads(line) for line in file.read_text().splitlines()]
+            strange = [e for e in entries if set(e["parameters"]) != set(space.names)]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}: this is no timing file ({type(error).__name__}: {error})") from None
+        if strange:
+            theirs = ", ".join(sorted(strange[0]["parameters"]))
+            raise ValueError(f"{file}: these are timings of another kernel, which has the parameters {theirs}")
         self._trials = {_key(e["parameters"]): e["record"] for e in entries if "record" in e}
         self._confirmed = {_key(e["parameters"]): e["confirmed"] for e in entries if "confirmed" in e}
 
@@ -303,4 +310,5 @@ class Search:
 
     def _best_text(self) -> str:
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return f"best {min(t.value for t in complete):.3f} of hand" if complete else "none right yet"
+        values = [t.value for t in complete if t.user_attrs["parameters"] != self.space.hand]
+        return f"best {min(values):.3f} of hand" if values else "none right yet"

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import origin
 
-from tune import compare, problem
+from tune import compare, problem, table
 from tune.case import Case, Circumstances, Finding
 from tune.compiling import Compiler, candidate, program_hash
 from tune.kernels import Catalogue, Kernel, TuneError
@@ -56,6 +56,8 @@ class Session:
         self.compiler = Compiler(self.options.build / "tune" / "cache")
         self.folder = self.options.build / "tune"
         self._limits = None
+        on_cpu = self.options.backend == "cpu"
+        self._machine = f"x86-64-{self.options.instruction_set}" if on_cpu else self.options.backend
         self._commit = commit(self.options.build)  # as it was before the table changed
         # A storage that is named is opened before anything else takes time.
         self._shared = open_storage(self.options.storage, self.folder) if self.options.storage else None
@@ -79,6 +81,8 @@ class Session:
 
     def tune(self, workload: Workload, direction: str) -> None:
         """Every kernel of the operator that has knobs, one after the other."""
+        if self.options.table and self.options.table.exists():
+            table.read(self.options.table, self._machine)  # what is wrong with it is said before the search
         tunable = [(k, file, self.space(k)) for k, file in self.record(workload, direction)]
         tunable = [row for row in tunable if row[2]]
         if not tunable:
@@ -94,7 +98,7 @@ class Session:
         case = self._case(workload, kernel, space)
         study = self._study(case, kernel, home)
         if options.timings:
-            evaluator = Recording(options.timings)
+            evaluator = self._recording(options.timings, space)
         else:
             subject = self.subject(kernel, file, home)
             evaluator = Bench(kernel, self.target(kernel), self.compiler, subject, {}, home / "timings.jsonl")
@@ -106,6 +110,13 @@ class Session:
         if not options.timings:
             case.keep(options.table or table_of(options.build, case.machine), outcome)
         return Finding(study, comparison, outcome)
+
+    @staticmethod
+    def _recording(file: Path, space: Space) -> Recording:
+        try:
+            return Recording(file, space)
+        except ValueError as error:
+            raise TuneError(str(error)) from None
 
     def subject(self, kernel: Kernel, file: Path, home: Path) -> Subject:
         """What candidates of this kernel are run on. The reference is the kernel for float64, hand-scheduled."""
@@ -138,13 +149,11 @@ class Session:
     def _case(self, workload: Workload, kernel: Kernel, space: Space) -> Case:
         options = self.options
         circumstances = Circumstances(
-            processor(), options.threads, options.seed, datetime.date.today().isoformat(), self._commit, options.command,
-            {"halide": version("halide"), "optuna": version("optuna")},
+            processor(), options.threads, options.seed, datetime.date.today().isoformat(), self._commit,
+            options.command, {"halide": version("halide"), "optuna": version("optuna")},
         )
-        machine = kernel.machine_class(options.instruction_set)
-        return Case(
-            kernel.identity, machine, workload.shape, workload.extent(kernel), space.declared, circumstances
-        )
+        extent = workload.extent(kernel)
+        return Case(kernel.identity, self._machine, workload.shape, extent, space.declared, circumstances)
 
     def _study(self, case: Case, kernel: Kernel, home: Path) -> optuna.Study:
         """A study belongs to a kernel, a shape, a class of machine and a generator program."""

@@ -32,11 +32,11 @@ def comparisons_table(comparisons: Sequence[dict], style: str = "simple") -> str
 
 def _finding(finding: Finding) -> list[str]:
     outcome, kernel = finding.outcome, finding.comparison["kernel"]
-    text = "hand schedule kept"
+    text, changed = "hand schedule kept", ""
     if outcome.better:
         record = outcome.record
         text = f"{record['ratio']:.3f} ({record['low']:.3f} - {record['high']:.3f})"
-    changed = " ".join(f"{name}={value}" for name, value in sorted(outcome.parameters.items()))
+        changed = " ".join(f"{name}={value}" for name, value in sorted(outcome.parameters.items()))
     return [kernel["generator"], finding.comparison["shape"], text, str(outcome.trials), changed]
 
 

@@ -7,6 +7,7 @@ for more, and the last few for many. Writes timings.json; what was timed before 
 import argparse
 import datetime
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,7 +38,7 @@ def main() -> None:
             except RuntimeError as error:
                 print(f"  left out: {error}", flush=True)
                 continue
-            part = out.with_suffix(".part")
+            part = out.with_suffix(f".{os.getpid()}.part")
             part.write_text(json.dumps(done) + "\n")
             part.replace(out)
     print(f"Timings: {out}")

@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import tune.apply
 from toy import BUILD
 from tune import table
 from tune.__main__ import collect, command_line, main, standard_workloads
+from tune.alone import alone
 from tune.kernels import Catalogue, TuneError, this_instruction_set
 from tune.problem import Map, Problem, load
 from tune.workload import Workload, parse_shape, parse_workload
@@ -42,9 +46,22 @@ def refused(capsys, *argv: str) -> str:
         (["fns", "--shape", "1,2,3,4", "--pack", "x"], "--pack is for --target cuda"),
         (["fns", "--shape", "1,2,3,4", "--build", "/nowhere"], "/nowhere/runtime/kernels.json is missing: run `make"),
         (["nearest", "--shape", "1,2,3,4", "--direction", "d_weight"], "nearest: no kernel of the direction d_weight"),
-        (["fns", "--record", "/nowhere/timings.json"], "these are not the timings of a pack"),
+        (["--record", "/nowhere/timings.json"], "these are not the timings of a pack"),
         ([*SMALL, "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "127.0.0.1"),
         ([*SMALL, "--storage", "mysql://me:secret@host/x"], "--storage should be postgresql://"),
+        (["fns", "--shape", "99999999999999999999,1,1,1"], "but is 99999999999999999999,1,1,1"),
+        (["bilinear", "--shape", "1,2,3,4", "--kernel", "5"], "bilinear has no --kernel"),
+        (["fns", "--shape", "1,2,3,4", "--groups", "3"], "fns has no --groups"),
+        (["fns", "--shape", "1,2,3,4", "--dtype", "float64"], "invalid choice: 'float64'"),
+        (["all", "--shape", "1,2,3,4"], "all has shapes of its own"),
+        ([*SMALL, "--seed", "-5"], "-5 should be from 0 to 2^32 - 1"),
+        ([*SMALL, "--results", "/tmp"], "--results /tmp cannot be written"),
+        ([*SMALL, "--results", "/proc/x/results.json"], "--results /proc/x/results.json cannot be written"),
+        ([*SMALL, "--table", "/proc/table.json"], "--table /proc/table.json cannot be written"),
+        ([*SMALL, "--table", __file__], "command_test.py: "),
+        (["--apply", "fns", "--shape", "1,2,3,4"], "--apply goes without OPERATOR, --shape"),
+        (["--apply", "--record", "timings.json"], "--record goes without --apply"),
+        (["--apply", "--table", "/nowhere.json"], "/nowhere.json"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_reason(capsys, argv, message):
@@ -154,6 +171,38 @@ def test_a_pack_is_timed_elsewhere_and_taken_in(tmp_path):
     [comparison] = json.loads((tmp_path / "results.json").read_text())
     assert comparison["class"] == "opencl"
     assert comparison["processor"] == "dry run on PoCL"
+
+
+def test_a_table_that_cannot_be_built_leaves_the_build_folder_as_it_was(tmp_path, monkeypatch):
+    steps = []
+
+    def run(command, what):
+        steps.append([str(part) for part in command][-1])
+        if what == "building":
+            raise TuneError("building failed")
+
+    monkeypatch.setattr(tune.apply, "_run", run)
+    monkeypatch.setattr(tune.apply, "cache_value", lambda build, name: {"UPWELL_TUNED": "before.json"}.get(name, "."))
+    table.Table("x86-64-avx512").write(tmp_path / "table.json")
+    with pytest.raises(TuneError, match="building failed"):
+        tune.apply.apply(BUILD, tmp_path / "table.json", 2)
+    assert steps[0] == f"-DUPWELL_TUNED={tmp_path}/table.json"
+    assert steps[-1] == "-DUPWELL_TUNED=before.json"
+
+
+def test_one_tuner_at_a_time_measures_and_a_dead_one_does_not_count(capsys):
+    code = "import sys, time; from tune.alone import alone\nwith alone(1): print('in', flush=True); time.sleep(600)"
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as other:
+        assert other.stdout.readline() == "in\n"
+        threading.Timer(1.5, other.kill).start()
+        start = time.monotonic()
+        with alone(1000):
+            assert time.monotonic() - start > 1
+    assert "waiting for it to end" in capsys.readouterr().err
+    with alone(1000):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def _numpy_alone(folder: Path) -> str:

@@ -49,6 +49,17 @@ def report(folder: pathlib.Path, studies=(), comparisons=()) -> Page:
     return page
 
 
+def test_what_was_not_compared_and_what_was_chosen_is_said(tmp_path):
+    kept = make_comparison() | {"candidates": [], "outcome": {"outcome": "ok", "ratio": 1.0, "low": 1.0, "high": 1.0}}
+    page = report(tmp_path, [make_study(40)], [kept])
+    assert "Candidates were not compared with autoschedulers" in page.text
+    assert "Measured afresh, none was faster beyond doubt: the hand schedule is kept." in page.text
+    assert len(page.sources) == 3
+    found = kept | {"outcome": {"outcome": "ok", "ratio": 0.85, "low": 0.83, "high": 0.88, "rounds": 40}}
+    page = report(tmp_path, [make_study(40)], [found])
+    assert "the chosen one takes 0.850 (0.830 to 0.880)." in page.text
+
+
 def test_one_file_has_everything_and_loads_nothing(tmp_path):
     page = report(tmp_path / "new", [make_study(40)], [make_comparison()])
     pictures = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in page.sources]

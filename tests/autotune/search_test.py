@@ -200,7 +200,7 @@ def test_the_same_seed_and_timings_give_the_same_choice(tuner):
 
     def again(seed: int):
         study = create_study(optuna.storages.InMemoryStorage(), toy.STUDY, seed)
-        search = tuner.search(Recording(tuner.notes), study, seed, space)
+        search = tuner.search(Recording(tuner.notes, space), study, seed, space)
         search.run(trials=14, budget=60)
         return search
 
@@ -209,6 +209,22 @@ def test_the_same_seed_and_timings_give_the_same_choice(tuner):
     proposed = [t.params for t in first.study.get_trials()]
     assert [t.params for t in repeated.study.get_trials()] == proposed
     assert [t.params for t in again(8).study.get_trials()] != proposed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no JSON", "timings.jsonl: this is no timing file"),
+        ("3", "timings.jsonl: this is no timing file"),
+        ('{"parameters": {"tiles": 4}, "record": {}}', "timings of another kernel, which has the parameters tiles"),
+    ],
+)
+def test_timings_that_are_none_or_of_another_kernel_are_refused(tuner, text, message):
+    tuner.notes.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Recording(tuner.notes, tuner.space)
+    with pytest.raises(ValueError, match="this is no timing file"):
+        Recording(tuner.folder, tuner.space)
 
 
 def test_ctrl_c_keeps_everything(tuner):
