@@ -7,7 +7,6 @@ from pathlib import Path
 
 _DIRECTIONS = ("d_value", "d_weight")
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")  # each has what the ones before have
-_CLASSES = {"cpu": "x86-64", "cuda": "cuda", "opencl": "opencl"}
 
 
 class TuneError(ValueError):
@@ -64,10 +63,10 @@ class Kernel:
                 return target
         raise TuneError(f"{self.symbol} is not compiled for {instruction_set}")
 
-    def machine_class(self, instruction_set: str) -> str:
-        """The name of the table that its schedules are kept in."""
-        prefix = _CLASSES[self.backend]
-        return f"{prefix}-{instruction_set}" if self.backend == "cpu" else prefix
+
+def machine_class(backend: str, instruction_set: str) -> str:
+    """The name of the table that the schedules of such kernels are kept in. instruction_set: of a processor."""
+    return f"x86-64-{instruction_set}" if backend == "cpu" else backend
 
 
 def instruction_set_of(target: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import origin
 from tqdm import tqdm
 
 from tune.compare import DEFAULT, autoschedulers_for
@@ -62,7 +63,7 @@ class Pack:
         channels, pixels, samples = workload.extent(kernel)
         self._runtime = kernel.runtime
         self._kernels.append({
-            "symbol": kernel.symbol, "kernel": kernel.identity, "class": self.backend, "workload": workload.as_dict(),
+            "symbol": kernel.symbol, "kernel": kernel.identity, "class": self.backend,
             "shape": workload.shape, "channels": channels, "pixels": pixels, "samples": samples,
             "space": space.declared, "problem": f"calls/{problem.name}", "reference": f"calls/{reference.name}",
             "candidates": [
@@ -109,6 +110,7 @@ class Pack:
         (self.folder / "tune").mkdir(exist_ok=True)
         for script in _SCRIPTS:
             shutil.copyfile(_HERE / script, self.folder / "tune" / script)
+        shutil.copyfile(origin.__file__, self.folder / "origin.py")
         options = self.session.options
         manifest = {"format": 1, "backend": self.backend, "library": library.name, "seed": options.seed,
                     "command": options.command, "kernels": self._kernels}

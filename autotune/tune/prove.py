@@ -13,7 +13,7 @@ import upwell
 from tqdm import tqdm
 
 from tune import table
-from tune.kernels import this_instruction_set
+from tune.kernels import machine_class, this_instruction_set
 from tune.measuring import quartiles
 from tune.workload import bench_workload, bind, parse_workload
 
@@ -102,7 +102,7 @@ def main() -> None:
     folder, named = Path(sys.argv[1]), sys.argv[2]
     files = sorted(folder.glob("*.json")) if named == "auto" else [Path(named)]
     tables = [table.read(file) for file in files]
-    own = f"x86-64-{this_instruction_set()}"
+    own = machine_class("cpu", this_instruction_set())
     entries = [entry for read in tables if read.machine_class == own for entry in read.entries]
     symbols = Symbols()
     rows = [prove(entry, symbols) for entry in tqdm(entries, desc="measuring afresh", unit="kernel")]

@@ -13,10 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .report_pictures import (
     comparison_picture, heat_map_picture, history_picture, importance_picture, milliseconds, title
 )
-from .study_results import FAILURES, StudyResult
+from .study_results import FAILURES, RIVALS, StudyResult, standing
 
-_NAMES = ("default", "mullapudi2016", "adams2019", "anderson2021", "hand", "tuned")  # in the order of the table
-_AUTOSCHEDULERS = ("mullapudi2016", "adams2019", "anderson2021")
+_NAMES = (*RIVALS, "hand", "tuned")  # in the order of the table
 
 _PICTURES = {"history": history_picture, "importance": importance_picture, "heat_map": heat_map_picture}  # of a study
 
@@ -90,15 +89,13 @@ def _sorted(candidates: list[dict]) -> list[dict]:
 
 def _row(comparison: dict, names: list[str]) -> dict:
     by_name = {candidate["name"]: candidate for candidate in comparison["candidates"]}
-    times = {name: one["ms"] for name, one in by_name.items() if one["outcome"] == "ok" and one.get("ms")}
-    scheduled = [times[name] for name in _AUTOSCHEDULERS if name in times]
-    tuned, limit = times.get("tuned"), comparison.get("limit_ms")
+    stands = standing(comparison)
     return comparison | {
         "title": title(comparison["kernel"]),
         "cells": [by_name.get(name) for name in names],
-        "times_faster_than_hand": times["hand"] / tuned if tuned and "hand" in times else None,
-        "times_faster_than_autoscheduler": min(scheduled) / tuned if tuned and scheduled else None,
-        "times_limit": tuned / limit if tuned and limit else None,
+        "times_faster_than_hand": stands.hand,
+        "times_faster_than_autoscheduler": stands.autoscheduler,
+        "times_limit": stands.limit,
         "failed": [one for one in comparison["candidates"] if one["outcome"] != "ok" and one.get("detail")],
     }
 

@@ -225,8 +225,7 @@ class Search:
 
     def choose(self) -> Outcome:
         """The fastest of the best few, measured afresh; the hand schedule where none is faster."""
-        complete = [t for t in self.study.get_trials(states=(TrialState.COMPLETE,))]
-        complete.sort(key=lambda t: (t.value, t.number))
+        complete = sorted(self.study.get_trials(states=(TrialState.COMPLETE,)), key=lambda t: (t.value, t.number))
         finalists = [t.user_attrs["parameters"] for t in complete if t.user_attrs["parameters"] != self.space.hand]
         finalists = finalists[:_CONFIRMED]
         trials = self.study.get_trials(deepcopy=False)

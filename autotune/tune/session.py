@@ -16,7 +16,7 @@ import origin
 from tune import compare, problem, table
 from tune.case import Case, Circumstances, Finding
 from tune.compiling import Compiler, candidate, program_hash
-from tune.kernels import Catalogue, Kernel, TuneError
+from tune.kernels import Catalogue, Kernel, TuneError, machine_class
 from tune.measuring import Subject, with_tolerance, write_reference
 from tune.search import Bench, Recording, Search, Space, create_study
 from tune.storage import open_storage
@@ -56,8 +56,7 @@ class Session:
         self.compiler = Compiler(self.options.build / "tune" / "cache")
         self.folder = self.options.build / "tune"
         self._limits = None
-        on_cpu = self.options.backend == "cpu"
-        self._machine = f"x86-64-{self.options.instruction_set}" if on_cpu else self.options.backend
+        self._machine = machine_class(self.options.backend, self.options.instruction_set)
         self._commit = commit(self.options.build)  # as it was before the table changed
         # A storage that is named is opened before anything else takes time.
         self._shared = open_storage(self.options.storage, self.folder) if self.options.storage else None
@@ -93,7 +92,7 @@ class Session:
 
     def _tune_kernel(self, workload: Workload, kernel: Kernel, file: Path, space: Space) -> Finding:
         options = self.options
-        home = self.folder / kernel.machine_class(options.instruction_set) / _slug(f"{kernel.symbol} {workload.shape}")
+        home = self.folder / self._machine / _slug(f"{kernel.symbol} {workload.shape}")
         home.mkdir(parents=True, exist_ok=True)
         case = self._case(workload, kernel, space)
         study = self._study(case, kernel, home)

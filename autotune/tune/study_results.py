@@ -10,6 +10,8 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial
 
+AUTOSCHEDULERS = ("mullapudi2016", "adams2019", "anderson2021")
+RIVALS = ("default", *AUTOSCHEDULERS)  # in the order of tables
 FAILURES = ("refused", "wrong", "crash", "hang")
 OUTCOMES = ("ok", "pruned", *FAILURES)
 _LEAST_TRIALS = 10  # that importances are computed from
@@ -133,6 +135,27 @@ class StudyResult:
             if _is_measured(trial) and (cell.best is None or trial.ratio < cell.best):
                 cell.best = trial.ratio
         return cells
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the tuned kernel of a comparison stands: how many times its time others take, and it the limit's; None
+    where one of the two is not known."""
+
+    hand: float | None
+    autoscheduler: float | None  # the best one
+    limit: float | None
+
+
+def standing(comparison: dict) -> Standing:
+    times = {c["name"]: c["ms"] for c in comparison["candidates"] if c["outcome"] == "ok" and c.get("ms")}
+    scheduled = [times[name] for name in AUTOSCHEDULERS if name in times]
+    tuned, limit = times.get("tuned"), comparison.get("limit_ms")
+    return Standing(
+        times["hand"] / tuned if tuned and "hand" in times else None,
+        min(scheduled) / tuned if tuned and scheduled else None,
+        tuned / limit if tuned and limit else None,
+    )
 
 
 def short_reason(candidate: dict) -> str:

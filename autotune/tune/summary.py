@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from tune.case import Finding
-from tune.study_results import short_reason
-
-_RIVALS = ("default", "mullapudi2016", "adams2019", "anderson2021")
-_AUTOSCHEDULERS = _RIVALS[1:]
+from tune.study_results import RIVALS, short_reason, standing
 
 
 def findings_table(findings: Sequence[Finding], style: str = "simple") -> str:
@@ -24,7 +21,7 @@ def comparisons_table(comparisons: Sequence[dict], style: str = "simple") -> str
     if not compared:
         return ""
     known = {candidate["name"] for one in compared for candidate in one["candidates"]}
-    rivals = [name for name in _RIVALS if name in known]
+    rivals = [name for name in RIVALS if name in known]
     headers = ["kernel", "shape", "hand", *rivals, "tuned", "limit", "autoscheduler : tuned", "tuned : limit"]
     lines = [_comparison(one, rivals) for one in compared]
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
@@ -44,12 +41,12 @@ def _comparison(one: dict, rivals: list[str]) -> list[str]:
     rows = {row["name"]: row for row in one["candidates"]}
     ratios = {name: row["ratio"] for name, row in rows.items() if row.get("ratio") is not None}
     limit = one["limit_ms"] / rows["hand"]["ms"] if one["limit_ms"] else None
-    best = min((ratios[name] for name in _AUTOSCHEDULERS if name in ratios), default=None)
+    stands = standing(one)
     return [
         one["kernel"]["generator"], one["shape"], f"{rows['hand']['ms']:.3g} ms",
         *(_times(ratios[name]) if name in ratios else short_reason(rows[name]) for name in rivals),
         f"{ratios['tuned']:.3f}", f"{limit:.2f} ({one['limited_by']})" if limit else "",
-        _times(best / ratios["tuned"]) if best else "", _times(ratios["tuned"] / limit) if limit else "",
+        _times(stands.autoscheduler) if stands.autoscheduler else "", _times(stands.limit) if stands.limit else "",
     ]
 
 

@@ -8,9 +8,9 @@ import argparse
 import datetime
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
+
+import origin
 
 from tune.compiling import Compiled
 from tune.measuring import HAND, Subject, measure, with_tolerance
@@ -46,11 +46,7 @@ def main() -> None:
 
 def device_name() -> str:
     """As nvidia-smi tells it; "" where there is none."""
-    if not shutil.which("nvidia-smi"):
-        return ""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip().splitlines()[0] if result.returncode == 0 and result.stdout.strip() else ""
+    return origin.first_line(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or ""
 
 
 class Knockout:
