@@ -1,4 +1,4 @@
-"""`python -m upwell.train`, alone or under torchrun."""
+"""`python -m upwell.train`, alone or under torchrun; `upwell train` is the same."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from upwell.train.errors import TrainingError
 from upwell.train.training import train
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(words: list[str] | None = None) -> None:
+    arguments = parse_arguments(words)
     try:
         with Group(arguments.device, arguments.upsampler) as group:
             train(arguments, group)
