@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from upwell.nn.make import NAMES
 
 from train_shapes import CLASSES, IGNORE, PACKAGES, run, words, write_data
+from upwell.train.data import find_pairs
+from upwell.train.data_check import check_data
 from upwell.train.distributed import Group
 from upwell.train.loop import joined_loss
 from upwell.train.model import SegmentationModel
@@ -48,6 +52,12 @@ def gradients(group: Group, upsampler: str) -> dict[str, torch.Tensor]:
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
+def pixels_in(folder: str, group: Group) -> np.ndarray:
+    """Of each class and of the ignored, in the masks to train on."""
+    pairs = find_pairs(*(Path(folder) / "train" / kind for kind in ("images", "masks")))
+    return check_data(pairs, "training", CLASSES, IGNORE, group).pixels
+
+
 def test_gradients_of_two_processes_are_those_of_one_on_the_joined_batch(tmp_path):
     script = tmp_path / "gradients.py"
     script.write_text(textwrap.dedent(f"""
@@ -76,3 +86,17 @@ def test_a_run_of_two_processes_is_that_of_one_with_twice_the_batch(tmp_path):
     two, one = (json.loads((tmp_path / out / "metrics.json").read_text())["epochs"] for out in ("two", "one"))
     assert [entry["loss"] for entry in two] == pytest.approx([entry["loss"] for entry in one], rel=1e-5)
     assert [entry["miou"] for entry in two] == pytest.approx([entry["miou"] for entry in one], abs=0.01)
+
+
+def test_two_processes_count_the_pixels_of_all_masks(tmp_path):
+    write_data(tmp_path)
+    script = tmp_path / "count.py"
+    script.write_text(textwrap.dedent(f"""
+            from train_ddp_test import Group, pixels_in
+            with Group("cpu", "bilinear") as group:
+                alone = Group("cpu", "bilinear")
+                alone.rank = alone.local_rank = 0
+                alone.size = alone.local_size = 1
+                assert (pixels_in("{tmp_path}", group) == pixels_in("{tmp_path}", alone)).all()
+            """))
+    two_processes(str(script))

@@ -16,9 +16,9 @@ COLOURS = ((60, 60, 60), (200, 60, 60), (60, 200, 60))
 PACKAGES = str(pathlib.Path(upwell.__file__).parent.parent)
 
 
-def write_data(folder: pathlib.Path) -> None:
-    """folder/{train,val}/{images,masks}: 12 and 4 pictures of about 61 x 47."""
-    random = np.random.default_rng(0)
+def write_data(folder: pathlib.Path, seed: int = 0) -> None:
+    """folder/{train,val}/{images,masks}: 12 and 4 pictures of about 61 x 47, the same sizes for every seed."""
+    random = np.random.default_rng(seed)
     for part, count in (("train", 12), ("val", 4)):
         for i in range(count):
             image, mask = draw(random, 47 - i % 4, 61 - i % 3)
@@ -45,14 +45,15 @@ def save(part: pathlib.Path, stem: str, image: np.ndarray, mask: np.ndarray) -> 
 
 
 def words(data: pathlib.Path, out: pathlib.Path, **options: object) -> list[str]:
-    """A command line for data; options override, with underscores for dashes."""
+    """A command line for data; options override, with underscores for dashes, True for a flag."""
     folders = {
         f"{v}{kind}": data / part / kind for v, part in (("", "train"), ("val_", "val")) for kind in KINDS
     }
     recipe = {"upsampler": "bilinear", "epochs": 2, "batch_size": 2, "crop": 48, "lr": 3e-3}
     run = {"classes": CLASSES, "encoder": "scratch", "workers": 0, "threads": 1, "device": "cpu", "out": out}
     pairs = {**folders, **recipe, **run, **options}.items()
-    return [word for name, value in pairs for word in (f"--{name.replace('_', '-')}", str(value))]
+    named = [(f"--{name.replace('_', '-')}", value) for name, value in pairs]
+    return [word for name, value in named for word in ([name] if value is True else [name, str(value)])]
 
 
 KINDS = ("images", "masks")

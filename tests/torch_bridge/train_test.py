@@ -147,10 +147,23 @@ def test_the_pretrained_encoder_has_a_map_per_resolution_and_keeps_its_statistic
     assert all(torch.equal(before[name], value) for name, value in encoder.named_buffers())
 
 
-@pytest.mark.parametrize(
-    "option", [{"classes": 1}, {"epochs": 0}, {"lr": "nan"}, {"upsampler": "sharp"}, {"crop": "x"}]
-)
+BAD_OPTIONS = [
+    {"classes": 1},
+    {"epochs": 0},
+    {"lr": "nan"},
+    {"weight_decay": "nan"},
+    {"weight_decay": -1},
+    {"upsampler": "sharp"},
+    {"crop": "x"},
+    {"ignore": 0},
+    {"ignore": CLASSES - 1},
+    {"classes": 300},  # so that the usual --ignore 255 is one of them
+]
+
+
+@pytest.mark.parametrize("option", BAD_OPTIONS)
 def test_a_bad_option_is_named(option, data, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         parse_arguments(words(data, tmp_path, **option))
-    assert f"--{next(iter(option))}" in capsys.readouterr().err.splitlines()[-1]
+    named = "--ignore" if option == {"classes": 300} else f"--{next(iter(option)).replace('_', '-')}"
+    assert named in capsys.readouterr().err.splitlines()[-1]

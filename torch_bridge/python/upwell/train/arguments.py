@@ -41,6 +41,13 @@ def positive(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"should be at least 0 but is {text}")
+    return value
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m upwell.train",
@@ -65,7 +72,12 @@ def add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--classes", type=at_least(2), required=True, metavar="N", help="mask values are 0 to N - 1"
     )
-    group.add_argument("--ignore", type=int, default=255, metavar="I", help="mask value that does not count")
+    group.add_argument(
+        "--ignore", type=int, default=255, metavar="I", help="mask value that does not count, none of the classes"
+    )
+    group.add_argument(
+        "--allow-empty-classes", action="store_true", help="train though classes occur in no mask"
+    )
 
 
 def add_model(group: argparse._ArgumentGroup) -> None:
@@ -89,7 +101,7 @@ def add_recipe(group: argparse._ArgumentGroup) -> None:
         "--crop", type=at_least(16), default=256, metavar="PX", help="side of the square training crops"
     )
     group.add_argument("--lr", type=positive, default=1e-3, help="peak learning rate of AdamW")
-    group.add_argument("--weight-decay", type=float, default=1e-2, help="of AdamW")
+    group.add_argument("--weight-decay", type=not_negative, default=1e-2, help="of AdamW")
     group.add_argument(
         "--seed", type=at_least(0), default=0, help="of initial values, order, crops and flips"
     )
@@ -119,8 +131,12 @@ def add_run(group: argparse._ArgumentGroup) -> None:
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = build_parser()
     arguments = parser.parse_args(words)
-    if arguments.weight_decay < 0:
-        parser.error(f"argument --weight-decay: should be at least 0 but is {arguments.weight_decay}")
+    if 0 <= arguments.ignore < arguments.classes:
+        # Its class would be an output that nothing trains, and a score that can only be 0.
+        parser.error(
+            f"argument --ignore: {arguments.ignore} is one of the classes (0 to {arguments.classes - 1}); it should be"
+            " another value, which the masks have where pixels do not count"
+        )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     return arguments

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from upwell.train.errors import TrainingError
+from upwell.train.stored import Stored, load
 
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+IMAGE_FORMATS = ("BMP", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")  # MPO: a JPEG with more pictures behind it
 INDEX_MODES = {"1", "L", "P", "I", "I;16"}  # one channel; of a palette, the indices
-WIDE_MODES = ("I", "F")  # more than 8 bits a channel: which values are black and white, the file does not say
 
 
 class Pair(NamedTuple):
@@ -20,19 +20,24 @@ class Pair(NamedTuple):
 
 def find_pairs(images: Path, masks: Path) -> list[Pair]:
     """Every image in the folder images with the mask of the same stem, in the order of their names."""
-    by_stem: dict[str, Path] = {}
-    for path in list_files(images, IMAGE_SUFFIXES):
-        if path.stem in by_stem:
-            raise TrainingError(f"{path} and {by_stem[path.stem].name} share one stem, so one mask")
-        by_stem[path.stem] = path
+    by_stem = by_unique_stem(images, IMAGE_SUFFIXES, "so one mask")
     if not by_stem:
         raise TrainingError(f"{images}: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    by_mask = {path.stem: path for path in list_files(masks, {".png"})}
+    by_mask = by_unique_stem(masks, {".png"}, "so one image")
     missing = [stem for stem in by_stem if stem not in by_mask]
     if missing:
         others = f", and {len(missing) - 1} more masks are missing" if len(missing) > 1 else ""
         raise TrainingError(f"{masks / missing[0]}.png: missing, the mask of {by_stem[missing[0]]}{others}")
     return [Pair(path, by_mask[stem]) for stem, path in by_stem.items()]
+
+
+def by_unique_stem(folder: Path, suffixes: set[str], consequence: str) -> dict[str, Path]:
+    by_stem: dict[str, Path] = {}
+    for path in list_files(folder, suffixes):
+        if path.stem in by_stem:
+            raise TrainingError(f"{path} and {by_stem[path.stem].name} share one stem, {consequence}")
+        by_stem[path.stem] = path
+    return by_stem
 
 
 def list_files(folder: Path, suffixes: set[str]) -> list[Path]:
@@ -43,27 +48,36 @@ def list_files(folder: Path, suffixes: set[str]) -> list[Path]:
     return [path for path in entries if path.suffix.lower() in suffixes and not path.name.startswith(".")]
 
 
+def open_image(path: Path) -> Stored:
+    """As RGB. Of more than 8 bits, the file does not say which values are black and white."""
+    stored = load(path, IMAGE_FORMATS, "RGB")
+    if stored.bits > 8:
+        raise TrainingError(f"{path}: should have 8 bits per channel but has {stored.bits}")
+    return stored
+
+
+def open_mask(path: Path) -> Stored:
+    """PNG alone: lossy formats invent values between two classes."""
+    stored = load(path, ("PNG",))
+    if stored.image.mode not in INDEX_MODES:
+        channels = ", ".join(stored.image.getbands())
+        raise TrainingError(f"{path}: should have one channel of class indices but has {channels}")
+    return stored
+
+
+def indices(mask: Stored) -> np.ndarray:
+    """[H, W] integers, the samples as they are in the file."""
+    samples = np.array(mask.image)
+    if mask.image.mode == "L" and mask.bits < 8:
+        samples //= 255 // (2**mask.bits - 1)  # Pillow makes white of the largest sample
+    return samples
+
+
 def read_image(path: Path) -> np.ndarray:
     """[H, W, 3] uint8, turned as its EXIF says (the way viewers and drawing tools show it)."""
-    image = _decode(path)
-    if image.mode.startswith(WIDE_MODES):
-        raise TrainingError(f"{path}: should have 8 bits per channel but has mode {image.mode}")
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return np.array(open_image(path).image)
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """[H, W] int64."""
-    mask = _decode(path)
-    if mask.mode not in INDEX_MODES:
-        channels = ", ".join(mask.getbands())
-        raise TrainingError(f"{path}: should have one channel of class indices but has {channels}")
-    return np.array(mask).astype(np.int64)
-
-
-def _decode(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except Exception as error:  # the decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        raise TrainingError(f"{path}: cannot be read: {error}")
+    """[H, W] int64, turned as its EXIF says."""
+    return indices(open_mask(path)).astype(np.int64)

@@ -1,18 +1,32 @@
 """Every file is read once before training: a bad one is found in minutes, not in the middle of a run."""
 
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
-from upwell.train.data import Pair, read_image, read_mask
+from upwell.train.data import Pair, indices, open_image, open_mask
 from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
+from upwell.train.stored import Stored
 
 SHOWN = 10  # complaints; the rest are counted
+THREADS = (4, 16)  # at least, to hide a slow disk; at most, since each holds a picture
+AT_ONCE = 1024  # pairs in a pool's queue, which costs 2 KB each
 
 
-def check_data(pairs: list[Pair], classes: int, ignore: int, group: Group) -> None:
+class Survey(NamedTuple):
+    """What a set of masks holds, and how many images are turned by their EXIF as their masks are not."""
+
+    pixels: np.ndarray  # [classes + 1], of each class and of --ignore
+    turned_alone: int
+
+
+def check_data(pairs: list[Pair], part: str, classes: int, ignore: int, group: Group) -> Survey:
     """TrainingError names the files that are unreadable, of the wrong size, or hold a value that is no class.
 
     The processes of a machine share the work, so every machine checks its own copy of the files.
@@ -20,32 +34,57 @@ def check_data(pairs: list[Pair], classes: int, ignore: int, group: Group) -> No
     names = [pair.image.name for pair in pairs]
     if any(other != names for other in group.gather(names)):
         group.fail(f"{pairs[0].image.parent}: not the same files on every machine")
-    group.together(lambda: check_share(pairs, classes, ignore, group))
+    share = group.together(lambda: check_share(pairs, part, classes, ignore, group))
+    machines = group.size // group.local_size
+    total = group.sum(torch.tensor([*share.pixels, share.turned_alone])).cpu().numpy() // machines
+    return Survey(total[:-1], int(total[-1]))
 
 
-def check_share(pairs: list[Pair], classes: int, ignore: int, group: Group) -> None:
+def check_share(pairs: list[Pair], part: str, classes: int, ignore: int, group: Group) -> Survey:
     share = pairs[group.local_rank :: group.local_size]
-    with ThreadPoolExecutor(4) as pool:  # decoding releases Python's lock
-        results = pool.map(lambda pair: complaint(pair, classes, ignore), share)
-        bar = tqdm(results, "checking files", len(share), disable=not group.first, leave=False)
-        complaints = [text for text in bar if text]
+    pixels, turned_alone, complaints = np.zeros(classes + 1, np.int64), 0, []
+    results = look_at_all(share, classes, ignore, threads(group))
+    for found in tqdm(results, f"reading {part} files", len(share), disable=not group.first, leave=False):
+        if isinstance(found, str):
+            complaints.append(found)
+        else:
+            pixels += found.pixels
+            turned_alone += found.turned_alone
     if complaints:
         rest = [f"and {len(complaints) - SHOWN} more"] if len(complaints) > SHOWN else []
         raise TrainingError("\n".join(complaints[:SHOWN] + rest))
+    return Survey(pixels, turned_alone)
 
 
-def complaint(pair: Pair, classes: int, ignore: int) -> str | None:
-    """What is wrong with a pair, in a line that names the file; None for a good one."""
+def look_at_all(pairs: list[Pair], classes: int, ignore: int, threads: int) -> Iterator[Survey | str]:
+    with ThreadPoolExecutor(threads) as pool:  # decoding releases Python's lock
+        for start in range(0, len(pairs), AT_ONCE):
+            yield from pool.map(lambda pair: look_at(pair, classes, ignore), pairs[start : start + AT_ONCE])
+
+
+def threads(group: Group) -> int:
+    least, most = THREADS
+    return min(max((os.cpu_count() or 1) // group.local_size, least), most)
+
+
+def look_at(pair: Pair, classes: int, ignore: int) -> Survey | str:
+    """What a pair holds, or what is wrong with it, in a line that names the file."""
     try:
-        image, mask = read_image(pair.image), read_mask(pair.mask)
+        image, mask = open_image(pair.image), open_mask(pair.mask)
     except TrainingError as error:
         return str(error)
-    if image.shape[:2] != mask.shape:
-        image_size, mask_size = (f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape))
-        return f"{pair.mask}: is {mask_size} but {pair.image} is {image_size}"
-    wrong = (mask != ignore) & ((mask < 0) | (mask >= classes))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        value = f"{pair.mask}: value {mask[row, column]} at row {row}, column {column}"
+    if image.image.size != mask.image.size:
+        return f"{pair.mask}: is {size(mask)} but {pair.image} is {size(image)}"
+    labels = indices(mask)
+    values = np.bincount(labels.ravel(), minlength=classes)
+    ignored = values[ignore] if 0 <= ignore < len(values) else 0
+    if values[:classes].sum() + ignored < labels.size:
+        row, column = np.argwhere((labels >= classes) & (labels != ignore))[0]
+        value = f"{pair.mask}: value {labels[row, column]} at row {row}, column {column}"
         return f"{value} is neither a class (0 to {classes - 1}) nor --ignore {ignore}"
-    return None
+    return Survey(np.append(values[:classes], ignored), image.orientation != mask.orientation)
+
+
+def size(stored: Stored) -> str:
+    turned = f" (turned by its EXIF orientation {stored.orientation})" if stored.orientation != 1 else ""
+    return "{} x {}".format(*stored.image.size) + turned

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from upwell.train import checkpoint
+from upwell.train.class_counts import check_classes
 from upwell.train.data import Pair, find_pairs
 from upwell.train.data_check import check_data
 from upwell.train.distributed import Group
@@ -61,7 +62,10 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say = tqdm.write if group.first else lambda text: None
     arguments.encoder = group.gather(resolve_encoder(arguments.encoder))[0]
     path, saved = find_checkpoint(arguments, group)
-    training, validation = load_pairs(arguments, group)
+    training, of_training = load_pairs(arguments.images, arguments.masks, "training", arguments, group)
+    validation, of_validation = load_pairs(
+        arguments.val_images, arguments.val_masks, "validation", arguments, group
+    )
     group.together(lambda: make_folder(arguments.out) if group.first else None)
 
     torch.manual_seed(arguments.seed)
@@ -69,6 +73,7 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     model = group.parallel(run.model)
     say(f"encoder {arguments.encoder}, upsampler {arguments.upsampler}, {group.size} x {group.device.type}")
     say(f"{len(training)} images to train on, {len(validation)} to validate on")
+    say("\n".join([*of_training, *of_validation]))
     if saved:
         group.together(lambda: run.restore(path, saved))
         say("\n".join([f"resumed {path} after epoch {len(run.history)}", *run.changed(saved["arguments"])]))
@@ -92,12 +97,21 @@ def find_checkpoint(arguments: argparse.Namespace, group: Group) -> tuple[Path |
     return path, saved
 
 
-def load_pairs(arguments: argparse.Namespace, group: Group) -> tuple[list[Pair], list[Pair]]:
-    training = group.together(lambda: find_pairs(arguments.images, arguments.masks))
-    validation = group.together(lambda: find_pairs(arguments.val_images, arguments.val_masks))
-    for pairs in (training, validation):
-        check_data(pairs, arguments.classes, arguments.ignore, group)
-    return training, validation
+def load_pairs(
+    images: Path, masks: Path, part: str, arguments: argparse.Namespace, group: Group
+) -> tuple[list[Pair], list[str]]:
+    """The pairs of one part, training or validation, each of them read, and what to tell of them."""
+    pairs = group.together(lambda: find_pairs(images, masks))
+    survey = check_data(pairs, part, arguments.classes, arguments.ignore, group)
+    told = group.together(
+        lambda: check_classes(survey.pixels, masks, part, arguments.ignore, arguments.allow_empty_classes)
+    )
+    if survey.turned_alone:
+        told.append(
+            f"{survey.turned_alone} {part} images have another EXIF orientation than their masks;"
+            " each is turned as its own says, which is right for masks drawn on images as viewers show them"
+        )
+    return pairs, told
 
 
 def make_folder(out: Path) -> None:
