@@ -69,15 +69,7 @@ def find(resume: str | None, out: Path) -> Path | None:
         raise TrainingError(f"{here[0]}: exists; continue it with --resume auto, or choose another --out")
     if resume == "auto":
         return here[0] if here else None
-    return Path(resume) if resume else None
-
-
-def check_same_model(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for name in DEFINES_MODEL:
-        if saved[name] != wanted[name]:
-            raise TrainingError(
-                f"{path}: was trained with --{name} {saved[name]}, not --{name} {wanted[name]}"
-            )
+    return None if resume is None else Path(resume)
 
 
 def load_model(path: str | Path) -> nn.Module:

@@ -18,9 +18,9 @@ from upwell.train.loop import Sample, train_epoch, validate
 from upwell.train.model import SegmentationModel
 from upwell.train.picture import write_picture
 from upwell.train.report import describe, record, write_metrics
+from upwell.train.resume import changed, check_options
 
 PICTURES = 4  # rows of predictions.png
-MAY_DIFFER = ("out", "resume", "device", "workers", "threads", "images", "masks", "val_images", "val_masks")
 
 
 class Run:
@@ -45,17 +45,12 @@ class Run:
     def restore(self, path: Path, state: dict[str, Any]) -> None:
         try:
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            # The moments alone: an optimiser's state has its options too, which this run's would give way to.
+            options = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({**state["optimizer"], "param_groups": options})
             self.history = state["history"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"{path}: does not fit this model: {error}")
-
-    def changed(self, saved: dict[str, Any]) -> list[str]:
-        """The options that are not as they were, in words."""
-        names = [name for name in saved if name not in MAY_DIFFER and saved[name] != self.arguments.get(name)]
-        return [
-            f"--{name.replace('_', '-')} was {saved[name]}, is {self.arguments.get(name)}" for name in names
-        ]
 
 
 def train(arguments: argparse.Namespace, group: Group) -> None:
@@ -76,7 +71,8 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say("\n".join([*of_training, *of_validation]))
     if saved:
         group.together(lambda: run.restore(path, saved))
-        say("\n".join([f"resumed {path} after epoch {len(run.history)}", *run.changed(saved["arguments"])]))
+        differing = changed(saved["arguments"], run.arguments)
+        say("\n".join([f"resumed {path} after epoch {len(run.history)}", *differing]))
     for epoch in range(len(run.history), arguments.epochs):
         loss = train_epoch(model, run.optimizer, training, arguments, group, epoch)
         scores, samples = validate(run.model, validation, arguments, group, PICTURES)
@@ -93,7 +89,7 @@ def find_checkpoint(arguments: argparse.Namespace, group: Group) -> tuple[Path |
     # Other machines may not see the files that the first process wrote.
     path, saved = group.gather((path, saved))[0]
     if saved:
-        group.together(lambda: checkpoint.check_same_model(path, saved["arguments"], vars(arguments)))
+        group.together(lambda: check_options(path, saved, vars(arguments)))
     return path, saved
 
 
