@@ -76,6 +76,11 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
     return median, low, high
 
 
+def is_slower(ratio: float, low: float) -> bool:
+    """Whether a ratio says so, with its lower quartile: by more than the measurement's spread."""
+    return ratio > 1.01 and low > 1
+
+
 class _Failed(Exception):
     def __init__(self, outcome: str, name: str, detail: str):
         super().__init__(detail)

@@ -15,8 +15,8 @@ from tune.compiling import Compiled, candidate, link_library, whole_archive
 from tune.kernels import Kernel, TuneError
 from tune.measuring import HAND, Subject, write_reference
 from tune.problem import load
-from tune.search import Space
 from tune.session import Session
+from tune.space import Space
 from tune.workload import Workload
 
 LARGEST = 64 << 20  # bytes of the whole pack

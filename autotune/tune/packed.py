@@ -12,8 +12,9 @@ from tune.case import Case, Circumstances, Finding
 from tune.compare import DEFAULT, TUNED, autoschedulers_for
 from tune.kernels import TuneError
 from tune.measuring import HAND
-from tune.search import Outcome, Space
+from tune.search import Outcome
 from tune.session import commit, table_of
+from tune.space import Space
 from tune.timing import LAST
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tune import table
 from tune.kernels import machine_class, this_instruction_set
-from tune.measuring import quartiles
+from tune.measuring import is_slower, quartiles
 from tune.workload import bench_workload, bind, parse_workload
 
 _OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
@@ -92,7 +92,7 @@ def prove(entry: table.Entry, symbols: Symbols) -> dict[str, object] | None:
         ran = [symbol for symbol in symbols.of(call) if own.fullmatch(symbol)]
         if ran:
             median, low, high = quartiles(time_pair(call))
-            verdict = "faster" if median < 0.99 and high < 1 else "slower" if median > 1.01 and low > 1 else "as fast"
+            verdict = "faster" if median < 0.99 and high < 1 else "slower" if is_slower(median, low) else "as fast"
             return {"shape": entry.measured.shape, "pass": name, "symbol": ran[0], "tuned_ratio": entry.measured.ratio,
                     "ratio": median, "low": low, "high": high, "verdict": verdict}
     return None

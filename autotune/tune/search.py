@@ -1,7 +1,6 @@
 """The search: Optuna proposes, a compiler makes, a clock decides."""
 
 import json
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,43 +14,16 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from tune.compiling import Candidate, Compiled, Compiler, candidate
-from tune.kernels import Kernel
-from tune.measuring import HAND, Result, Subject, measure, measure_afresh
-from tune.storage import is_alive, owner, reclaim
+from tune.kernels import Kernel, TuneError
+from tune.measuring import HAND, Result, Subject, is_slower, measure, measure_afresh
+from tune.proposals import BATCH, RETURNED, Proposer, SlowerThanMost, answer, history
+from tune.space import Space
+from tune.storage import BEGUN, conclude, is_alive, owner, reclaim
 
 _STEPS = (3, 8, 16)  # rounds after which a trial reports, and may be pruned
 _CONFIRMED = 3  # candidates that are measured afresh in the end
 _CONFIRMING_PROCESSES, _CONFIRMING_ROUNDS = 5, 8
-
-
-class Space:
-    """The legal values of a kernel's knobs, as its schedule declares them."""
-
-    def __init__(self, declared: dict):
-        self.declared = declared
-        self.names: list[str] = [knob["name"] for knob in declared["knobs"]]
-        self.values: dict[str, list[int]] = {knob["name"]: knob["values"] for knob in declared["knobs"]}
-        self.hand: dict[str, int] = {knob["name"]: knob["hand"] for knob in declared["knobs"]}
-        self.legal: set[tuple[int, ...]] = {tuple(point) for point in declared["legal"]}
-
-    def parameters(self, point: tuple[int, ...]) -> dict[str, int]:
-        """The knobs' values at a point (the index of each one's value)."""
-        return {name: self.values[name][index] for name, index in zip(self.names, point)}
-
-    def indices(self, parameters: Mapping[str, int]) -> dict[str, int]:
-        """The other way round."""
-        return {name: self.values[name].index(parameters[name]) for name in self.names}
-
-    def nearest(self, point: tuple[int, ...], known: set[tuple[int, ...]], chance: random.Random) -> tuple[int, ...]:
-        """The legal point next to this one that is not among the known; there is one. Chance decides among equals."""
-        steps = [max(1, len(self.values[name]) - 1) for name in self.names]
-
-        def distance(other: tuple[int, ...]) -> float:
-            return sum(abs(a - b) / step for a, b, step in zip(point, other, steps))
-
-        distances = {other: distance(other) for other in self.legal if other not in known}
-        least = min(distances.values())
-        return chance.choice(sorted(other for other, found in distances.items() if found <= least + 1e-9))
+_NEIGHBOUR_PROCESSES = 3  # of as many rounds
 
 
 class Evaluator(Protocol):
@@ -64,15 +36,19 @@ class Evaluator(Protocol):
         """Measures one; report(step, ratio) says whether to go on. Returns the trial's record: outcome, ratio, ..."""
 
     def confirm(self, finalists: list[Mapping[str, int]]) -> list[dict[str, object]]:
-        """Measures them afresh beside the incumbent: a record of each."""
+        """Measures them afresh beside the incumbent: a record of each, of the best also at neighbouring sizes."""
 
 
 class Bench:
-    """Measures candidates of one problem against the incumbent, interleaved, and notes every timing in a file."""
+    """Measures candidates of one problem against the incumbent, interleaved, and notes every timing in a file.
+
+    neighbours: calls of other sizes that would take the kernel too, by shape; None for one that runs another kernel.
+    """
 
     def __init__(self, kernel: Kernel, target: str, compiler: Compiler, subject: Subject, incumbent: Mapping[str, int],
-                 notes: Path | None = None):
+                 notes: Path | None = None, neighbours: Mapping[str, Callable[[], Subject | None]] | None = None):
         self.kernel, self.target, self.compiler, self.subject, self.notes = kernel, target, compiler, subject, notes
+        self._neighbours = neighbours or {}
         self._incumbent = self.prepare(incumbent)
         if not self._incumbent.library:
             raise RuntimeError(f"{kernel.symbol}: the hand schedule was not compiled: {self._incumbent.detail}")
@@ -101,12 +77,28 @@ class Bench:
         return result.record("candidate", HAND) | {"steps": steps, "compile_seconds": prepared.seconds}
 
     def confirm(self, finalists: list[Mapping[str, int]]) -> list[dict[str, object]]:
-        return [self._confirm(self.prepare(parameters)) for parameters in finalists]
+        """Of those that are faster than the incumbent, the best first, until one is not slower at any neighbour."""
+        prepared = [self.prepare(parameters) for parameters in finalists]
+        records = [self._confirm(self.subject, one, _CONFIRMING_PROCESSES) for one in prepared]
+        faster = [k for k, record in enumerate(records) if is_faster(record)]
+        for k in sorted(faster, key=lambda k: records[k]["ratio"]):
+            records[k]["neighbours"] = [self._at_neighbour(shape, prepared[k]) for shape in self._neighbours]
+            if not slower_at(records[k]):
+                break
+        return records
 
-    def _confirm(self, prepared: Compiled) -> dict[str, object]:
+    def _confirm(self, subject: Subject, prepared: Compiled, processes: int) -> dict[str, object]:
         pair = {HAND: self._incumbent, "candidate": prepared}
-        result = measure_afresh(self.subject, pair, _CONFIRMING_ROUNDS, _CONFIRMING_PROCESSES)
-        return result.record("candidate", HAND)
+        return measure_afresh(subject, pair, _CONFIRMING_ROUNDS, processes).record("candidate", HAND)
+
+    def _at_neighbour(self, shape: str, prepared: Compiled) -> dict[str, object]:
+        try:
+            subject = self._neighbours[shape]()
+        except TuneError as error:
+            return {"shape": shape, "outcome": "refused", "detail": str(error)}
+        if not subject:
+            return {"shape": shape, "outcome": "ok", "detail": "runs another kernel"}
+        return {"shape": shape} | self._confirm(subject, prepared, _NEIGHBOUR_PROCESSES)
 
     def note(self, entry: dict[str, object]) -> None:
         """One line of the timing file."""
@@ -154,10 +146,23 @@ def _key(parameters: Mapping[str, int]) -> tuple:
     return tuple(sorted(parameters.items()))
 
 
+def is_faster(record: Mapping[str, object]) -> bool:
+    """Than the hand schedule, by more than the measurement's spread, where it was measured."""
+    return record["outcome"] == "ok" and record["ratio"] < 0.98 and record["high"] < 1
+
+
+def slower_at(record: Mapping[str, object]) -> list[dict[str, object]]:
+    """The records of the neighbouring sizes that speak against a candidate: it is slower there, or not right."""
+    return [
+        one for one in record.get("neighbours", [])
+        if one["outcome"] != "ok" or ("ratio" in one and is_slower(one["ratio"], one["low"]))
+    ]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a search found: the fastest parameters that are right, measured afresh beside the hand schedule; the hand
-    schedule where that is no worse."""
+    schedule where that is no worse, or where they are slower than it at a neighbouring size."""
 
     parameters: dict[str, int]
     record: dict[str, object]
@@ -166,23 +171,16 @@ class Outcome:
 
     @property
     def better(self) -> bool:
-        """Faster than the hand schedule by more than the measurement's spread."""
-        return self.record.get("outcome") == "ok" and self.record["ratio"] < 0.98 and self.record["high"] < 1
+        """Faster than the hand schedule, and at no neighbouring size slower."""
+        return is_faster(self.record) and not slower_at(self.record)
 
 
 def create_study(storage: optuna.storages.BaseStorage, name: str, seed: int) -> optuna.Study:
-    """The study of this name, new or as it was left."""
-    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=12)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=6, n_warmup_steps=0)
+    """The study of this name and seed, new or as it was left. Search brings its sampler."""
     return optuna.create_study(
-        storage=storage, study_name=name, sampler=sampler, pruner=pruner, load_if_exists=True, direction="minimize"
+        storage=storage, study_name=f"{name} seed {seed}", pruner=SlowerThanMost(), load_if_exists=True,
+        direction="minimize",
     )
-
-
-def _answer(trial: optuna.trial.FrozenTrial, none: str | None = None) -> str | None:
-    """The outcome of a trial; `none` where it has none, and None for a proposal that was not to be measured."""
-    outcome = trial.user_attrs.get("outcome", none)
-    return None if outcome in ("illegal", "seen") else outcome
 
 
 class Search:
@@ -190,7 +188,7 @@ class Search:
 
     def __init__(self, study: optuna.Study, space: Space, evaluator: Evaluator, workers: int, seed: int):
         self.study, self.space, self.evaluator, self.workers = study, space, evaluator, workers
-        self._random = random.Random(seed)
+        self.study.sampler = self._proposer = Proposer(space, seed)
 
     def run(self, trials: int, budget: float, title: str = "") -> None:
         """Until so many trials are measured in this study, or for `budget` seconds, or the space is exhausted.
@@ -198,25 +196,25 @@ class Search:
         Ctrl-C ends it with everything measured so far kept.
         """
         end = time.monotonic() + budget
-        reclaim(self.study, is_alive)
-        if not self.study.get_trials(deepcopy=False):
-            self.study.enqueue_trial(self.space.indices(self.space.hand))
+        for given_up in reclaim(self.study, is_alive):
+            record = {name: given_up.user_attrs[name] for name in ("outcome", "detail")}
+            self.evaluator.note({"parameters": given_up.user_attrs["parameters"], "record": record})
         with (
             ThreadPoolExecutor(self.workers) as pool,
             tqdm(total=trials, initial=min(trials, self._finished()), desc=title, unit="trial", leave=True) as bar,
         ):
             while (missing := trials - self._finished()) > 0 and time.monotonic() < end:
-                batch = self._propose(min(2 * self.workers, missing))
-                if not batch:
-                    break
-                # All are compiled before one is timed: a compiler at work would be heard in the timings.
-                waiting = list(batch)
+                waiting: list[tuple[optuna.Trial, dict[str, int]]] = []
                 try:
-                    prepared = list(pool.map(self.evaluator.prepare, [parameters for _, parameters in batch]))
-                    for (trial, parameters), ready in zip(batch, prepared):
+                    self._propose(waiting, min(BATCH - len(history(self.study)) % BATCH, missing))
+                    if not waiting:
+                        break
+                    # All are compiled before one is timed: a compiler at work would be heard in the timings.
+                    prepared = list(pool.map(self.evaluator.prepare, [parameters for _, parameters in waiting]))
+                    for ready in prepared:
                         if time.monotonic() > end:
                             break
-                        self._measure(trial, parameters, ready)
+                        self._measure(*waiting[0], ready)
                         waiting.pop(0)
                         bar.n = min(trials, self._finished())
                         bar.set_postfix_str(self._best_text(), refresh=True)
@@ -228,84 +226,53 @@ class Search:
         complete = sorted(self.study.get_trials(states=(TrialState.COMPLETE,)), key=lambda t: (t.value, t.number))
         finalists = [t.user_attrs["parameters"] for t in complete if t.user_attrs["parameters"] != self.space.hand]
         finalists = finalists[:_CONFIRMED]
-        trials = self.study.get_trials(deepcopy=False)
-        outcomes = [_answer(t, "lost" if t.state == TrialState.FAIL else None) for t in trials]
-        counts = dict(Counter(outcome for outcome in outcomes if outcome))
+        counts = dict(Counter(filter(None, map(answer, self.study.get_trials(deepcopy=False)))))
         alike = {"outcome": "ok", "ratio": 1.0, "low": 1.0, "high": 1.0}
-        hand = Outcome(dict(self.space.hand), alike, self._finished(), counts)
         if not finalists:
-            return hand
+            return Outcome(dict(self.space.hand), alike, self._finished(), counts)
         records = self.evaluator.confirm(finalists)
         for parameters, record in zip(finalists, records):
             self.evaluator.note({"parameters": parameters, "confirmed": record})
-        right = [(r["ratio"], k) for k, r in enumerate(records) if r["outcome"] == "ok"]
-        if not right:
-            return hand
-        _, best = min(right)
-        found = Outcome(dict(finalists[best]), records[best], self._finished(), counts)
-        return found if found.better else hand
+        found = [Outcome(dict(p), record, self._finished(), counts) for p, record in zip(finalists, records)]
+        faster = sorted((o for o in found if is_faster(o.record)), key=lambda o: o.record["ratio"])
+        refused = [one for outcome in faster for one in slower_at(outcome.record)]
+        kept = alike | ({"slower_at": refused} if refused else {})
+        hand = Outcome(dict(self.space.hand), kept, self._finished(), counts)
+        return next((outcome for outcome in faster if outcome.better), hand)
 
     def _finished(self) -> int:
         """Trials with an answer, whatever it is."""
-        return sum(_answer(trial) is not None for trial in self.study.get_trials(deepcopy=False))
+        return sum(answer(trial) is not None for trial in self.study.get_trials(deepcopy=False))
 
-    def _seen(self) -> set[tuple[int, ...]]:
-        """Points that were measured, or are under way."""
-        return {
-            tuple(t.params[name] for name in self.space.names)
-            for t in self.study.get_trials(deepcopy=False)
-            if (t.state == TrialState.RUNNING or _answer(t))
-            and all(name in t.params for name in self.space.names)
-        }
-
-    def _propose(self, count: int) -> list[tuple[optuna.Trial, dict[str, int]]]:
-        """New legal points; fewer where the space has no more."""
-        batch, known = [], self._seen()
-        while len(batch) < count and not self.space.legal <= known:
-            trial, point = self._propose_one(known)
-            known.add(point)
-            parameters = self.space.parameters(point)
-            trial.set_user_attr("parameters", parameters)
+    def _propose(self, batch: list[tuple[optuna.Trial, dict[str, int]]], count: int) -> None:
+        """Adds so many new legal points to the batch; fewer where the space has no more."""
+        while len(batch) < count and not self.space.legal <= self._proposer.known(self.study):
+            trial = self.study.ask(self._proposer.distributions)
+            parameters = self.space.parameters(tuple(trial.params[name] for name in self.space.names))
             batch.append((trial, parameters))
-        return batch
-
-    def _propose_one(self, known: set[tuple[int, ...]]) -> tuple[optuna.Trial, tuple[int, ...]]:
-        """What the sampler wants; in place of what is known or illegal the point next to it, which it learns from."""
-        while True:
-            trial = self.study.ask()
             trial.set_user_attr("owner", owner())
-            point = tuple(
-                trial.suggest_int(name, 0, len(self.space.values[name]) - 1) for name in self.space.names
-            )
-            if point in self.space.legal and point not in known:
-                return trial, point
-            trial.set_user_attr("outcome", "seen" if point in known else "illegal")
-            self.study.tell(trial, state=TrialState.FAIL)
-            nearest = self.space.nearest(point, known, self._random)
-            self.study.enqueue_trial(dict(zip(self.space.names, nearest)))
+            trial.set_user_attr("parameters", parameters)
 
     def _measure(self, trial: optuna.Trial, parameters: dict[str, int], prepared: object) -> None:
         def report(step: int, ratio: float) -> bool:
             trial.report(ratio, step)
             return not trial.should_prune()
 
+        trial.set_user_attr(BEGUN, True)
         record = self.evaluator.evaluate(prepared, report)
         self.evaluator.note({"parameters": parameters, "record": record})
-        for name, value in record.items():
-            if name != "steps":
-                trial.set_user_attr(name, value)
-        if record["outcome"] == "ok":
-            self.study.tell(trial, record["ratio"])
-        elif record["outcome"] == "pruned":
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self.study.tell(trial, state=TrialState.FAIL)
+        kept = {name: value for name, value in record.items() if name not in ("steps", "outcome")}
+        for name, value in kept.items():
+            trial.set_user_attr(name, value)
+        trial.set_user_attr("outcome", record["outcome"])  # the last: with it the trial has all that it needs
+        conclude(self.study, trial.number, record)
 
     def _put_back(self, batch: list[tuple[optuna.Trial, dict[str, int]]]) -> None:
-        """For the next run: what was proposed and not measured."""
+        """What was proposed and not measured: the next run proposes it again, from the same answers."""
         for trial, _ in batch:
-            self.study.tell(trial, state=TrialState.FAIL)
-            self.study.enqueue_trial(dict(trial.params))
+            if "outcome" not in trial.user_attrs:
+                trial.set_user_attr("outcome", RETURNED)
+            conclude(self.study, trial.number, trial.user_attrs)
 
     def _best_text(self) -> str:
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -4,9 +4,12 @@ import datetime
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +21,8 @@ from tune.case import Case, Circumstances, Finding
 from tune.compiling import Compiler, candidate, program_hash
 from tune.kernels import Catalogue, Kernel, TuneError, machine_class
 from tune.measuring import Subject, with_tolerance, write_reference
-from tune.search import Bench, Recording, Search, Space, create_study
+from tune.search import Bench, Recording, Search, create_study
+from tune.space import Space
 from tune.storage import open_storage
 from tune.workload import Workload
 
@@ -55,6 +59,7 @@ class Session:
         self.catalogue = Catalogue(self.options.build)
         self.compiler = Compiler(self.options.build / "tune" / "cache")
         self.folder = self.options.build / "tune"
+        self._passing = self.folder / "neighbours"  # recorded calls that are not kept
         self._limits = None
         self._machine = machine_class(self.options.backend, self.options.instruction_set)
         self._commit = commit(self.options.build)  # as it was before the table changed
@@ -63,12 +68,16 @@ class Session:
 
     def record(self, workload: Workload, direction: str) -> list[tuple[Kernel, Path]]:
         """The kernels of an operator's call that belong to the direction, and the recorded call of each."""
-        folder = self.folder / "calls" / _slug(f"{self.options.backend} {workload.dtype} {workload.shape}")
-        symbols = _record(self.options, workload, folder)
+        folder, symbols = self._calls(workload, self.folder / "calls")
         kernels = [self.catalogue[symbol] for symbol in symbols]
         only = self.options.only
         wanted = [k for k in kernels if workload.owns(k) and _goes(k, direction) and (not only or k.generator in only)]
         return [(k, folder / f"{k.symbol}.npz") for k in wanted]
+
+    def _calls(self, workload: Workload, place: Path) -> tuple[Path, list[str]]:
+        """Where the recorded calls of an operator are, and the symbols of the kernels that it called."""
+        folder = place / _slug(f"{self.options.backend} {workload.dtype} {workload.shape}")
+        return folder, _record(self.options, workload, folder)
 
     def space(self, kernel: Kernel) -> Space | None:
         """What can be tuned in it."""
@@ -87,20 +96,26 @@ class Session:
         if not tunable:
             among = f" among {', '.join(self.options.only)}" if self.options.only else ""
             raise TuneError(f"{workload.operator}: no kernel of the direction {direction}{among} has anything to tune")
-        for kernel, file, space in tunable:
-            self.findings.append(self._tune_kernel(workload, kernel, file, space))
+        try:
+            for kernel, file, space in tunable:
+                self.findings.append(self._tune_kernel(workload, kernel, file, space))
+        finally:
+            shutil.rmtree(self._passing, ignore_errors=True)
 
     def _tune_kernel(self, workload: Workload, kernel: Kernel, file: Path, space: Space) -> Finding:
         options = self.options
-        home = self.folder / self._machine / _slug(f"{kernel.symbol} {workload.shape}")
-        home.mkdir(parents=True, exist_ok=True)
         case = self._case(workload, kernel, space)
-        study = self._study(case, kernel, home)
+        name = f"{kernel.symbol} {case.shape} threads {options.threads} {program_hash(kernel)}"
+        # The seed is part of a study's name (create_study), and its timings must be its own to be replayed.
+        home = self.folder / self._machine / _slug(f"{name} seed {options.seed}")
+        home.mkdir(parents=True, exist_ok=True)
+        study = self._study(case, f"{case.machine} {name}", home)
         if options.timings:
             evaluator = self._recording(options.timings, space)
         else:
             subject = self.subject(kernel, file, home)
-            evaluator = Bench(kernel, self.target(kernel), self.compiler, subject, {}, home / "timings.jsonl")
+            evaluator = Bench(kernel, self.target(kernel), self.compiler, subject, {}, home / "timings.jsonl",
+                              self.neighbours(workload, kernel))
         search = Search(study, space, evaluator, workers=options.threads, seed=options.seed)
         search.run(options.trials, options.budget, f"{kernel.generator}, {workload.shape}")
         outcome = search.choose()
@@ -136,6 +151,19 @@ class Session:
         except RuntimeError as error:
             raise TuneError(f"{kernel.generator}: {error}") from None
 
+    def neighbours(self, workload: Workload, kernel: Kernel) -> dict[str, Callable[[], Subject | None]]:
+        """Other calls that would take this kernel's entry of the table, by shape: what candidates are run on there;
+        None where such a call runs another kernel. Their files go when the operator is done: they may be large."""
+        bucket = table.bucket_of(*workload.extent(kernel), self.options.threads)
+        around = workload.neighbours(kernel, bucket.channels, bucket.pixels)
+        return {other.shape: cache(partial(self._neighbour, other, kernel)) for other in around}
+
+    def _neighbour(self, workload: Workload, kernel: Kernel) -> Subject | None:
+        folder, symbols = self._calls(workload, self._passing)
+        if kernel.symbol not in symbols:
+            return None
+        return self.subject(kernel, folder / f"{kernel.symbol}.npz", folder / kernel.symbol)
+
     def _pool(self, kernel: Kernel) -> Path | None:
         """The threads that the library runs on in torch; a GPU has its own."""
         if kernel.backend != "cpu":
@@ -154,12 +182,12 @@ class Session:
         extent = workload.extent(kernel)
         return Case(kernel.identity, self._machine, workload.shape, extent, space.declared, circumstances)
 
-    def _study(self, case: Case, kernel: Kernel, home: Path) -> optuna.Study:
-        """A study belongs to a kernel, a shape, a class of machine and a generator program."""
+    def _study(self, case: Case, name: str, home: Path) -> optuna.Study:
+        """A study belongs to a class of machine, a kernel, a shape, a number of threads, a generator program and a
+        seed."""
         storage = self._shared or open_storage(None, home / "study.journal")
         if self.options.timings:
             storage = optuna.storages.InMemoryStorage()
-        name = f"{case.machine} {kernel.symbol} {case.shape} threads {self.options.threads} {program_hash(kernel)}"
         study = create_study(storage, name, self.options.seed)
         case.describe(study)
         return study

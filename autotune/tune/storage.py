@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,7 +14,7 @@ import optuna
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 _CONNECT_SECONDS = 10
 _BUSY_SECONDS = 60  # SQLite: another process is writing
@@ -22,7 +22,7 @@ _NAMELESS = timedelta(minutes=1)  # a trial that has no owner by then lost it be
 _DATABASE_ERRORS = (
     sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError, ValueError
 )
-_RECLAIMED = "reclaimed"  # user attribute: the trial that this one stands in for
+BEGUN = "begun"  # user attribute of a trial: its candidate ran
 
 
 class StorageError(ValueError):
@@ -137,11 +137,31 @@ def _start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def reclaim(study: optuna.Study, alive: Callable[[str], bool] = is_alive) -> int:
-    """Ends the trials that dead processes left running and enqueues their parameters again, each once: what kills
-    the tuner is not tried for ever. Returns how many came back."""
-    lost = [trial for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _is_lost(trial, alive)]
-    return sum(_reclaim(study, trial) for trial in lost)
+def conclude(study: optuna.Study, number: int, attributes: Mapping[str, object]) -> bool:
+    """Ends a trial as its user attributes say (outcome; ratio), without an answer where they say nothing. False:
+    another process was faster."""
+    outcome = attributes.get("outcome")
+    try:
+        if outcome == "ok":
+            study.tell(number, attributes["ratio"])
+        else:
+            study.tell(number, state=TrialState.PRUNED if outcome == "pruned" else TrialState.FAIL)
+    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+        return False
+    return True
+
+
+def reclaim(study: optuna.Study, alive: Callable[[str], bool] = is_alive) -> list[FrozenTrial]:
+    """Ends the trials that dead processes left running: whoever goes on proposes them again. What was tried at two
+    deaths may be what killed the tuner, and is not tried for ever: it counts as a crash, and is returned."""
+    trials = study.get_trials(deepcopy=False)
+    lost = [trial for trial in trials if trial.state == TrialState.RUNNING and _is_lost(trial, alive)]
+    earlier = [trial.params for trial in _suspects(t for t in trials if t.state == TrialState.FAIL)]
+    again = [trial.number for trial in _suspects(lost) if trial.params in earlier]
+    ended = [trial for trial in lost if conclude(study, trial.number, trial.user_attrs)]
+    given_up = [_crashed(trial) for trial in ended if trial.number in again]
+    study.add_trials(given_up)
+    return given_up
 
 
 def _is_lost(trial: FrozenTrial, alive: Callable[[str], bool]) -> bool:
@@ -150,13 +170,19 @@ def _is_lost(trial: FrozenTrial, alive: Callable[[str], bool]) -> bool:
     return trial.datetime_start is not None and datetime.now() - trial.datetime_start > _NAMELESS
 
 
-def _reclaim(study: optuna.Study, trial: FrozenTrial) -> bool:
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-        return False  # another process was faster
-    parameters = trial.system_attrs.get("fixed_params", {}) | trial.params
-    if not parameters or _RECLAIMED in trial.user_attrs:
-        return False
-    study.enqueue_trial(parameters, user_attrs={_RECLAIMED: trial.number})
-    return True
+def _suspects(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Of the trials that processes left at their deaths: of each process the one that ran; where none did, all that it
+    was compiling."""
+    left: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if "outcome" not in trial.user_attrs and "parameters" in trial.user_attrs:
+            left.setdefault(trial.user_attrs["owner"], []).append(trial)
+    return [trial for own in left.values() for trial in [t for t in own if BEGUN in t.user_attrs] or own]
+
+
+def _crashed(trial: FrozenTrial) -> FrozenTrial:
+    detail = "the tuner was killed twice while this was tried"
+    return create_trial(
+        state=TrialState.FAIL, params=trial.params, distributions=trial.distributions,
+        user_attrs={"parameters": trial.user_attrs["parameters"], "outcome": "crash", "detail": detail},
+    )

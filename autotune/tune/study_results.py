@@ -62,7 +62,7 @@ class StudyResult:
 
     @cached_property
     def trials(self) -> list[TrialResult]:
-        """Those that came to an outcome, numbered from 1; proposals that were illegal or known already do not count."""
+        """Those that came to an outcome, numbered from 1; what was lost or put back does not count."""
         found = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get("outcome") in OUTCOMES]
         return [_trial(number, trial) for number, trial in enumerate(found, 1)]
 

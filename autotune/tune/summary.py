@@ -30,6 +30,8 @@ def comparisons_table(comparisons: Sequence[dict], style: str = "simple") -> str
 def _finding(finding: Finding) -> list[str]:
     outcome, kernel = finding.outcome, finding.comparison["kernel"]
     text, changed = "hand schedule kept", ""
+    if slower := outcome.record.get("slower_at"):
+        text += f": what is faster here is not at {slower[0]['shape']}"
     if outcome.better:
         record = outcome.record
         text = f"{record['ratio']:.3f} ({record['low']:.3f} - {record['high']:.3f})"

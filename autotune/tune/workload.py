@@ -1,7 +1,9 @@
 """An operator at a shape, as the command line names it, and what its kernels have to calculate."""
 
+import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 
 from tune.kernels import Kernel, TuneError
 
@@ -15,6 +17,7 @@ _FILTERS = {
     "detail_scores": "detail_scores",
 }
 OPERATORS = (*_WINDOW, *_FILTERS)
+_LANES = 16  # of the widest vector
 _GENERATORS = {"carafe_reassembly": "reassembly"}
 
 
@@ -63,6 +66,21 @@ class Workload:
         if kernel.generator.startswith("guided_filter"):  # planes
             return self.N * self.C, high, 1
         return self.C, high, self.N
+
+    def neighbours(self, kernel: Kernel, channels: tuple[int, int], pixels: tuple[int, int]) -> list["Workload"]:
+        """The same with the fewest and the most channels, and with the fewest and the most pixels, that a bucket has:
+        channels in steps that a vector or a group divides as it divides these, maps in the same proportions."""
+        own_channels, own_pixels, _ = self.extent(kernel)
+        step = math.lcm(math.gcd(self.C, _LANES), self.groups)
+        least, most = (Fraction(self.C * bound, own_channels * step) for bound in channels)
+        small, large = (math.sqrt(bound / own_pixels) for bound in pixels)
+        others = (
+            replace(self, C=math.ceil(least) * step),
+            replace(self, C=math.floor(most) * step),
+            replace(self, h=math.ceil(self.h * small), w=math.ceil(self.w * small)),
+            replace(self, h=math.floor(self.h * large), w=math.floor(self.w * large)),
+        )
+        return [other for other in dict.fromkeys(others) if other != self]
 
     def multiply_adds(self, kernel: Kernel) -> int:
         """The least that this kernel has to calculate (workloads.py, filters.py); a transpose does as much again for

@@ -1,5 +1,6 @@
 """upwell tune on the command line: what it refuses, and one run of each kind on a small real kernel."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,8 +15,11 @@ from toy import BUILD
 from tune import table
 from tune.__main__ import collect, command_line, main, standard_workloads
 from tune.alone import alone
+from tune.compiling import candidate
 from tune.kernels import Catalogue, TuneError, this_instruction_set
+from tune.measuring import measure
 from tune.problem import Map, Problem, load
+from tune.session import Options, Session
 from tune.workload import Workload, parse_shape, parse_workload
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +86,80 @@ def test_shapes_read_back():
     assert parse_shape("1,2,3,4") == (1, 2, 3, 4)
     with pytest.raises(TuneError, match="a shape should be like"):
         parse_workload("fns of some size", "float32")
+
+
+@pytest.mark.parametrize(
+    ("workload", "symbol", "shapes"),
+    [
+        (Workload("fns", 2, 128, 40, 40, 4, 3, 1), "upwell_fns_k3_r4_float32",
+         {"64,40,40", "240,40,40", "128,32,32", "128,63,63"}),
+        (Workload("fns", 1, 64, 64, 64, 4, 3, 1), "upwell_fns_k3_r4_float32", {"240,64,64", "64,127,127"}),
+        (Workload("fns", 1, 3, 1, 3, 4, 3, 1), "upwell_fns_k3_r4_float32", {"1,1,3", "3,1,2"}),
+        (Workload("guided_filter", 2, 32, 32, 32, 4, 3, 1), "upwell_guided_filter_float32", {"112,32,32", "32,63,63"}),
+        (Workload("pcdc_scores", 1, 24, 20, 40, 4, 3, 4), "upwell_pcdc_scores_float32",
+         {"16,20,40", "56,20,40", "24,12,23", "24,22,45"}),
+    ],
+    ids=str,
+)
+def test_neighbours_are_at_the_ends_of_the_bucket(workload, symbol, shapes):
+    """Channels, height and width; channels in the steps of the tuned ones."""
+    kernel = Catalogue(BUILD)[symbol]
+    channels, pixels, samples = workload.extent(kernel)
+    bucket = table.bucket_of(channels, pixels, samples, 2)
+    found = workload.neighbours(kernel, bucket.channels, bucket.pixels)
+    assert {f"{other.C},{other.h},{other.w}" for other in found} == shapes
+    for other in found:
+        channels, pixels, _ = other.extent(kernel)
+        assert table.bucket_of(channels, pixels, samples, 2) == bucket
+        assert (other.N, other.ratio, other.kernel, other.C % other.groups) == (*_alike(workload), 0)
+
+
+def _alike(workload: Workload) -> tuple:
+    return workload.N, workload.ratio, workload.kernel
+
+
+OPTIONS = Options(build=BUILD, instruction_set=this_instruction_set(), backend="cpu", threads=1, trials=4, budget=100,
+                  seed=1, storage=None, table=None, timings=None, command="", compare=False)
+
+
+def test_a_real_kernel_is_measured_at_its_neighbours_before_it_is_kept(tmp_path, monkeypatch):
+    """Where any candidate that is right seems faster; a replay on other threads finds the same."""
+    monkeypatch.setattr("tune.search.is_faster", lambda record: "rounds" in record)
+    storage = tmp_path / "study.journal"
+    options = dataclasses.replace(OPTIONS, storage=str(storage), table=tmp_path / "table.json")
+    session, workload = Session(options), Workload("fns", 1, 16, 8, 8, 4, 3, 1)
+    started = time.time()
+    session.tune(workload, "forward")
+    [notes] = [f for f in session.folder.glob("*/*/timings.jsonl") if f.stat().st_mtime >= started]
+    confirmed = [json.loads(line)["confirmed"] for line in notes.read_text().splitlines() if "confirmed" in line]
+    measured = [record["neighbours"] for record in confirmed if "neighbours" in record]
+    assert measured
+    for neighbours in measured:
+        assert [one["shape"] for one in neighbours] == [
+            "fns 1,48,8,8 ratio 4 kernel 3", "fns 1,16,15,15 ratio 4 kernel 3"
+        ]
+        assert all(one["outcome"] == "ok" and one["rounds"] == 24 for one in neighbours)
+    assert not (session.folder / "neighbours").exists()
+    again = Session(dataclasses.replace(options, timings=notes, threads=3))
+    again.tune(workload, "forward")
+    assert again.findings[0].outcome == session.findings[0].outcome
+
+
+def test_neighbours_are_recorded_as_calls_that_a_kernel_runs_on(tmp_path):
+    session = Session(OPTIONS)
+    session._passing = tmp_path
+    workload = Workload("fns", 1, 16, 8, 8, 4, 3, 1)
+    kernel = session.catalogue["upwell_fns_d_value_k3_r4_float32"]
+    found = session.neighbours(workload, kernel)
+    assert list(found) == ["fns 1,48,8,8 ratio 4 kernel 3", "fns 1,16,15,15 ratio 4 kernel 3"]
+    for shape, make in found.items():
+        subject, (_, C, h, w) = make(), parse_shape(shape.split()[1])
+        assert make() is subject and tmp_path in subject.problem.parents
+        assert load(subject.problem).arguments["d_output"].sizes == [1, C, 4 * h, 4 * w]
+        hand = session.compiler.compile(candidate(kernel, session.target(kernel), {}))
+        assert measure(subject, {"hand": hand}, 1).outcome == "ok"
+    other = session.catalogue["upwell_fns_k5_r4_float32"]
+    assert session._neighbour(workload, other) is None  # the operator does not run it there
 
 
 def test_every_kernel_of_the_build_is_in_the_catalogue():

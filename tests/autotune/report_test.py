@@ -55,6 +55,9 @@ def test_what_was_not_compared_and_what_was_chosen_is_said(tmp_path):
     assert "Candidates were not compared with autoschedulers" in page.text
     assert "Measured afresh, none was faster beyond doubt: the hand schedule is kept." in page.text
     assert len(page.sources) == 3
+    slower = kept | {"outcome": kept["outcome"] | {"slower_at": [{"shape": SHAPE, "outcome": "ok", "ratio": 1.2}]}}
+    page = report(tmp_path, [make_study(40)], [slower])
+    assert "slower at other sizes that would take it, or fails: the hand schedule is kept." in page.text
     found = kept | {"outcome": {"outcome": "ok", "ratio": 0.85, "low": 0.83, "high": 0.88, "rounds": 40}}
     page = report(tmp_path, [make_study(40)], [found])
     assert "the chosen one takes 0.850 (0.830 to 0.880)." in page.text

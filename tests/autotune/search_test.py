@@ -16,8 +16,10 @@ from optuna.trial import TrialState
 from toy import Toy, space_of
 from toy_generator import microseconds
 from tune import measuring
+from tune.kernels import TuneError
 from tune.measuring import measure, measure_afresh, with_tolerance
-from tune.search import Recording, create_study
+from tune.proposals import RETURNED
+from tune.search import Outcome, Recording, create_study, slower_at
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,7 @@ def outcomes(study: optuna.Study) -> dict[str, int]:
     counts: dict[str, int] = {}
     for trial in study.get_trials():
         outcome = trial.user_attrs.get("outcome")
-        if outcome not in (None, "illegal", "seen"):
+        if outcome not in (None, RETURNED):
             counts[outcome] = counts.get(outcome, 0) + 1
     return counts
 
@@ -154,8 +156,7 @@ def test_the_point_next_to_a_known_or_illegal_one_is_measured(tuner):
 
     tuner.search(Bowl(), study, space=space).run(trials=13, budget=60)
     assert {tuple(t.params.values()) for t in study.get_trials(states=(TrialState.COMPLETE,))} == space.legal
-    wasted = [t for t in study.get_trials() if t.user_attrs.get("outcome") in ("illegal", "seen")]
-    assert 0 < len(wasted) <= 13
+    assert len(study.trials) == len(space.legal)  # no proposal is wasted
     assert space.nearest((0, 0, 0), {(0, 2, 0), (1, 1, 0)}, random.Random(1)) == (2, 0, 0)
 
 
@@ -190,6 +191,9 @@ def test_kill_9_loses_no_finished_trial(tuner):
     assert sum(outcomes(search.study).values()) == 16
     measured = [tuple(t.params.items()) for t in trials if t.user_attrs.get("outcome") in ("ok", "pruned")]
     assert len(measured) == len(set(measured))  # what the dead one had proposed was measured once
+    again = create_study(optuna.storages.InMemoryStorage(), toy.STUDY, 1)
+    tuner.search(Recording(tuner.notes, space_of([toy.RIGHT])), again, space=space_of([toy.RIGHT])).run(16, budget=60)
+    assert [tuple(t.params.items()) for t in again.get_trials()] == measured
 
 
 def test_the_same_seed_and_timings_give_the_same_choice(tuner):
@@ -209,6 +213,70 @@ def test_the_same_seed_and_timings_give_the_same_choice(tuner):
     proposed = [t.params for t in first.study.get_trials()]
     assert [t.params for t in repeated.study.get_trials()] == proposed
     assert [t.params for t in again(8).study.get_trials()] != proposed
+
+
+def chosen_of(tuner, evaluator, behaviours: list[int]) -> Outcome:
+    """Of the hand schedule and points that take 0.4 and 0.6 of its time, of these behaviours."""
+    space = space_of([toy.RIGHT, toy.SLOW_ELSEWHERE])
+    places = [(*place, space.values["behaviour"].index(b)) for place, b in zip([(2, 3), (2, 2)], behaviours)]
+    space.legal = {(1, 1, 0), *places}
+    search = tuner.search(evaluator, create_study(optuna.storages.InMemoryStorage(), toy.STUDY, 1), space=space)
+    search.run(trials=3, budget=60)
+    return search.choose()
+
+
+def test_what_is_slower_at_a_neighbouring_size_is_not_kept(tuner):
+    bench = tuner.bench(small=lambda: tuner.subject_of(50), large=lambda: tuner.subject_of(200))
+    hand = chosen_of(tuner, bench, [toy.SLOW_ELSEWHERE])
+    assert not hand.better and hand.parameters == tuner.space.hand
+    assert [one["shape"] for one in hand.record["slower_at"]] == ["small", "large"]
+    assert all(one["ratio"] == pytest.approx(1.6, rel=0.2) for one in hand.record["slower_at"])  # 4 * 0.4
+
+
+def test_the_next_best_is_kept_where_it_is_not_slower_at_a_neighbouring_size(tuner):
+    bench = tuner.bench(small=lambda: tuner.subject_of(50))
+    chosen = chosen_of(tuner, bench, [toy.SLOW_ELSEWHERE, toy.RIGHT])
+    assert chosen.better and chosen.parameters["behaviour"] == toy.RIGHT
+    [neighbour] = chosen.record["neighbours"]
+    assert neighbour["shape"] == "small" and neighbour["ratio"] == pytest.approx(0.6, rel=0.2)
+    recording = Recording(tuner.notes, space_of([toy.RIGHT, toy.SLOW_ELSEWHERE]))
+    assert chosen_of(tuner, recording, [toy.SLOW_ELSEWHERE, toy.RIGHT]) == chosen
+
+
+def test_neighbours_are_measured_for_what_would_be_kept_alone(tuner):
+    asked = []
+    bench = tuner.bench(small=lambda: asked.append("small"))
+    records = bench.confirm([{"rows": 1, "columns": 1}, {"rows": 4, "columns": 4}, {"rows": 4, "columns": 8}])
+    assert asked == ["small"]  # the second is slower than the third, the first than the hand schedule
+    assert [one.get("neighbours") for one in records] == [
+        None, None, [{"shape": "small", "outcome": "ok", "detail": "runs another kernel"}]
+    ]
+
+
+def test_what_cannot_be_measured_at_a_neighbouring_size_is_not_kept(tuner):
+    def no_memory():
+        raise TuneError("no memory for it")
+
+    hand = chosen_of(tuner, tuner.bench(large=no_memory), [toy.RIGHT])
+    assert not hand.better
+    assert hand.record["slower_at"] == [{"shape": "large", "outcome": "refused", "detail": "no memory for it"}]
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "against"),
+    [
+        ({"outcome": "ok", "ratio": 1.05, "low": 1.02}, True),
+        ({"outcome": "ok", "ratio": 1.05, "low": 0.98}, False),  # within its spread
+        ({"outcome": "ok", "ratio": 1.005, "low": 1.001}, False),
+        ({"outcome": "ok", "ratio": 0.8, "low": 0.7}, False),
+        ({"outcome": "wrong"}, True),
+        ({"outcome": "ok"}, False),  # another kernel runs there
+    ],
+)
+def test_a_neighbour_speaks_against_what_is_slower_beyond_doubt_or_fails(neighbour, against):
+    record = {"outcome": "ok", "ratio": 0.9, "high": 0.95, "neighbours": [neighbour]}
+    assert slower_at(record) == ([neighbour] if against else [])
+    assert Outcome({}, record, 1).better != against
 
 
 @pytest.mark.parametrize(
@@ -246,7 +314,7 @@ def test_ctrl_c_keeps_everything(tuner):
     trials = search.study.get_trials()
     assert sum(outcomes(search.study).values()) == 5
     assert not [t for t in trials if t.state == TrialState.RUNNING]
-    waiting = [t.system_attrs["fixed_params"] for t in trials if t.state == TrialState.WAITING]
+    waiting = [t.params for t in trials if t.user_attrs["outcome"] == RETURNED]
     assert waiting
     search.evaluator = bench
     search.run(trials=12, budget=60)

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from tune.storage import StorageError, is_alive, open_storage, owner, reclaim
+from tune.storage import BEGUN, StorageError, conclude, is_alive, open_storage, owner, reclaim
 
 NAME = "shared"
 KNOBS = {"rows": IntDistribution(0, 7), "columns": IntDistribution(0, 7), "lanes": IntDistribution(0, 3)}
@@ -90,7 +90,7 @@ def test_two_processes_share_a_study(address):
     assert bests.get() == bests.get() == (best.number, best.value)
 
 
-def test_kill_9_loses_the_running_trial_only_and_reclaim_puts_it_back(address):
+def test_kill_9_loses_the_running_trial_only_and_reclaim_ends_it(address):
     study = shared_study(address)
     study.tell(ask(study), 50)
     hanging = SPAWN.Event()
@@ -98,46 +98,81 @@ def test_kill_9_loses_the_running_trial_only_and_reclaim_puts_it_back(address):
     worker.start()
     assert hanging.wait(120)
     own = ask(study)  # this process is at work too
-    assert reclaim(study) == 0
+    assert reclaim(study) == []
+    assert len(of_state(study, TrialState.RUNNING)) == 2
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
 
     study = shared_study(address)
     (lost,) = [trial for trial in of_state(study, TrialState.RUNNING) if trial.number != own.number]
-    assert reclaim(study) == 1
+    assert reclaim(study) == []  # it is not known to have killed anything
     assert len(of_state(study, TrialState.COMPLETE)) == 4
     assert [trial.number for trial in of_state(study, TrialState.FAIL)] == [lost.number]
     assert [trial.number for trial in of_state(study, TrialState.RUNNING)] == [own.number]
-    again = ask(study)
-    assert again.params == lost.params and again.number != lost.number
-    assert again.user_attrs["reclaimed"] == lost.number
-    study.tell(again, 1)
-    assert reclaim(study) == 0 and not of_state(study, TrialState.WAITING)
-    assert study.best_trial.number == again.number
+    assert reclaim(study) == [] and len(study.trials) == 6
 
 
 def of_state(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
     return study.get_trials(states=(state,))
 
 
-def test_a_trial_is_reclaimed_once():
-    study = optuna.create_study()
-    ask(study)
-    assert reclaim(study, lambda owner: True) == 0
-    assert reclaim(study, lambda owner: False) == 1
-    ask(study)
-    assert reclaim(study, lambda owner: False) == 0  # it was its second time
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+def begin(study: optuna.Study, rows: int, begun: bool, **attributes: object) -> optuna.Trial:
+    """A trial as the search has it under way; begun: its candidate runs."""
+    study.enqueue_trial({"rows": rows, "columns": 0, "lanes": 0})
+    trial = ask(study)
+    for name, value in ({"parameters": dict(trial.params)} | ({BEGUN: True} if begun else {}) | attributes).items():
+        trial.set_user_attr(name, value)
+    return trial
 
 
-def test_an_enqueued_trial_that_was_lost_before_its_first_parameter_comes_back():
+def test_what_was_under_way_at_two_deaths_counts_as_a_crash():
     study = optuna.create_study()
-    study.enqueue_trial({"rows": 3, "columns": 4, "lanes": 1})
-    trial = study.ask()
-    assert reclaim(study, lambda owner: False) == 0  # it may have an owner in a moment
-    trial.set_user_attr("owner", "elsewhere:1:1")
-    assert reclaim(study, lambda owner: False) == 1
-    assert ask(study).params == {"rows": 3, "columns": 4, "lanes": 1}
+    for death in (1, 2):
+        begin(study, 3, begun=True)
+        begin(study, 4, begun=False)  # compiled beside it: nobody's death is its fault
+        assert reclaim(study, lambda owner: True) == []
+        given_up = reclaim(study, lambda owner: False)
+        assert [trial.params["rows"] for trial in given_up] == ([] if death == 1 else [3])
+    (crashed,) = [trial for trial in study.trials if trial.user_attrs.get("outcome") == "crash"]
+    assert crashed.params["rows"] == 3 and "killed twice" in crashed.user_attrs["detail"]
+    assert {trial.state for trial in study.trials} == {TrialState.FAIL}
+
+
+def test_where_none_ran_all_that_were_compiled_may_have_been_it():
+    study = optuna.create_study()
+    for death in (1, 2):
+        begin(study, 3, begun=False)
+        begin(study, 4, begun=False)
+        assert len(reclaim(study, lambda owner: False)) == (0 if death == 1 else 2)
+
+
+def test_a_trial_that_was_put_back_was_no_death():
+    study = optuna.create_study()
+    for _ in range(3):
+        trial = begin(study, 3, begun=True, outcome="returned")
+        assert conclude(study, trial.number, trial.user_attrs)
+        assert not conclude(study, trial.number, trial.user_attrs)  # it is ended already
+    begin(study, 3, begun=True)
+    assert reclaim(study, lambda owner: False) == []
+
+
+def test_a_dead_process_s_trial_that_had_its_answer_keeps_it():
+    study = optuna.create_study()
+    begin(study, 3, begun=True, ratio=0.9, outcome="ok")
+    trial = begin(study, 4, begun=True, ratio=1.9, outcome="pruned")
+    trial.report(1.9, 3)
+    begin(study, 5, begun=True, outcome="wrong")
+    assert reclaim(study, lambda owner: False) == []
+    assert [(t.state, t.value) for t in study.trials] == [
+        (TrialState.COMPLETE, 0.9), (TrialState.PRUNED, 1.9), (TrialState.FAIL, None)
+    ]
+
+
+def test_a_trial_without_an_owner_may_have_one_in_a_moment():
+    study = optuna.create_study()
+    study.ask()
+    reclaim(study, lambda owner: False)
+    assert of_state(study, TrialState.RUNNING)
 
 
 def test_only_a_process_that_is_known_to_be_dead_is_dead():

@@ -55,9 +55,9 @@ def make_study(count: int, knobs: list = KNOBS, outcome: str | None = None, kern
         _finish(study, trial, parameters, outcome or _outcome(dice), _ratio(parameters, dice, spread))
     if outcome is None:
         study.tell(study.ask(distributions), state=TrialState.FAIL)  # killed
-        seen = study.ask(distributions)
-        seen.set_user_attr("outcome", "seen")
-        study.tell(seen, state=TrialState.FAIL)
+        returned = study.ask(distributions)
+        returned.set_user_attr("outcome", "returned")
+        study.tell(returned, state=TrialState.FAIL)
         study.ask(distributions)  # still running
     return study
 

@@ -2,8 +2,10 @@
 
 import pytest
 from studies import make_comparison
+from tune.case import Finding
+from tune.search import Outcome
 from tune.study_results import short_reason
-from tune.summary import comparisons_table
+from tune.summary import comparisons_table, findings_table
 
 
 def cells(line: str) -> list[str]:
@@ -24,6 +26,12 @@ def test_a_comparison_is_told_in_multiples_of_the_hand_schedule():
 def test_what_was_not_compared_or_has_no_limit_is_left_out():
     assert comparisons_table([make_comparison() | {"candidates": []}]) == ""
     assert "bandwidth" not in comparisons_table([make_comparison(limit=None)])
+
+
+def test_what_is_slower_elsewhere_is_told_with_the_size():
+    record = {"outcome": "ok", "ratio": 1.0, "low": 1.0, "high": 1.0, "slower_at": [{"shape": "x 2,48,32,32"}]}
+    line = findings_table([Finding(None, make_comparison(), Outcome({}, record, 60))], "github").splitlines()[-1]
+    assert cells(line)[2:4] == ["hand schedule kept: what is faster here is not at x 2,48,32,32", "60"]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from tune.compiling import Compiler, candidate
 from tune.kernels import Kernel
 from tune.measuring import Subject, write_reference
 from tune.problem import Map, Problem
-from tune.search import Bench, Search, Space, create_study
+from tune.search import Bench, Search, create_study
+from tune.space import Space
 from tune.storage import open_storage
 
 import toy_generator
 
 BUILD = Path(os.environ.get("UPWELL_BUILD", Path(__file__).parents[2] / "build" / "cpu"))
 RIGHT, WRONG, CRASH, HANG, UNWRITTEN, NOT_A_NUMBER, REFUSED = toy_generator.BEHAVIOURS
+SLOW_ELSEWHERE = toy_generator.SLOW_ELSEWHERE
 STUDY = "toy"
 
 
@@ -30,9 +32,9 @@ def kernel(folder: Path) -> Kernel:
     return Kernel("toy", program, "toy", ("type=float32",), ("x86-64-linux",), (), runtime)
 
 
-def problem() -> Problem:
-    x = np.linspace(-1, 1, 100, dtype=np.float32)
-    dims = ((0, 100, 1),)
+def problem(size: int) -> Problem:
+    x = np.linspace(-1, 1, size, dtype=np.float32)
+    dims = ((0, size, 1),)
     return Problem("toy", {"x": Map(dims, x.dtype, x), "y": Map(dims, x.dtype, None)}, ("y",))
 
 
@@ -42,23 +44,26 @@ class Toy:
     def __init__(self, folder: Path, cache: Path):
         self.kernel = kernel(folder)
         self.compiler = Compiler(cache, time_limit=60)
-        problem().save(folder / "call.npz")
-        runtime = self.compiler.runtime(self.kernel)
-        self.subject = Subject(
-            folder / "call.npz", folder / "reference.npz", runtime, threads=1, tolerance=1e-4, first_limit=3,
-            round_limit=3,
-        )
-        if not self.subject.reference.exists():
-            write_reference(self.subject, self.compile(type="float64"))
+        self.folder = folder
+        self.subject = self.subject_of(100)
         self.notes = folder / "timings.jsonl"
         self.space = Space(self.compiler.space(candidate(self.kernel, "x86-64-linux", {})))
-        self.folder = folder
+
+    def subject_of(self, size: int) -> Subject:
+        """A call of this size."""
+        call, reference = self.folder / f"call-{size}.npz", self.folder / f"reference-{size}.npz"
+        problem(size).save(call)
+        runtime = self.compiler.runtime(self.kernel)
+        subject = Subject(call, reference, runtime, threads=1, tolerance=1e-4, first_limit=3, round_limit=3)
+        if not reference.exists():
+            write_reference(subject, self.compile(type="float64"))
+        return subject
 
     def compile(self, **parameters: object):
         return self.compiler.compile(candidate(self.kernel, "x86-64-linux", parameters))
 
-    def bench(self) -> Bench:
-        return Bench(self.kernel, "x86-64-linux", self.compiler, self.subject, {}, self.notes)
+    def bench(self, **neighbours) -> Bench:
+        return Bench(self.kernel, "x86-64-linux", self.compiler, self.subject, {}, self.notes, neighbours)
 
     def study(self, seed: int = 1) -> optuna.Study:
         return create_study(open_storage(None, self.folder / "study.journal"), STUDY, seed)

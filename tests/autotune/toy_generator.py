@@ -13,6 +13,7 @@ from pathlib import Path
 ROWS, COLUMNS, BEHAVIOURS = [1, 2, 4, 8], [1, 2, 4, 8], [1, 2, 3, 4, 5, 6, 7]
 HAND = {"rows": 2, "columns": 2, "behaviour": 1}
 REFUSED = 7
+SLOW_ELSEWHERE = 8  # right; not among the values of a search that does not ask for it
 
 
 def microseconds(rows: int, columns: int) -> int:

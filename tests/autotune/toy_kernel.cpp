@@ -16,6 +16,7 @@
 #define HANG 4
 #define UNWRITTEN 5
 #define NOT_A_NUMBER 6
+#define SLOW_ELSEWHERE 8
 
 namespace {
 
@@ -45,7 +46,8 @@ extern "C" int JOIN(SYMBOL, _argv)(void **arguments) {
     const auto *y = static_cast<halide_buffer_t *>(arguments[1]);
     const auto *from = reinterpret_cast<const NUMBER *>(x->host);
     auto *to = reinterpret_cast<NUMBER *>(y->host);
-    work(WORK);
+    // A schedule may suit the size that it was tuned at, and no other.
+    work(BEHAVIOUR == SLOW_ELSEWHERE && y->dim[0].extent != 100 ? 4 * WORK : WORK);
     for (int i = 0; i < y->dim[0].extent; i++) {
         to[i] = 2 * from[i];
     }
