@@ -54,11 +54,14 @@ Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd
 
 // The guided filter (He et al., arXiv 1505.00996) per channel: guide N,D,H,W, input N,D,h,w, interpolated to H,W ->
 // N,D,H,W. radius: of the box, in pixels of the guide. scale: fitted on every scale-th pixel. centred: the fit put back
-// where those pixels are; published (false): as if they were the centres of scale x scale blocks.
+// where those pixels are; published (false): as if they were the centres of scale x scale blocks. border: means are
+// over the samples of a box "inside" the map, or samples go on beyond it in mirrors: "reflect" (torch, kornia: c b | a
+// b c), "symmetric" (OpenCV: b a | a b c).
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps = 1e-3, int64_t scale = 1,
-                     bool centred = false);
+                     bool centred = false, std::string_view border = "inside");
 std::tuple<Tensor, Tensor> guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input,
-                                                  int64_t radius, double eps, int64_t scale, bool centred);
+                                                  int64_t radius, double eps, int64_t scale, bool centred,
+                                                  std::string_view border = "inside");
 
 // Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): conv(key, weight, dilation, groups,
 // replicate border) - conv1x1(query, weight's sum over taps) + bias. key, query N,D,H,W, weight L,D/groups,K,K, bias L

@@ -53,6 +53,10 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
         "group_stats upsampled": (lambda x: ops.group_stats(x, 4, size=(12, 15)), [low]),
         "guided_filter": (lambda g, x: ops.guided_filter(g, x, 2, 1e-2), [high, low]),
         "guided_filter subsampled": (lambda g, x: ops.guided_filter(g, x, 4, 1e-2, 2, True), [high, low]),
+        "guided_filter in mirrors": (
+            lambda g, x: ops.guided_filter(g, x, 4, 1e-2, 2, border="reflect"),
+            [high, low],
+        ),
         "pcdc": (lambda k, q, w, b: ops.pcdc(k, q, w, b, 2, (3, 2)), [high, high.flip(2), *weights[1:3]]),
         "pcdc_scores low-res": (lambda k, q, *p: ops.pcdc_scores(k, q, *p, 2, 4), [low, high, *weights]),
         "pcdc_scores": (

@@ -32,7 +32,13 @@ def group_stats(x: Tensor, groups: int, eps: float = NORM_EPS, blur: bool = Fals
 
 
 def guided_filter(
-    guide: Tensor, input: Tensor, radius: int, eps: float = 1e-3, scale: int = 1, centred: bool = False
+    guide: Tensor,
+    input: Tensor,
+    radius: int,
+    eps: float = 1e-3,
+    scale: int = 1,
+    centred: bool = False,
+    border: str = "inside",
 ) -> Tensor:
     """The guided filter of guide [N, D, H, W] on input [N, D, h, w], upsampled first."""
     size = guide.shape[2:]
@@ -40,10 +46,10 @@ def guided_filter(
         input = formula.bilinear(input, size)
     I, p = _subsample(guide, scale), _subsample(input, scale)
     R = radius // scale
-    mean_I, mean_p, mean_Ip, mean_II = box_mean(torch.stack([I, p, I * p, I * I]), R).unbind()
+    mean_I, mean_p, mean_Ip, mean_II = box_mean(torch.stack([I, p, I * p, I * I]), R, border).unbind()
     a = (mean_Ip - mean_I * mean_p) / (mean_II - mean_I * mean_I + eps)
     b = mean_p - a * mean_I
-    a, b = _put_back(box_mean(torch.stack([a, b]), R), size, scale, centred).unbind()
+    a, b = _put_back(box_mean(torch.stack([a, b]), R, border), size, scale, centred).unbind()
     return a * guide + b
 
 
@@ -53,10 +59,24 @@ def _subsample(x: Tensor, scale: int) -> Tensor:
     return x[:, :, : h * scale : scale, : w * scale : scale]
 
 
-def box_mean(x: Tensor, R: int) -> Tensor:
-    """Mean over the pixels of the (2R+1)^2 box that lie in the image. x [fields, N, D, h, w]."""
+def box_mean(x: Tensor, R: int, border: str = "inside") -> Tensor:
+    """Mean over the pixels of the (2R+1)^2 box that lie in the image, or in its mirrors. x [fields, N, D, h, w]."""
+    if border != "inside":
+        for axis in (3, 4):
+            x = x.index_select(axis, mirrored(x.shape[axis], R, border, x.device)).unfold(axis, 2 * R + 1, 1).mean(-1)
+        return x
     rows = F.avg_pool2d(x.flatten(0, 1), (2 * R + 1, 1), 1, (R, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, 2 * R + 1), 1, (0, R), count_include_pad=False).view_as(x)
+
+
+def mirrored(length: int, R: int, border: str, device: torch.device | None = None) -> Tensor:
+    """The pixels of a line with R more at each end: c b | a b c ("reflect") or b a | a b c ("symmetric")."""
+    places = torch.arange(-R, length + R, device=device)
+    if border == "symmetric":
+        places = places % (2 * length)
+        return torch.minimum(places, 2 * length - 1 - places)
+    places = places % max(2 * length - 2, 1)
+    return torch.minimum(places, 2 * length - 2 - places).abs()
 
 
 def _put_back(x: Tensor, size: torch.Size, scale: int, centred: bool) -> Tensor:

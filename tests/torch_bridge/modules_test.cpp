@@ -1,5 +1,6 @@
 // The C++ modules against golden data, in float64: output and input gradients of modules with published parameters.
 #include "modules/carafe.h"
+#include "modules/guided_filter.h"
 #include "modules/interpolate.h"
 #include "modules/lctc.h"
 #include "modules/resfu.h"
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 
 namespace {
@@ -78,6 +80,29 @@ TEST_CASE("CARAFE with published parameters is the published module", "[golden]"
     carafe->to(at::kDouble);
     upwell::nn::load_state_dict(*carafe, golden.state);
     check(golden, {"x"}, [&](auto &in) { return carafe->forward(in[0]); });
+}
+
+TEST_CASE("a guided filter with a reflecting border is one of maps extended by two radii, and so is its clone") {
+    constexpr int64_t radius = 2, more = 2 * radius;
+    const Tensor guide = at::randn({2, 3, 9, 8}, at::kDouble).set_requires_grad(true);
+    const Tensor input = at::randn({2, 3, 9, 8}, at::kDouble).set_requires_grad(true);
+    const auto extend = [](const Tensor &x) { return at::reflection_pad2d(x, {more, more, more, more}); };
+    const Tensor extended = upwell::nn::GuidedFilter(radius, 1e-2, 3)->forward(extend(guide), extend(input));
+    const Tensor expected = extended.slice(2, more, -more).slice(3, more, -more);
+    const Tensor d_output = at::randn({2, 3, 9, 8}, at::kDouble);
+    const auto d_expected = torch::autograd::grad({expected}, {guide, input}, {d_output});
+
+    upwell::nn::GuidedFilter original(radius, 1e-2, 3, 1, false, "reflect");
+    const auto clone = std::dynamic_pointer_cast<upwell::nn::GuidedFilterImpl>(original->clone());
+    for (const auto &filter : {original.ptr(), clone}) {
+        const Tensor output = filter->forward(guide, input);
+        CHECK(worst(output, expected) < 1e-10);
+        const auto gradients = torch::autograd::grad({output}, {guide, input}, {d_output});
+        CHECK(worst(gradients[0], d_expected[0]) < 1e-10);
+        CHECK(worst(gradients[1], d_expected[1]) < 1e-10);
+    }
+    CHECK_THROWS_WITH(upwell::nn::GuidedFilter(radius, 1e-2, 3, 1, false, "zero"),
+                      ContainsSubstring("GuidedFilter: border should be") && ContainsSubstring("'zero'"));
 }
 
 TEST_CASE("LCTC with published parameters is the published module, and so is its clone", "[golden]") {

@@ -71,6 +71,8 @@ FORWARD = {
     "upsampled_group_stats": ("upsampled_group_stats", (low, [5, 7], 2, 1e-5)),
     "guided_filter": ("guided_filter", (high, low, 2, 1e-2, 1, False)),
     "guided_filter subsampled": ("guided_filter", (high, low, 3, 1e-2, 2, True)),
+    "guided_filter in mirrors": ("guided_filter", (high, low, 2, 1e-2, 1, False, "reflect")),
+    "guided_filter in mirrors, subsampled": ("guided_filter", (high, low, 3, 1e-2, 2, True, "symmetric")),
     "pcdc": ("pcdc", (high, high, *tensors((6, 2, 3, 3), (6,)), 2, [2, 1])),
     "pcdc_difference": ("pcdc_difference", (difference_inputs(), 2, *TAPS)),
     "pcdc_core": ("pcdc_core", (core_inputs(False), *core_options(False))),
@@ -138,6 +140,7 @@ LARGE = {
     "upsampled_group_stats": lambda x, y: upwell.ops.group_stats(x, 4, size=(99, 101)),
     "upsampled_group_stats of one group": lambda x, y: upwell.ops.group_stats(x, 1, size=(99, 101)),
     "guided_filter": lambda x, y: upwell.ops.guided_filter(x, y, 8, 1e-3, 2),
+    "guided_filter in mirrors": lambda x, y: upwell.ops.guided_filter(x, y, 8, 1e-3, 2, border="reflect"),
     "pcdc": lambda x, y: upwell.ops.pcdc(x, x, y[:1, :, :3, :3].contiguous(), None, 1, (4, 4)),
     "pcdc_scores of a low-res key": lambda x, y: upwell.ops.pcdc_scores(y, x, *large_block(x.dtype), 2, 4),
     "pcdc_scores of a map": lambda x, y: upwell.ops.pcdc_scores(

@@ -127,6 +127,7 @@ def test_maps_of_two_sizes_and_even_or_oblong_kernels_are_refused(operator, name
         *[("guided_filter", {"radius": radius}) for radius in (-1, INT32)],
         *[("guided_filter", {"eps": eps}) for eps in (math.nan, math.inf, -1e-3)],
         *[("guided_filter", {"scale": scale}) for scale in (0, -2, INT32)],
+        *[("guided_filter", {"border": border}) for border in ("zero", "Reflect", "")],
         *[("pcdc", {"groups": groups}) for groups in (0, -1, 3, 16)],
         *[("pcdc", {"dilation": dilation}) for dilation in ((0, 1), (1, -1), (1, 2, 3), (), (2**62, 1))],
         *[("pcdc_scores", {"groups": groups}) for groups in (0, -1, 3, 16)],

@@ -85,6 +85,7 @@ def guided_filter(draw: python_random.Random) -> Call:
         "eps": 1e-2,
         "scale": draw.choice((1, 2, 4)),
         "centred": draw.random() < 0.5,
+        "border": draw.choice(("inside", "reflect", "symmetric")),
     }
     shapes = ((n, channels, side(draw), side(draw)), (n, channels, draw.randint(1, 6), draw.randint(1, 6)))
     return Call("guided_filter", shapes, options, (1, 1))

@@ -7,10 +7,13 @@
 
 namespace upwell::nn {
 
-GuidedFilterImpl::GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale, bool centred)
-    : radius(radius), eps(eps), channels(channels), scale(scale), centred(centred) {
+GuidedFilterImpl::GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale, bool centred,
+                                   std::string border)
+    : radius(radius), eps(eps), channels(channels), scale(scale), centred(centred), border(std::move(border)) {
     TORCH_CHECK(radius >= 0, "GuidedFilter: radius should be at least 0 but is ", radius);
     TORCH_CHECK(scale >= 1, "GuidedFilter: scale should be at least 1 but is ", scale);
+    TORCH_CHECK(this->border == "inside" || this->border == "reflect" || this->border == "symmetric",
+                "GuidedFilter: border should be 'inside', 'reflect' or 'symmetric' but is '", this->border, "'");
     reset();
 }
 
@@ -20,7 +23,7 @@ void GuidedFilterImpl::reset() {
 }
 
 at::Tensor GuidedFilterImpl::forward(const at::Tensor &guide, const at::Tensor &input) {
-    return ops::guided_filter(guide, input, radius, eps, scale, centred);
+    return ops::guided_filter(guide, input, radius, eps, scale, centred, border);
 }
 
 }  // namespace upwell::nn

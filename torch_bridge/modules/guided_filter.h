@@ -1,6 +1,8 @@
 // The guided filter (He et al., arXiv 1505.00996), per channel.
 #pragma once
 
+#include <string>
+
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 
@@ -9,8 +11,10 @@ namespace upwell::nn {
 // Input, filtered to follow the edges of guide: guide * a + b with a, b smooth and fitted to input.
 struct GuidedFilterImpl : torch::nn::Cloneable<GuidedFilterImpl> {
     // radius: of the box, in full-size pixels. a and b are fitted on every scale-th pixel. centred: put them back where
-    // those pixels came from; published (false): as if each had been the centre of a scale x scale block.
-    GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale = 1, bool centred = false);
+    // those pixels came from; published (false): as if each had been the centre of a scale x scale block. border:
+    // "inside", "reflect" or "symmetric", as of ops::guided_filter.
+    GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale = 1, bool centred = false,
+                     std::string border = "inside");
     void reset() override;
 
     // guide N,D,H,W, input N,D,h,w, interpolated to H,W -> N,D,H,W.
@@ -20,6 +24,7 @@ struct GuidedFilterImpl : torch::nn::Cloneable<GuidedFilterImpl> {
     double eps;
     int64_t channels, scale;
     bool centred;
+    std::string border;
 };
 TORCH_MODULE(GuidedFilter);
 

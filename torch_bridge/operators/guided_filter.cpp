@@ -1,7 +1,11 @@
 // The guided filter.
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <string>
+#include <string_view>
+
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
@@ -9,6 +13,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "../mirror.h"
 #include "../planes.h"
 #include "../table.h"
 
@@ -19,86 +24,198 @@ using Pair = std::tuple<Tensor, Tensor>;
 
 // Where pixels read a line of `low` values: the value at or before each, and the way to the next.
 struct Reads {
-    Tensor lower, fraction;
+    std::vector<int> lower;
+    std::vector<double> fraction;
 };
 
 // Pixel start + step i of `high`, i < count, bilinear with align_corners=False.
-Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step, const Tensor &like) {
-    std::vector<int> lower(count);
-    std::vector<double> fraction(count);
+Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step) {
+    Reads reads{std::vector<int>(count), std::vector<double>(count)};
     for (int64_t i = 0; i < count; i++) {
         const int64_t twice = std::max<int64_t>((2 * step * i + 1) * low - high, 0);  // 2 high u(p), from 0 on
         const int64_t base = std::min(twice / (2 * high), low - 1);
-        lower[i] = static_cast<int>(base);
-        fraction[i] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
+        reads.lower[i] = static_cast<int>(base);
+        reads.fraction[i] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
     }
-    return {table(lower, like), table(fraction, like)};
+    return reads;
 }
 
 // Pixel p of `high` at p / scale of the samples taken at every scale-th pixel, the last repeated.
-Reads between_samples(int64_t samples, int64_t high, int64_t scale, const Tensor &like) {
-    std::vector<int> lower(high);
-    std::vector<double> fraction(high);
+Reads between_samples(int64_t samples, int64_t high, int64_t scale) {
+    Reads reads{std::vector<int>(high), std::vector<double>(high)};
     for (int64_t p = 0; p < high; p++) {
         const int64_t base = std::min(p / scale, samples - 1);
-        lower[p] = static_cast<int>(base);
-        fraction[p] = base < samples - 1 ? static_cast<double>(p - scale * base) / static_cast<double>(scale) : 0;
+        reads.lower[p] = static_cast<int>(base);
+        reads.fraction[p] = base < samples - 1 ? static_cast<double>(p - scale * base) / static_cast<double>(scale) : 0;
     }
-    return {table(lower, like), table(fraction, like)};
+    return reads;
 }
 
-struct Axis {
-    Reads key, back;  // samples from the input; pixels from the samples
+// Of a mirrored line: its pixels read what they read without a border, where their edge sample has no next one.
+Reads mirrored(const Reads &reads, const Mirror &mirror, int64_t samples, int64_t more) {
+    Reads result{std::vector<int>(mirror.places()), std::vector<double>(mirror.places())};
+    const int64_t pixels = static_cast<int64_t>(reads.lower.size());
+    for (int64_t p = 0; p < pixels; p++) {
+        result.lower[mirror.place(p)] = static_cast<int>(reads.lower[p] + more);
+        result.fraction[mirror.place(p)] = reads.lower[p] < samples - 1 ? reads.fraction[p] : 0;
+    }
+    // What the other places read is of no account, but may not decrease.
+    std::partial_sum(result.lower.begin(), result.lower.end(), result.lower.begin(),
+                     [](int before, int lower) { return std::max(before, lower); });
+    return result;
+}
 
-    Axis(int64_t low, int64_t high, int64_t scale, bool centred, const Tensor &like) {
-        const int64_t samples = std::max<int64_t>(high / scale, 1);
-        key = interpolate(low, high, samples, scale, like);
-        back = centred ? between_samples(samples, high, scale, like) : interpolate(samples, high, high, 1, like);
+struct Tables {
+    Tensor lower, fraction;
+
+    Tables(const Reads &reads, const Tensor &like)
+        : lower(table(reads.lower, like)), fraction(table(reads.fraction, like)) {}
+};
+
+struct Axis {
+    Tables key, back;  // samples from the input; pixels from the samples
+};
+
+// The filter as its arguments describe it.
+struct Options {
+    int64_t radius;
+    double eps;
+    int64_t scale;
+    bool centred;
+    std::string_view border;
+
+    int64_t samples(int64_t pixels) const { return std::max<int64_t>(pixels / scale, 1); }
+    int64_t box() const { return radius / scale; }  // in samples
+    bool has_mirrors() const { return border != "inside" && box() > 0; }
+
+    Reads back(int64_t pixels) const {
+        return centred ? between_samples(samples(pixels), pixels, scale)
+                       : interpolate(samples(pixels), pixels, pixels, 1);
+    }
+
+    Axis axis(int64_t low, int64_t high, const Tensor &like) const {
+        return {{interpolate(low, high, samples(high), scale), like}, {back(high), like}};
     }
 };
 
-void check(const char *op, const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale) {
+void check(const char *op, const Tensor &guide, const Tensor &input, const Options &options) {
+    const auto [radius, eps, scale, centred, border] = options;
     const Sizes high = check_map(op, "guide", guide), low = check_map(op, "input", input);
     check_alike(op, "input", input, "guide", guide);
     check_sizes(op, "input", low, {high[0], high[1], low[2], low[3]});
     TORCH_CHECK(radius >= 0 && radius < INT32_MAX / 4, op, ": radius should be at least 0 but is ", radius);
     TORCH_CHECK(scale >= 1 && scale < INT32_MAX, op, ": scale should be at least 1 but is ", scale);
     TORCH_CHECK(std::isfinite(eps) && eps >= 0, op, ": eps should be at least 0 but is ", eps);
+    TORCH_CHECK(border == "inside" || border == "reflect" || border == "symmetric", op,
+                ": border should be 'inside', 'reflect' or 'symmetric' but is '", border, "'");
 }
 
-Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale,
-                     bool centred) {
-    check("guided_filter", guide, input, radius, eps, scale);
-    const Tensor output = at::empty_symint(guide.sym_sizes(), guide.options());
-    if (guide.is_meta() || guide.numel() == 0) {
-        return output;
-    }
-    const Axis x(input.size(3), guide.size(3), scale, centred, guide);
-    const Axis y(input.size(2), guide.size(2), scale, centred, guide);
+Tensor filter(const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y, const Options &options) {
+    const Tensor output = at::empty(guide.sizes(), guide.options());
     run_kernel_on("guided_filter", guide,
                   {planes(guide), planes(input), x.key.lower, x.key.fraction, y.key.lower, y.key.fraction, x.back.lower,
-                   x.back.fraction, y.back.lower, y.back.fraction, radius / scale, scale, eps, planes(output)});
+                   x.back.fraction, y.back.lower, y.back.fraction, options.box(), options.scale, options.eps,
+                   planes(output)});
     return output;
 }
 
+Pair filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y,
+                     const Options &options) {
+    const Tensor d_guide = at::empty(guide.sizes(), guide.options());
+    const Tensor d_input = at::empty(input.sizes(), input.options());
+    run_kernel_on("guided_filter_adjoint", guide,
+                  {planes(guide), planes(input), planes(d_output), x.key.lower, x.key.fraction, y.key.lower,
+                   y.key.fraction, x.back.lower, x.back.fraction, y.back.lower, y.back.fraction, options.box(),
+                   options.scale, options.eps, planes(d_guide), planes(d_input)});
+    return {d_guide, d_input};
+}
+
+// The filter with mirrors at the ends of the lines of samples: those of both maps go on for two boxes beyond each, as
+// far as the mean over a box of what was fitted in boxes reaches; the result is cut out.
+class MirroredFilter {
+public:
+    MirroredFilter(const char *op, const Tensor &guide, const Tensor &input, const Options &options)
+        : options_(options), low_{input.size(2), input.size(3)}, high_{guide.size(2), guide.size(3)},
+          is_low_res_(low_ != high_) {
+        const auto places = [&](int64_t pixels) { return options.scale * (options.samples(pixels) + 2 * more()); };
+        check_elements(op, "guide with its border",
+                       std::vector<c10::SymInt>{guide.size(0), guide.size(1), places(high_[0]), places(high_[1])});
+    }
+
+    Tensor forward(const Tensor &guide, const Tensor &input) const {
+        const Tensor output = filter(extend(guide), extend(full(input)), axis(1, guide), axis(0, guide), options_);
+        return each_axis(&Mirror::crop, output);
+    }
+
+    Pair backward(const Tensor &d_output, const Tensor &guide, const Tensor &input) const {
+        const auto [d_guide, d_input] = filter_backward(each_axis(&Mirror::embed, d_output), extend(guide),
+                                                        extend(full(input)), axis(1, guide), axis(0, guide), options_);
+        const Tensor d_full = each_axis(&Mirror::fold, d_input);
+        return {each_axis(&Mirror::fold, d_guide),
+                is_low_res_ ? resample("bilinear_d_value", "d_input", d_full, c10::fromIntArrayRefSlow(low_)) : d_full};
+    }
+
+private:
+    int64_t more() const { return 2 * options_.box(); }
+
+    Mirror mirror(int64_t pixels) const {
+        return {pixels, options_.samples(pixels), options_.scale, more(), options_.border == "symmetric"};
+    }
+
+    // Of rows (0) or columns (1).
+    Axis axis(int which, const Tensor &like) const {
+        const int64_t pixels = high_[which], samples = options_.samples(pixels);
+        const Mirror line = mirror(pixels);
+        return {{interpolate(line.places(), line.places(), samples + 2 * more(), options_.scale), like},
+                {mirrored(options_.back(pixels), line, samples, more()), like}};
+    }
+
+    using Step = Tensor (Mirror::*)(const Tensor &, int64_t) const;
+    Tensor each_axis(Step step, const Tensor &x) const {
+        const Mirror rows = mirror(high_[0]), columns = mirror(high_[1]);
+        return (columns.*step)((rows.*step)(x, 2), 3);
+    }
+    Tensor extend(const Tensor &x) const { return each_axis(&Mirror::extend, x); }
+
+    Tensor full(const Tensor &input) const {
+        return is_low_res_ ? resample("bilinear", "input", input, c10::fromIntArrayRefSlow(high_)) : input;
+    }
+
+    Options options_;
+    std::array<int64_t, 2> low_, high_;
+    bool is_low_res_;
+};
+
+Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
+                     std::string_view border) {
+    const Options options{radius, eps, scale, centred, border};
+    check("guided_filter", guide, input, options);
+    if (guide.is_meta() || guide.numel() == 0) {
+        return at::empty_symint(guide.sym_sizes(), guide.options());
+    }
+    if (options.has_mirrors()) {
+        return MirroredFilter("guided_filter", guide, input, options).forward(guide, input);
+    }
+    return filter(guide, input, options.axis(input.size(3), guide.size(3), guide),
+                  options.axis(input.size(2), guide.size(2), guide), options);
+}
+
 Pair guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, int64_t radius,
-                            double eps, int64_t scale, bool centred) {
-    check("guided_filter_backward", guide, input, radius, eps, scale);
+                            double eps, int64_t scale, bool centred, std::string_view border) {
+    const Options options{radius, eps, scale, centred, border};
+    check("guided_filter_backward", guide, input, options);
     check_sizes("guided_filter_backward", "d_output", check_map("guided_filter_backward", "d_output", d_output),
                 guide.sym_sizes().vec());
     check_alike("guided_filter_backward", "d_output", d_output, "guide", guide);
-    const Tensor d_guide = at::empty_symint(guide.sym_sizes(), guide.options());
-    const Tensor d_input = at::empty_symint(input.sym_sizes(), input.options());
     if (guide.is_meta() || guide.numel() == 0) {
-        return {d_guide, d_input};
+        return {at::empty_symint(guide.sym_sizes(), guide.options()),
+                at::empty_symint(input.sym_sizes(), input.options())};
     }
-    const Axis x(input.size(3), guide.size(3), scale, centred, guide);
-    const Axis y(input.size(2), guide.size(2), scale, centred, guide);
-    run_kernel_on("guided_filter_adjoint", guide,
-                  {planes(guide), planes(input), planes(d_output), x.key.lower, x.key.fraction, y.key.lower,
-                   y.key.fraction, x.back.lower, x.back.fraction, y.back.lower, y.back.fraction, radius / scale, scale,
-                   eps, planes(d_guide), planes(d_input)});
-    return {d_guide, d_input};
+    if (options.has_mirrors()) {
+        return MirroredFilter("guided_filter_backward", guide, input, options).backward(d_output, guide, input);
+    }
+    return filter_backward(d_output, guide, input, options.axis(input.size(3), guide.size(3), guide),
+                           options.axis(input.size(2), guide.size(2), guide), options);
 }
 
 class GuidedFilter : public torch::autograd::Function<GuidedFilter> {
@@ -106,29 +223,29 @@ public:
     static constexpr bool is_traceable = true;
 
     static Tensor forward(AutogradContext *context, const Tensor &guide, const Tensor &input, int64_t radius,
-                          double eps, int64_t scale, bool centred) {
+                          double eps, int64_t scale, bool centred, std::string_view border) {
         const at::AutoDispatchBelowADInplaceOrView guard;
         context->save_for_backward({guide, input});
-        context->saved_data["options"] = std::make_tuple(radius, eps, scale, centred);
-        return ops::guided_filter(guide, input, radius, eps, scale, centred);
+        context->saved_data["options"] = std::make_tuple(radius, eps, scale, centred, std::string(border));
+        return ops::guided_filter(guide, input, radius, eps, scale, centred, border);
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-        variable_list result(6);
+        variable_list result(7);
         if (gradients[0].defined()) {
             const variable_list saved = context->get_saved_variables();
-            const auto [radius, eps, scale, centred] =
-                context->saved_data["options"].to<std::tuple<int64_t, double, int64_t, bool>>();
+            const auto [radius, eps, scale, centred, border] =
+                context->saved_data["options"].to<std::tuple<int64_t, double, int64_t, bool, std::string>>();
             std::tie(result[0], result[1]) =
-                ops::guided_filter_backward(gradients[0], saved[0], saved[1], radius, eps, scale, centred);
+                ops::guided_filter_backward(gradients[0], saved[0], saved[1], radius, eps, scale, centred, border);
         }
         return result;
     }
 };
 
-Tensor differentiable(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale,
-                      bool centred) {
-    return GuidedFilter::apply(guide, input, radius, eps, scale, centred);
+Tensor differentiable(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
+                      std::string_view border) {
+    return GuidedFilter::apply(guide, input, radius, eps, scale, centred, border);
 }
 
 void implement(torch::Library &m) {
@@ -141,17 +258,18 @@ void implement(torch::Library &m) {
 
 namespace upwell::ops {
 
-Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale,
-                     bool centred) {
+Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
+                     std::string_view border) {
     static const auto op = bridge::find_torch_operator<decltype(guided_filter)>("upwell::guided_filter");
-    return op.call(guide, input, radius, eps, scale, centred);
+    return op.call(guide, input, radius, eps, scale, centred, border);
 }
 
 std::tuple<Tensor, Tensor> guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input,
-                                                  int64_t radius, double eps, int64_t scale, bool centred) {
+                                                  int64_t radius, double eps, int64_t scale, bool centred,
+                                                  std::string_view border) {
     static const auto op =
         bridge::find_torch_operator<decltype(guided_filter_backward)>("upwell::guided_filter_backward");
-    return op.call(d_output, guide, input, radius, eps, scale, centred);
+    return op.call(d_output, guide, input, radius, eps, scale, centred, border);
 }
 
 }  // namespace upwell::ops
@@ -159,10 +277,10 @@ std::tuple<Tensor, Tensor> guided_filter_backward(const Tensor &d_output, const 
 namespace upwell::bridge {
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
-    m.def("guided_filter(Tensor guide, Tensor input, int radius, float eps=1e-3, int scale=1, bool centred=False) -> "
-          "Tensor");
+    m.def("guided_filter(Tensor guide, Tensor input, int radius, float eps=1e-3, int scale=1, bool centred=False, "
+          "str border=\"inside\") -> Tensor");
     m.def("guided_filter_backward(Tensor d_output, Tensor guide, Tensor input, int radius, float eps, int scale, "
-          "bool centred) -> (Tensor, Tensor)");
+          "bool centred, str border=\"inside\") -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {

@@ -115,10 +115,16 @@ def group_stats(
 
 
 def guided_filter(
-    guide: Tensor, input: Tensor, radius: int, eps: float = 1e-3, scale: int = 1, centred: bool = False
+    guide: Tensor,
+    input: Tensor,
+    radius: int,
+    eps: float = 1e-3,
+    scale: int = 1,
+    centred: bool = False,
+    border: str = "inside",
 ) -> Tensor:
     """The guided filter (He et al., arXiv 1505.00996), per channel: mean(a) guide + mean(b), with a guide + b
-    fitted to input in every box; means are over the pixels of the box that lie in the image.
+    fitted to input in every box.
 
     Args:
         guide: [N, D, H, W].
@@ -128,11 +134,14 @@ def guided_filter(
         scale: the fit is made on every scale-th pixel.
         centred: put the fit back where those pixels are. Published (False): as if they were the centres of
             scale x scale blocks, which shifts it by (scale - 1)/2 pixels.
+        border: "inside": means are over the pixels of a box that lie in the image. Else the (subsampled) image
+            goes on beyond its edges in mirrors, "reflect" (kornia, torch: c b | a b c) or "symmetric" (OpenCV:
+            b a | a b c), for which both maps are copied with 2 radii more on every side.
 
     Returns:
         [N, D, H, W].
     """
-    return torch.ops.upwell.guided_filter(guide, input, radius, eps, scale, centred)
+    return torch.ops.upwell.guided_filter(guide, input, radius, eps, scale, centred, border)
 
 
 def pcdc(

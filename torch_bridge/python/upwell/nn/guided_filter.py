@@ -17,19 +17,33 @@ class GuidedFilter(nn.Module):
         scale: a and b are fitted on every scale-th pixel.
         centred: put a and b back where their pixels came from. Published (False): as if each had been the
             centre of a scale x scale block, which shifts them by (scale - 1)/2 pixels.
+        border: "inside" (published), "reflect" or "symmetric", as of `upwell.ops.guided_filter`.
     """
 
-    def __init__(self, radius: int, eps: float, channels: int, scale: int = 1, centred: bool = False):
+    def __init__(
+        self,
+        radius: int,
+        eps: float,
+        channels: int,
+        scale: int = 1,
+        centred: bool = False,
+        border: str = "inside",
+    ):
         super().__init__()
         check(radius >= 0, f"GuidedFilter: radius should be at least 0 but is {radius}")
         check(scale >= 1, f"GuidedFilter: scale should be at least 1 but is {scale}")
+        check(
+            border in ("inside", "reflect", "symmetric"),
+            f"GuidedFilter: border should be 'inside', 'reflect' or 'symmetric' but is {border!r}",
+        )
         self.radius = radius
         self.eps = eps
         self.scale = scale
         self.centred = centred
+        self.border = border
         # Part of the published state_dict; the box means do not need it.
         self.register_buffer("kernel", torch.ones(channels, 1, 1, 2 * (radius // scale) + 1))
 
     def forward(self, guide: Tensor, input: Tensor) -> Tensor:
         """guide [N, D, H, W], input [N, D, h, w], interpolated to H, W -> [N, D, H, W]."""
-        return ops.guided_filter(guide, input, self.radius, self.eps, self.scale, self.centred)
+        return ops.guided_filter(guide, input, self.radius, self.eps, self.scale, self.centred, self.border)
