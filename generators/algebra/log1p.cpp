@@ -1,20 +1,11 @@
 #include "log1p.h"
 
+#include "numbers.h"
+
 namespace upwell {
 
 using namespace Halide;
 using Internal::make_const, Internal::make_one;
-
-namespace {
-
-// Of w >= 0 or a nan, by its bits: floating-point algebra counts on numbers, so that a comparison of them may be gone.
-Expr is_number(Expr w) {
-    const bool wide = w.type().bits() == 64;
-    const Expr infinity = wide ? Expr(uint64_t(0x7ff) << 52) : Expr(uint32_t(0xff) << 23);
-    return reinterpret(infinity.type(), w) < infinity;
-}
-
-}  // namespace
 
 // w = v^2 below 1/2 as 2 atanh(t), t = w / (2 + w) <= 1/5, a series of which no term cancels another: it holds whatever
 // a compiler makes of floating-point algebra. Halide's own log takes a nan or an infinity for a number.
@@ -27,7 +18,7 @@ Expr log1p_square(Expr v) {
     for (int i = terms - 1; i > 0; i--) {
         sum = sum * square + number(2.0 / (2 * i - 1));
     }
-    return select(!is_number(w), w, w < number(0.5), sum * t, log(w + number(1)));
+    return select(!is_finite_bits(w), w, w < number(0.5), sum * t, log(w + number(1)));
 }
 
 Expr log1p_square_slope(Expr v) {

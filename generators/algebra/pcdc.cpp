@@ -1,5 +1,7 @@
 #include "pcdc.h"
 
+#include "numbers.h"
+
 #include <functional>
 
 namespace upwell::pcdc {
@@ -77,7 +79,7 @@ Expr Difference::key_columns() const {
 
 Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias, Expr channels)
     : u("u"), s("s"), sum(0, channels, "sum") {
-    u(o, x, row, g, phase, n) = max(difference.v(o, x, row, g, phase, n), floor);
+    u(o, x, row, g, phase, n) = relu_where(floor == 0, difference.v(o, x, row, g, phase, n));
     s(o, x, row, g, phase, n) = bias(o, g);
     s(o, x, row, g, phase, n) += weight(o, sum, g) * u(sum, x, row, g, phase, n);
 }
@@ -85,7 +87,7 @@ Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias,
 Statistics::Statistics(const Grid &grid, const Hidden &hidden)
     : h("h"), mean("mean"), scatter("scatter"), output("output"),
       pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
-    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s));
+    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n));
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     const Expr count = min(grid.columns - tile_x * grid.tile.columns, grid.tile.columns) *
                        min(grid.rows - tile_y * grid.tile.rows, grid.tile.rows);
@@ -103,7 +105,7 @@ Statistics::Statistics(const Grid &grid, const Hidden &hidden)
 Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr count, Expr groups)
     : h("h"), part("score_part"), sum("score_sum"), output("scores"), channels(0, count, "channels"),
       groups(0, groups, "groups") {
-    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
+    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n)) - centre(o, g, n);
     part(c, x, row, g, phase, n) = zero(centre);
     part(c, x, row, g, phase, n) += weight(c, channels, g, n) * h(channels, x, row, g, phase, n);
     sum(c, x, row, phase, n) = bias(c, n);
@@ -114,7 +116,7 @@ Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr c
 Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given)
     : h("h"), d_scores("d_scores_staged"), sum("moment_sum"), output("moments"),
       pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
-    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
+    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n)) - centre(o, g, n);
     d_scores(c, x, row, phase, n) =
         select(grid.inside(x, row), given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, c, n), zero(given));
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
@@ -140,11 +142,12 @@ HiddenAdjoint::HiddenAdjoint(const Grid &grid, const Hidden &hidden, Func centre
     d_h(o, x, row, g, phase, n) = offset(o, g, n);
     d_h(o, x, row, g, phase, n) += weight(o, score, g, n) * staged(score, x, row, phase, n);
     const Expr s = hidden.s(o, x, row, g, phase, n);
-    d_s(o, x, row, g, phase, n) = select(s > 0 && grid.inside(x, row),
+    d_s(o, x, row, g, phase, n) = select(passes_relu(s) && grid.inside(x, row),
                                          d_h(o, x, row, g, phase, n) + slope(o, g, n) * (s - centre(o, g, n)), none);
     d_u(o, x, row, g, phase, n) = none;
     d_u(o, x, row, g, phase, n) += compress(o, sum, g) * d_s(sum, x, row, g, phase, n);
-    d_v(o, x, row, g, phase, n) = select(hidden.u(o, x, row, g, phase, n) > floor, d_u(o, x, row, g, phase, n), none);
+    d_v(o, x, row, g, phase, n) = select(floor != 0 || passes_relu(hidden.u(o, x, row, g, phase, n)),
+                                         d_u(o, x, row, g, phase, n), none);
 }
 
 TileSum::TileSum(const Grid &grid, const WeightColumns &w)

@@ -2,7 +2,9 @@
 // adjoints.
 //
 //   v(o) = bias(o) + key part(o) + sum_i query_weight(o, i) query(i)
-//   u = max(v, floor),  s = weight u + bias,  h = max(s, 0),  score = score_weight (h - centre) + score_bias
+//   u = max(v, 0),  s = weight u + bias,  h = max(s, 0),  score = score_weight (h - centre) + score_bias
+//
+// With a floor below 0, u is v.
 //
 // The key part is a convolution of the key, or, where the key is an upsampled map, the upsampling of a convolution
 // found at low resolution. Group normalisations are affine once their statistics are known: they are in the weights,

@@ -1,5 +1,7 @@
 #include "pcdc_gather.h"
 
+#include "numbers.h"
+
 namespace upwell::pcdc {
 
 using namespace Halide;
@@ -23,7 +25,7 @@ Func repeat_last(Func weight, Expr count) {
 
 JointScores::JointScores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr count, Expr groups)
     : h("h"), sum("score_sum"), output("scores"), channels(0, count, 0, groups, "channels") {
-    h(o, x, row, g, phase, n) = max(hidden.s(o, x, row, g, phase, n), zero(hidden.s)) - centre(o, g, n);
+    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n)) - centre(o, g, n);
     sum(c, x, row, phase, n) = bias(c, n);
     sum(c, x, row, phase, n) += weight(c, channels.x, channels.y, n) * h(channels.x, x, row, channels.y, phase, n);
     output(x, row, phase, c, n) = sum(c, x, row, phase, n);

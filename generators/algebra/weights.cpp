@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include "dimensions.h"
+#include "numbers.h"
 
 namespace upwell {
 
@@ -72,21 +73,24 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
     if (op.normaliser == Normaliser::Softmax) {
         // The central tap is always inside: it stands in for those that are not.
         const Expr central = logits(px, py, op.taps.count() / 2, n);
-        Expr peak = central, total = make_zero(type);
+        Expr peak = central, total = make_zero(type), below_peak = make_zero(type);
         std::vector<Expr> exponentials;
         for (int i = 0; i < op.taps.count(); i++) {
             peak = max(peak, select(tap_is_valid(op, columns, rows, px, py, i), logits(px, py, i, n), central));
         }
         w.peak(x, y, n) = peak;
         for (int i = 0; i < op.taps.count(); i++) {
-            exponentials.push_back(select(tap_is_valid(op, columns, rows, px, py, i),
-                                          exp(logits(px, py, i, n) - w.peak(x, y, n)), make_zero(type)));
+            const Expr valid = tap_is_valid(op, columns, rows, px, py, i), lower = logits(px, py, i, n) - w.peak(x, y, n);
+            exponentials.push_back(select(valid, exp(lower), make_zero(type)));
+            below_peak = below_peak + select(valid, lower, make_zero(type));
         }
         w.exponential(x, y, tap, n) = mux(tap, exponentials);
         for (int i = 0; i < op.taps.count(); i++) {
             total = total + w.exponential(x, y, i, n);
         }
-        w.inverse_total(x, y, n) = make_one(type) / total;
+        // The peak may pass over a nan, and an exponential may not know one. The sum of what they are made of has one where
+        // a logit is a nan or +infinity, or all are -infinity: there the softmax is a nan, of every tap.
+        w.inverse_total(x, y, n) = with_nan_of(below_peak, make_one(type) / total);
     }
     const auto tap_weight = [&](int ix, int iy) -> Expr {
         switch (op.normaliser) {
@@ -120,8 +124,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         cells.push_back(sum.value(type));
     }
     const Expr scale = op.normaliser == Normaliser::Softmax ? w.inverse_total(x, y, n) : make_one(type);
-    w.window(x, y, jx, jy, n) =
-        select(cell_has_weight(op, columns, rows, window), mux(jy, cells) * scale, make_zero(type));
+    const Expr weight = mux(jy, cells) * scale;
+    w.window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), weight, zero_times(weight));
     return w;
 }
 
@@ -174,8 +178,8 @@ WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, c
     WeightsAdjoint adjoint{Func("d_weight_row"), Func("d_tap"), Func("softmax_inner"), Func("d_weight")};
 
     Func inner_window("d_inner_window");
-    inner_window(x, y, jx, jy, n) =
-        select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n), make_zero(type));
+    inner_window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n),
+                                           zero_times(d_window(x, y, jx, jy, n)));
     std::vector<Expr> rows_of_taps, d_taps;
     for (int iy = 0; iy < kernel; iy++) {
         SparseSum sum;
