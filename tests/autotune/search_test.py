@@ -230,7 +230,7 @@ def test_what_is_slower_at_a_neighbouring_size_is_not_kept(tuner):
     hand = chosen_of(tuner, bench, [toy.SLOW_ELSEWHERE])
     assert not hand.better and hand.parameters == tuner.space.hand
     assert [one["shape"] for one in hand.record["slower_at"]] == ["small", "large"]
-    assert all(one["ratio"] == pytest.approx(1.6, rel=0.2) for one in hand.record["slower_at"])  # 4 * 0.4
+    assert all(one["ratio"] > 2 for one in hand.record["slower_at"])  # 10 * 0.4, where a machine has nothing else to do
 
 
 def test_the_next_best_is_kept_where_it_is_not_slower_at_a_neighbouring_size(tuner):
@@ -238,7 +238,7 @@ def test_the_next_best_is_kept_where_it_is_not_slower_at_a_neighbouring_size(tun
     chosen = chosen_of(tuner, bench, [toy.SLOW_ELSEWHERE, toy.RIGHT])
     assert chosen.better and chosen.parameters["behaviour"] == toy.RIGHT
     [neighbour] = chosen.record["neighbours"]
-    assert neighbour["shape"] == "small" and neighbour["ratio"] == pytest.approx(0.6, rel=0.2)
+    assert neighbour["shape"] == "small" and neighbour["ratio"] < 1
     recording = Recording(tuner.notes, space_of([toy.RIGHT, toy.SLOW_ELSEWHERE]))
     assert chosen_of(tuner, recording, [toy.SLOW_ELSEWHERE, toy.RIGHT]) == chosen
 
