@@ -31,7 +31,10 @@ GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width,
     const Expr px = pixels.x * columns + column, py = strip * strip_rows + pixels.y;
     const Func value = blur("value", repeat_border("bordered_map", map, width, height), side);
     const Expr inside = likely(px < width) && py < height;
-    const Expr here = value(px, py, g * channels + pixels.z, n);
+    // From a value of the group on: sums of numbers that share a large part would lose their last digits. Strict, so that
+    // no algebra takes the sum first.
+    const Expr near = map(width / 2, height / 2, g * channels, n);
+    const Expr here = strict_float(value(px, py, g * channels + pixels.z, n) - near);
     sums(column, strip, g, n) = none;
     sums(column, strip, g, n) += select(inside, here, none);
     mean(g, n) = none;
@@ -40,7 +43,7 @@ GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width,
     squares(column, strip, g, n) += select(inside, (here - mean(g, n)) * (here - mean(g, n)), none);
     variance(g, n) = none;
     variance(g, n) += squares(totals.x, totals.y, g, n) / count;
-    output(kind, g, n) = select(kind == 0, mean(g, n), variance(g, n));
+    output(kind, g, n) = select(kind == 0, near + mean(g, n), variance(g, n));
 }
 
 GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, Func shift, Expr width, Expr height)

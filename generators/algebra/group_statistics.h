@@ -17,7 +17,8 @@ Halide::Func blur(const std::string &name, Halide::Func bordered, Halide::Expr s
 
 // map W, H, C, N -> output 2 (mean, variance), groups, N.
 struct GroupStatistics {
-    Halide::Func sums, mean, squares, variance, output;  // sums, squares: column, strip, g, n; mean, variance: g, n
+    // sums, squares: column, strip, g, n; mean (from a value of the group on), variance: g, n
+    Halide::Func sums, mean, squares, variance, output;
     Halide::RDom pixels, totals;
 
     GroupStatistics(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,

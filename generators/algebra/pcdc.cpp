@@ -21,17 +21,19 @@ Staged stage(const std::string &name, Func map, Func centre, Expr side, const Gr
     // Blocks of i may reach beyond the last channel; what they read there is not used.
     const Expr channel = min(i + grid.channels * g, grid.all_channels - 1);
     const Expr height = grid.rows * grid.row_step;
+    // Centred before the blur, which would round numbers of the size of the centre; strict, so that no algebra takes the
+    // sum first.
     const auto at = [&](Expr y) {
-        return map(clamp(likely(x), 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n);
+        const Expr value = map(clamp(likely(x), 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n);
+        return strict_float(value - centre(channel, n));
     };
     const Expr y = clamp(phase + grid.row_step * row, 0, height - 1);
     if (!side.defined()) {
-        s.padded(x, row, i, g, phase, n) =
-            map(clamp(likely(x), 0, grid.columns - 1), y, channel, n) - centre(channel, n);
+        s.padded(x, row, i, g, phase, n) = at(y);
         return s;
     }
     const Expr middle = 1 - 2 * side;
-    s.vertical(x, row, i, g, phase, n) = middle * at(y) + side * (at(y - 1) + at(y + 1)) - centre(channel, n);
+    s.vertical(x, row, i, g, phase, n) = middle * at(y) + side * (at(y - 1) + at(y + 1));
     const Expr px = clamp(likely(x), 0, grid.columns - 1);
     const auto along = [&](Expr px) { return s.vertical(clamp(px, 0, grid.columns - 1), row, i, g, phase, n); };
     s.padded(x, row, i, g, phase, n) = middle * along(px) + side * (along(px - 1) + along(px + 1));

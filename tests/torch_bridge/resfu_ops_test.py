@@ -100,6 +100,20 @@ def test_statistics_in_float32_survive_a_mean_of_1000_times_the_spread(options, 
     assert_close(rstd, expected_rstd, 2e-5)
 
 
+@pytest.mark.parametrize("mean", [1000, 10000])
+@pytest.mark.parametrize("blur", [False, True])
+def test_scores_in_float32_are_as_near_as_torchs_where_the_mean_of_the_key_is_large(blur, mean):
+    shapes = ((1, 16, 24, 20), (1, 16, 24, 20), (16,), (128, 4, 3, 3), (128,), (128, 32), (128,), (128,), (128,), (9, 128), (9,))
+    spread = (1, 1, 1, 0.2, 1, 0.2, 1, 1, 1, 0.1, 1)
+    options = {"groups": 4, "norm_groups": 8, "ratio": (2, 1, 2, 1), "blur": blur}
+    call = resfu_draws.Call("pcdc_scores", shapes, options, spread)
+    tensors = call.tensors(torch.float32)
+    tensors[0] = mean + tensors[0]
+    (expected,) = call.run(composition, [tensor.double() for tensor in tensors])
+    off = [(call.run(where, tensors)[0] - expected).abs().max() for where in (upwell.ops, composition)]
+    assert off[0] <= off[1]
+
+
 @pytest.mark.parametrize("radius, scale", [(4, 1), (8, 2), (40, 4)])
 def test_the_guided_filter_in_float32_survives_a_mean_of_1000_times_the_spread(radius, scale):
     tensors = [1000 + random(shape, torch.float32, 1) for shape in ((2, 5, 17, 23), (2, 5, 6, 9))]
