@@ -22,6 +22,8 @@ public:
     Halide::GeneratorParam<int> ratio{"ratio", 0};    // pixels per cell and axis; 0: any size, from tables
     // float16 and bfloat16 are for GPUs: maps are passed as uint16; weights, their gradients and fractions as float32.
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
+    // For maps of few channels (any size, on a processor): pixels lie side by side instead of channels.
+    Halide::GeneratorParam<bool> few_channels{"few_channels", false};
     Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
     Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // sizes of a call, see estimates.h
     WindowKnobs knobs;
@@ -93,6 +95,7 @@ private:
         }
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
+        problem.few_channels = few_channels;
         problem.plain = Base::using_autoscheduler();
         if (Base::get_target().has_gpu_feature() && !problem.plain) {
             problem.tile = direction == Direction::ValueAdjoint ? choose_tile(problem, knobs) : choose_tile(problem);

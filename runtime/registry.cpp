@@ -31,7 +31,10 @@ std::string list_of(const std::string &generator, Direction direction, Backend b
     for (const Row &row : registry()) {
         if (!row.bucket && row.generator == generator && row.direction == direction && row.backend == backend) {
             list += (list.empty() ? "" : "; ") + std::string("kernel ") + std::to_string(row.kernel) + ", " +
-                    (row.ratio ? "ratio " + std::to_string(row.ratio) : "any size") + ", " + name(row.dtype);
+                    (row.ratio == 0              ? "any size"
+                     : row.ratio == few_channels ? "any size, few channels"
+                                                 : "ratio " + std::to_string(row.ratio)) +
+                    ", " + name(row.dtype);
         }
     }
     return list.empty() ? "nothing" : list;
@@ -78,9 +81,13 @@ std::string generator_of(const Problem &problem) {
 }
 
 const Row &choose(const Problem &problem, Backend backend) {
-    const std::string generator = generator_of(problem);
+    // To the same size bilinear interpolation is a copy, also of what is not finite.
+    const bool copies = problem.op.family->generator == std::string("bilinear") && integer_ratio(problem) == 1;
+    const bool has_copy = copies && find("nearest", problem.op.direction, 1, 0, problem.dtype, backend);
+    const std::string generator = has_copy ? "nearest" : generator_of(problem);
     const CallSize size{problem.C, problem.h * problem.w, problem.N};
-    for (const int64_t ratio : {integer_ratio(problem), int64_t(0)}) {
+    const bool is_narrow = problem.C <= most_few_channels * problem.parameters.groups;
+    for (const int64_t ratio : {integer_ratio(problem), int64_t(is_narrow ? few_channels : 0), int64_t(0)}) {
         const auto is_its_own = [&](const Row &row) {
             return is_one(row, generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype,
                           backend);

@@ -7,11 +7,14 @@
 
 namespace upwell {
 
+constexpr int few_channels = -1;
+constexpr int64_t most_few_channels = 8;  // of a group
+
 struct Row {
     const char *generator;
     Direction direction;
     int kernel;
-    int ratio;  // 0: any size
+    int ratio;  // 0: any size; few_channels: any size, for maps of at most most_few_channels
     Dtype dtype;
     Backend backend;
     InstructionSet needs;

@@ -50,7 +50,7 @@ void run_kernel(const Row &row, const Problem &problem, const Queue *queue) {
         }
     }
     std::optional<AxisTables> tables;  // stays until the kernel has run
-    if (row.ratio == 0) {
+    if (row.ratio <= 0) {
         add(arguments, tables.emplace(problem), problem);
     }
     arguments.add_map(*problem.output, problem.parameters.groups);

@@ -37,6 +37,7 @@ endfunction()
 # The name of a compiled kernel of the window family.
 function(upwell_window_variant full_name kernel ratio dtype result)
     string(REGEX REPLACE "^0$" "any" ratio "${ratio}")
+    string(REGEX REPLACE "^-1$" "few" ratio "${ratio}")
     set(${result} upwell_${full_name}_k${kernel}_r${ratio}_${dtype} PARENT_SCOPE)
 endfunction()
 

@@ -124,7 +124,7 @@ struct Bucket {
 struct Variant {
     std::string operator_name;  // as run() takes it; carafe with border Mask: carafe_masked...
     int kernel;
-    int ratio;  // 0: any size
+    int ratio;  // 0: any size; -1: any size, maps of at most 8 channels a group
     Dtype dtype;
     Backend backend;
     InstructionSet needs;

@@ -11,6 +11,8 @@ template<typename Parts> void place(Parts &parts, const WindowKnobs &knobs, cons
         schedule_exact_on_gpu(parts, knobs);
     } else if (on_gpu) {
         schedule_any_size_on_gpu(parts, knobs);
+    } else if (parts.problem.few_channels) {
+        schedule_few_channels_on_cpu(parts, knobs, target);
     } else if (exact) {
         schedule_exact_on_cpu(parts, knobs, target);
     } else {

@@ -45,6 +45,13 @@ void schedule_any_size_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const
 void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
 void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
 
+// Where cells differ and channels are few.
+void schedule_few_channels_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs,
+                                  const Halide::Target &target);
+void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs,
+                                  const Halide::Target &target);
+
 // How the GPU schedules want d_value divided.
 Tile choose_tile(const Problem &problem);
 Tile choose_tile(const Problem &problem, const WindowKnobs &knobs);  // what the knobs say of it

@@ -21,6 +21,8 @@ Func spread_value(const Problem &p, Func value) {
     Func spread("spread_value");
     if (p.exact()) {
         spread(x, y, c, n) = extended(p, value, x / p.columns->ratio(), y);
+    } else if (p.few_channels) {
+        spread(x, y, c, n) = extended(p, value, x, y);
     } else {
         spread(c, x, y, n) = extended(p, value, x, y);
     }
@@ -33,8 +35,21 @@ Expr exact_window_cell(const Problem &p, Func spread, Expr px, Expr cell, Expr c
                   channel, n);
 }
 
+// Whether window cell j of a pixel has no weight, since the pixel lies on the cell before it.
+Expr is_hit(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
+    return j == p.window.size - 1 && axis.fraction(pixel) == Internal::make_zero(p.type);
+}
+
+// The low-res place of window cell j. What has no weight is not read, since 0 times infinity is a nan: the cell before it
+// stands in.
+Expr low_place(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
+    const Expr place = axis.base(pixel) + p.window.first + j;
+    return p.window.last_is_between() ? place - select(is_hit(p, axis, pixel, j), 1, 0) : place;
+}
+
 Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, Expr column, Expr row) {
-    return spread(channel, p.columns->base(px) + p.window.first + column, p.rows->base(py) + p.window.first + row, n);
+    const Expr at_x = low_place(p, *p.columns, px, column), at_y = low_place(p, *p.rows, py, row);
+    return p.few_channels ? spread(at_x, at_y, channel, n) : spread(channel, at_x, at_y, n);
 }
 
 // Tiles of a dimension.
@@ -87,6 +102,11 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
         pixels = rows_by_cell(p);
         define_by_cell(p, output, c, pixels,
                        [&](Expr row, Expr cell, Expr, Expr n) { return sum(x, row, cell, c, n); });
+    } else if (p.few_channels) {
+        sum(x, y, c, n) = make_zero(p.type);
+        sum(x, y, c, n) +=
+            weights.window(x, y, window.x, window.y, n) * window_cell(p, spread, x, y, c, window.x, window.y);
+        output(x, y, c, n) = p.stored(sum(x, y, c, n));
     } else {
         sum(c, x, y, n) = make_zero(p.type);
         sum(c, x, y, n) +=
@@ -98,7 +118,12 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
 ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)),
       folded(fold_border(p.op, *p.columns, *p.rows, weights.window)), gradient("gradient"), partial("partial"),
-      by_cell("by_cell"), padded("padded"), gathered("gathered"), sum("d_value_sum"), output("d_value") {
+      by_cell("by_cell"), padded("padded"), gathered("gathered"), edged("edged"), sum("d_value_sum"),
+      output("d_value") {
+    if (p.few_channels) {
+        define_few_channels(d_output);
+        return;
+    }
     const Expr column = p.columns->pixel(x), row = p.rows->pixel(y), channel = clamp(c, 0, p.channels - 1);
     if (!p.exact()) {
         gradient(c, x, y, n) = d_output(column, row, channel, n);
@@ -137,6 +162,9 @@ void ReassemblyValueAdjoint::define_cell_sums() {
     const auto [px, in_column] = cell_pixel(*p.columns, x, pixels.x);
     const auto [py, in_row] = cell_pixel(*p.rows, y - p.window.first - pixels.z, pixels.y);
     pixels.where(in_column && in_row);
+    if (p.window.last_is_between()) {
+        pixels.where(!is_hit(p, *p.columns, px, jx) && !is_hit(p, *p.rows, py, pixels.z));
+    }
     partial(x, y, jx, c, n) = make_zero(p.type);
     partial(x, y, jx, c, n) += folded.window(px, py, jx, pixels.z, n) * gradient(c, px, py, n);
 }
@@ -205,11 +233,56 @@ void ReassemblyValueAdjoint::define_any_size() {
     const auto [px, in_column] = pixel(*p.columns, x - first - pixels[2], pixels[0]);
     const auto [py, in_row] = pixel(*p.rows, y - first - pixels[3], pixels[1]);
     pixels.where(in_column && in_row);
+    if (p.window.last_is_between()) {
+        pixels.where(!is_hit(p, *p.columns, px, pixels[2]) && !is_hit(p, *p.rows, py, pixels[3]));
+    }
     sum(c, x, y, n) = make_zero(p.type);
     sum(c, x, y, n) +=
         folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
         gradient(c, clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), n);
     output(x, y, c, n) = p.stored(sum(c, x, y, n));
+}
+
+// Rows first, as many as few_rows low-res ones take: each pixel row gives to those of its window, so that its weights are
+// found once. Then columns, a low-res one taking from the pixels of its cells.
+void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
+    const Problem &p = problem;
+    const int size = p.window.size, first = p.window.first, last = p.window.last();
+    const Type type = p.type;
+    // First pixel of a cell, and behind the last one of all cells.
+    const auto begin = [](const Axis &axis, Expr cell) { return axis.begin(clamp(cell, -2, axis.low)); };
+
+    pixels = RDom(0, size, 0, (Problem::few_rows + size - 1) * p.rows->longest_cell(), "pixels");
+    const Expr low = tile_y * Problem::few_rows, at = begin(*p.rows, low - last) + pixels.y,
+               end = begin(*p.rows, low + Problem::few_rows - first), py = clamp(at, 0, p.rows->high - 1);
+    const Expr cell_row = p.rows->base(py) + first + pixels.x, inside = clamp(cell_row, 0, p.rows->low - 1);
+    const Expr counts = p.op.taps.border == Border::Zero ? cell_row == inside : Internal::const_true();
+    const Expr to = inside - low;
+    pixels.where(at < end);
+    pixels.where(counts && to >= 0 && to < Problem::few_rows);
+    if (p.window.last_is_between()) {
+        pixels.where(!is_hit(p, *p.rows, py, pixels.x));
+    }
+    partial(x, y, jx, c, tile_y, n) = make_zero(type);
+    partial(x, unsafe_promise_clamped(to, 0, Problem::few_rows - 1), jx, c, tile_y, n) +=
+        weights.window(x, py, jx, pixels.x, n) * d_output(p.columns->pixel(x), py, clamp(c, 0, p.channels - 1), n);
+
+    const auto of_cell = [&](int j) -> Expr { return partial(x, y, j, c, tile_y, n); };
+    edged(x, y, jx, c, tile_y, n) = p.op.taps.border == Border::Zero
+                                        ? partial(x, y, jx, c, tile_y, n)
+                                        : fold(*p.columns, p.window, p.columns->base(x), jx, of_cell);
+
+    columns = RDom(0, p.columns->longest_cell(), 0, size, "columns");
+    const Expr cell = x - first - columns.y, px = begin(*p.columns, cell) + columns.x;
+    Expr gives = px < begin(*p.columns, cell + 1);
+    const Expr pixel = clamp(px, 0, p.columns->high - 1);
+    if (p.window.last_is_between()) {
+        gives = gives && !is_hit(p, *p.columns, pixel, columns.y);
+    }
+    sum(x, y, c, n) = make_zero(type);
+    sum(x, y, c, n) +=
+        select(gives, edged(pixel, y % Problem::few_rows, columns.y, c, y / Problem::few_rows, n), make_zero(type));
+    output(x, y, c, n) = p.stored(sum(x, y, c, n));
 }
 
 ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, Func logits, Func d_output)
@@ -228,6 +301,9 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
             d_output(px, pixel_row, channel, n) * exact_window_cell(p, spread, x, cell, channel, jx, jy);
         const int ratio = p.rows->ratio(), shift = p.rows->shift();
         d_window(x, y, jx, jy, n) = d_cell(x, (y - shift) % ratio, (y - shift) / ratio, jx, jy, n);
+    } else if (p.few_channels) {
+        d_window(x, y, jx, jy, n) = make_zero(p.type);
+        d_window(x, y, jx, jy, n) += d_output(px, py, channel, n) * window_cell(p, spread, x, y, channel, jx, jy);
     } else {
         gradient(c, x, y, n) = d_output(px, py, clamp(c, 0, p.channels - 1), n);
         d_window(x, y, jx, jy, n) = make_zero(p.type);

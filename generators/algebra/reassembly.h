@@ -28,11 +28,16 @@ struct Problem {
     std::optional<Tile> tile = std::nullopt;
     // How numbers of `type` lie in the output, where not as they are. Inputs come loaded.
     std::optional<Storage> storage = std::nullopt;
+    // Where cells differ: maps of few channels, whose pixels lie side by side.
+    bool few_channels = false;
     // For autoschedulers: the output and d_weight are pure functions of the pixel, not updated cell row by cell row.
     bool plain = false;
 
     Halide::Type stored_type() const { return storage ? storage->stored() : type; }
     Halide::Expr stored(Halide::Expr number) const { return storage ? storage->store(number) : number; }
+
+    // d_value of few channels is made so many low-res rows at a time.
+    static constexpr int few_rows = 8;
 
     // Every low-res cell has the same ratio x ratio pixels: high-res columns can be expanded once and read shifted.
     bool exact() const { return columns->ratio() > 0 && rows->ratio() > 0; }
@@ -45,9 +50,10 @@ struct Reassembly {
     Problem problem;
     Weights weights;
     Halide::Func spread;  // exact: low-res rows expanded to high-res columns, x, y (low-res), c, n
-                          // else: the low-res map with channels first, c, x, y, n (both low-res)
+                          // few channels: the low-res map, x, y, c, n
+                          // else: the same with channels first, c, x, y, n
     Halide::RDom window;  // jx, jy
-    Halide::Func sum;     // exact: x, row, cell, c, n; exact and plain: x, y, c, n; else c, x, y, n
+    Halide::Func sum;     // exact: x, row, cell, c, n; exact and plain, few channels: x, y, c, n; else c, x, y, n
     Halide::RDom pixels;  // exact, not plain: row in cell, cell, sample
     Halide::Func output;  // x, y, c, n; exact, not plain: its update goes through the rows cell by cell
 };
@@ -59,9 +65,11 @@ struct ReassemblyValueAdjoint {
     Weights weights;
     FoldedWeights folded;
     Halide::Func gradient;  // exact: d_output, its edge repeated, x, y, c, n; else channels first: c, x, y, n
-    Halide::RDom pixels;    // exact: row in cell, jy; else column in cell, row in cell, jx, jy, or tiled without jx
+    // exact: row in cell, jy; few channels: jy, pixel row; else column in cell, row in cell, jx, jy, or tiled without jx
+    Halide::RDom pixels;
     // exact: x, y (low-res), jx, c, n: summed over the rows of a window column; any size, tiled: the same with x
-    // low-res, summed over the columns of a cell as well
+    // low-res, summed over the columns of a cell as well; few channels: x, y (of few_rows low-res ones), jx, c, tile_y,
+    // n: what the pixels of a column give to a low-res row through a window column
     Halide::Func partial;
     // tiled: partial with zeros left and right of the image; x (low-res, from the first cell that gives to the tile),
     // column (any size: 0), y, jx, c, tile_x, tile_y, tile_c, n
@@ -69,8 +77,9 @@ struct ReassemblyValueAdjoint {
     Halide::Func padded;  // whole rows: partial with zeros left and right of the image, at high-res columns
     Halide::RDom pixel_columns;
     Halide::Func gathered;  // whole rows: x, y (low-res), c, n: summed over window columns; cell x is ratio x ...
-    Halide::RDom columns;   // exact or tiled: column in cell, and jx where tiled
-    Halide::Func sum;       // exact: x, y, c, n; any size: c, x, y, n; tiled: x, y, c, tile_x, tile_y, tile_c, n
+    Halide::Func edged;     // few channels: partial, what went beyond the left and right edge given to it
+    Halide::RDom columns;   // exact, tiled or few channels: column in cell, and jx where not exact
+    Halide::Func sum;       // exact or few channels: x, y, c, n; any size: c, x, y, n; tiled: x, y, c, tile_x, tile_y, tile_c, n
     Halide::RDom tiles;     // tiled: x, y, c, tile_x, tile_y, tile_c, n
     Halide::Func output;    // x, y, c, n; tiled: its update goes through the tiles
 
@@ -80,6 +89,7 @@ private:
     void define_whole_rows();
     void define_tiles();
     void define_any_size();
+    void define_few_channels(Halide::Func d_output);
 };
 
 struct ReassemblyWeightAdjoint {
@@ -88,7 +98,7 @@ struct ReassemblyWeightAdjoint {
     Problem problem;
     Weights weights;
     Halide::Func spread;    // as in Reassembly
-    Halide::Func gradient;  // else only: d_output with channels first
+    Halide::Func gradient;  // not exact, many channels: d_output with channels first
     Halide::RDom channel;   // c
     Halide::Func d_cell;    // exact, not plain: x, row, cell, jx, jy, n
     Halide::Func d_window;  // x, y, jx, jy, n

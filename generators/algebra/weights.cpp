@@ -129,9 +129,6 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
     return w;
 }
 
-namespace {
-
-// Folds one axis of the window: cell j of a pixel whose base cell is base.
 Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j, const std::function<Expr(int)> &weight) {
     const Type type = axis.type;
     std::vector<Expr> folded;
@@ -150,8 +147,6 @@ Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j, const st
     }
     return mux(j, folded);
 }
-
-}  // namespace
 
 FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &rows, Func weight) {
     const AxisWindow window = lower(op.taps);

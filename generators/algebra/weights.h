@@ -3,6 +3,7 @@
 
 #include "axis.h"
 
+#include <functional>
 #include <memory>
 
 namespace upwell {
@@ -38,6 +39,10 @@ struct FoldedWeights {
     Halide::Func window;   // x, y, jx, jy, n
 };
 FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &rows, Halide::Func window);
+
+// One axis of it, of whatever is linear in the weights: cell j of a pixel whose base cell is base.
+Halide::Expr fold(const Axis &axis, const AxisWindow &window, Halide::Expr base, Halide::Var j,
+                  const std::function<Halide::Expr(int)> &weight);
 
 // The transpose of window_weights: gradient of the window's weights -> gradient of the operator's input.
 // d_window: x, y, jx, jy, n. Result: x, y, tap, n.

@@ -1,5 +1,6 @@
 #include "window.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -32,6 +33,11 @@ double evaluate(const Polynomial &polynomial, double fraction) {
         value = value * fraction + polynomial[power];
     }
     return value;
+}
+
+bool AxisWindow::last_is_between() const {
+    return std::all_of(tap_cells.begin(), tap_cells.end(),
+                       [](const std::vector<Polynomial> &cells) { return evaluate(cells.back(), 0) == 0; });
 }
 
 AxisWindow lower(const Taps &taps) {

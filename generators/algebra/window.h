@@ -25,6 +25,9 @@ struct AxisWindow {
     std::vector<std::vector<Polynomial>> tap_cells;  // [tap][cell] -> weight: L along this axis
 
     int last() const { return first + size - 1; }
+
+    // Whether the last cell has no weight where the fraction is 0.
+    bool last_is_between() const;
 };
 
 // Throws std::invalid_argument when the kernel is not odd and positive.

@@ -17,8 +17,8 @@ struct Limit {
     ~Limit() { limit_instruction_set(InstructionSet::Avx512); }
 };
 
-int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio) {
-    Map<float> value({1, 2, 4, 6}), logits({1, 9, H, W}), output({1, 2, H, W});
+int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio, int64_t channels = 16) {
+    Map<float> value({1, channels, 4, 6}), logits({1, 9, H, W}), output({1, channels, H, W});
     const std::vector<Tensor> inputs{value.tensor(), logits.tensor()};
     const Tensor out = output.tensor();
     return choose(check(find_operator("fns"), {3, 1, mask_ratio, Border::Zero}, inputs, out), Backend::Cpu).ratio;
@@ -69,6 +69,12 @@ TEST_CASE("only exact integer ratios take a kernel of their own", "[registry]") 
     CHECK(chosen_ratio(16, 12, 0) == 0);
     CHECK(chosen_ratio(17, 24, 0) == 0);
     CHECK(chosen_ratio(2, 3, 0) == 0);
+}
+
+TEST_CASE("maps of few channels take a kernel for them where cells differ", "[registry]") {
+    CHECK(chosen_ratio(17, 24, 0, most_few_channels) == few_channels);
+    CHECK(chosen_ratio(17, 24, 0, most_few_channels + 1) == 0);
+    CHECK(chosen_ratio(16, 24, 0, 1) == chosen_ratio(16, 24, 0));
 }
 
 TEST_CASE("without the instructions for it a ratio falls to the general kernel", "[registry]") {

@@ -146,6 +146,12 @@ TEST_CASE("every CPU schedule of any size is right", "[schedule]") {
     check_all(checks);
 }
 
+TEST_CASE("maps of few channels have right algorithms and CPU schedules", "[schedule]") {
+    std::vector<Check> checks = every_generator(0, Float(32), {{"few_channels", "true"}});
+    append(checks, every_generator(0, Float(64), {{"few_channels", "true"}, {"default_schedule", "true"}}));
+    check_all(checks);
+}
+
 TEST_CASE("larger kernels are right", "[schedule]") {
     std::vector<Check> checks;
     for (const char *name : {"fns", "carafe"}) {
