@@ -1,11 +1,16 @@
-// Replicate borders by concatenation: torch's padding, compiled, has no backward on CPU (torch 2.11).
+// Borders of maps.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 namespace upwell::bridge {
 
-// x N,C,H,W -> N,C,H + 2 rows,W + 2 columns.
+// x N,C,H,W -> N,C,H + 2 rows,W + 2 columns, the border repeated. By concatenation: torch's padding, compiled, has no
+// backward on CPU (torch 2.11).
 at::Tensor replicate_pad(const at::Tensor &x, int64_t rows, int64_t columns);
+
+// So many zeros behind each of the last dimensions. Contiguous, as kernels take it: torch's padding keeps
+// channels_last.
+at::Tensor pad_with_zeros(const at::Tensor &x, at::IntArrayRef after);
 
 }  // namespace upwell::bridge

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 
+#include "../pad.h"
 #include "../queue.h"
 #include "../table.h"
 
@@ -120,7 +120,7 @@ Widths::Widths(int64_t groups, int64_t before, int64_t after)
     : groups(groups), before(before), after(after), padded(round_up(std::max(before, after), 32)) {}
 
 Tensor pad_last(const Tensor &x, int64_t size) {
-    return x.size(-1) == size ? x.contiguous() : at::constant_pad_nd(x, {0, size - x.size(-1)});
+    return pad_with_zeros(x, {size - x.size(-1)});
 }
 
 Tensor channels_last(const Tensor &weights, int64_t groups, int64_t padded) {

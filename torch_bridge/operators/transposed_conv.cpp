@@ -1,7 +1,6 @@
 // The transposed convolution in groups.
 #include <algorithm>
 
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
@@ -12,6 +11,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "../pad.h"
 #include "../table.h"
 
 namespace upwell::bridge {
@@ -147,8 +147,7 @@ Tensor by_phases(const Tensor &map, const Options &o) {
 }
 
 Tensor padded_to(const Tensor &map, c10::SymIntArrayRef sizes) {
-    const int64_t down = sizes[2].expect_int() - map.size(2), right = sizes[3].expect_int() - map.size(3);
-    return down || right ? at::constant_pad_nd(map, {0, right, 0, down}) : map.contiguous();
+    return pad_with_zeros(map, {sizes[2].expect_int() - map.size(2), sizes[3].expect_int() - map.size(3)});
 }
 
 // Calls run(first, count) for all samples, at most so many at a time.

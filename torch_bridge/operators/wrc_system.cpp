@@ -4,7 +4,6 @@
 #include <optional>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/flip.h>
@@ -13,6 +12,7 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "../pad.h"
 #include "../table.h"
 
 namespace upwell::bridge::wrc {
@@ -60,8 +60,8 @@ Windows::Windows(const Tensor &kernel, const Tensor &low, int64_t scale)
       span_y((kernel_y + scale - 1) / scale), before_x((kernel_x - 1) - kernel_x / 2),
       before_y((kernel_y - 1) - kernel_y / 2), w(low.size(3)), h(low.size(2)), stored_w(stored(w)) {
     const Tensor padded =
-        at::constant_pad_nd(at::flip(kernel, {1, 2}), {0, span_x * scale - kernel_x, 0, span_y * scale - kernel_y});
-    packed = padded.contiguous().view({-1, span_y, scale, span_x, scale});
+        pad_with_zeros(at::flip(kernel, {1, 2}), {span_y * scale - kernel_y, span_x * scale - kernel_x});
+    packed = padded.view({-1, span_y, scale, span_x, scale});
 }
 
 std::vector<Given> Windows::arguments(std::vector<Given> inputs, const std::vector<Tensor> &outputs) const {
