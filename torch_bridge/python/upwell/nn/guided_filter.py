@@ -44,6 +44,13 @@ class GuidedFilter(nn.Module):
         # Part of the published state_dict; the box means do not need it.
         self.register_buffer("kernel", torch.ones(channels, 1, 1, 2 * (radius // scale) + 1))
 
+    def _apply(self, *arguments, **options) -> nn.Module:
+        """What moves and converts a module. Kernels in one column of channels_last have strides that
+        DistributedDataParallel cannot broadcast (torch 2.11); these are read by nobody and stay contiguous."""
+        super()._apply(*arguments, **options)
+        self.kernel = self.kernel.flatten().view(self.kernel.shape)
+        return self
+
     def forward(self, guide: Tensor, input: Tensor) -> Tensor:
         """guide [N, D, H, W], input [N, D, h, w], interpolated to H, W -> [N, D, H, W]."""
         return ops.guided_filter(guide, input, self.radius, self.eps, self.scale, self.centred, self.border)

@@ -1,24 +1,18 @@
 """Paired central difference convolution (ReSFU): scores of K*K neighbours."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check, check_divides, check_odd
-from upwell.nn.norm import GroupNorm
+from upwell.nn.difference import Difference, Ratio
+from upwell.nn.gaussian import gaussian3
+from upwell.nn.layer import is_plain, is_projection, laid_out
+from upwell.nn.norm import NORM_EPS, GroupNorm, group_norm_of_upsampled, is_group_norm, without_autocast
 
 # Channels L of the difference: the paper's text says 32, its code 128.
 LAYOUTS = {"published": 128, "paper": 32}
 HIDDEN = 128
-
-
-class Ratio(NamedTuple):
-    """High-res pixels per low-res pixel along an axis, high / low exactly."""
-
-    high: int
-    low: int = 1
 
 
 class PCDCBlock(nn.Module):
@@ -69,39 +63,82 @@ class PCDCBlock(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, mid_channels, 1, 1))
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, k: Tensor, q: Tensor, rows: Ratio, columns: Ratio, blur: bool = False) -> Tensor:
+    def forward(
+        self, k: Tensor, q: Tensor, rows: Ratio | None = None, columns: Ratio | None = None, blur: bool = False
+    ) -> Tensor:
         """k, q [N, D, H, W], neighbours rows and columns apart -> scores [N, K*K, H, W].
+
+        Without rows and columns, k [N, D, h, w] stands for its bilinear upsampling, neighbours one pixel of k apart: the
+        same numbers, exactly for integer ratios, for H/h times W/w less work, since the spread-out convolution of the
+        upsampled k is the upsampling of k's. (At other ratios a map would be interpolated once more, between its pixels.)
 
         blur: k by the 3x3 Gaussian (sigma 1, replicate border) before anything else.
         """
-        return ops.pcdc_scores(k, q, *self._parameters_in_order(), ratio=[*rows, *columns], blur=blur, **self._options())
+        if not self._is_plain():
+            with without_autocast(q):  # as the operator
+                maps = (x.to(self.bias.dtype) for x in (k, q))
+                return self._composed(*maps, rows, columns, blur)
+        ratio = None if rows is None else [*rows, *columns]
+        options = {"groups": self.groups, "norm_groups": self.norm.num_groups, "relu": self.layout == "published"}
+        return ops.pcdc_scores(k, q, *self._parameters_in_order(), ratio=ratio, blur=blur, **options)
 
-    def forward_low_res(self, k: Tensor, q: Tensor) -> Tensor:
-        """forward(bilinear(k), q) with neighbours one pixel of k apart, for less work: k [N, D, h, w], q [N, D, H, W].
+    def _is_plain(self) -> bool:
+        """Whether all layers may be read by the operator."""
+        depth = 5 if self.layout == "published" else 4
+        if not (is_plain(self.channel_compressor, nn.Sequential) and len(self.channel_compressor) == depth):
+            return False
+        *before, first, between, hidden, last = self.channel_compressor
+        return (
+            is_group_norm(self.norm, eps=NORM_EPS)
+            and is_group_norm(hidden, eps=NORM_EPS, num_groups=self.norm.num_groups)
+            and all(is_plain(layer, nn.ReLU) for layer in (*before, between))
+            and is_projection(first, self.groups)
+            and is_projection(last)
+            and first.bias is not None
+            and last.bias is not None
+        )
 
-        The upsampling of the convolution of k on [-1, h] x [-1, w] is the spread-out convolution of the upsampled
-        k: the same numbers, exactly for integer ratios, for H/h times W/w less work. (At other ratios forward
-        would interpolate the upsampled k once more, between its pixels; this does not.)
-        """
-        return ops.pcdc_scores(k, q, *self._parameters_in_order(), **self._options())
-
-    def _options(self) -> dict:
-        return {"groups": self.groups, "norm_groups": self.norm.num_groups, "relu": self.layout == "published"}
+    def _composed(self, k: Tensor, q: Tensor, rows: Ratio | None, columns: Ratio | None, blur: bool) -> Tensor:
+        """forward with every layer called. A norm that has to be called sees the upsampled k, whatever the ratio."""
+        k = gaussian3(k) if blur else k
+        weight, bias = (self._scaled(laid_out(parameter)) for parameter in (self.weight, self.bias))
+        difference, size = Difference(weight, bias, self.groups), q.shape[2:]
+        if rows is None and is_group_norm(self.norm):
+            affine = (self._scaled(self.norm.weight), self._scaled(self.norm.bias))
+            k = group_norm_of_upsampled(k, size, self.norm, *affine)
+            v = difference.of_low_res(k, self._called(self.norm, q))
+        else:
+            if rows is None:
+                rows, columns = (Ratio(high, low) for high, low in zip(size, k.shape[2:]))
+                k = ops.bilinear(k, size)
+            v = difference.of_map(self._called(self.norm, k), self._called(self.norm, q), rows, columns)
+        return self._called(self.channel_compressor, v)
 
     def _parameters_in_order(self) -> list[Tensor]:
         """What ops.pcdc_scores takes behind key and query."""
-        first, _, norm, last = self.channel_compressor[-4:]
+        first, _, norm, last = [*self.channel_compressor][-4:]
         # The norm's bias cancels; naming it gives it the gradient 0 that optimisers and DDP expect.
-        bias = self._scaled(self.bias) + 0 * self.norm.bias.sum()
-        compressor = (first.weight, first.bias, norm.weight, norm.bias, last.weight, last.bias)
+        bias = self._scaled(laid_out(self.bias)) + 0 * self.norm.bias.sum()
+        compressor = (laid_out(first.weight), first.bias, norm.weight, norm.bias, laid_out(last.weight), last.bias)
         return [
-            *(self._scaled(self.norm.weight), self._scaled(self.weight), bias),
+            *(self._scaled(self.norm.weight), self._scaled(laid_out(self.weight)), bias),
             *(self._scaled(parameter) for parameter in compressor),
         ]
 
-    def _scaled(self, parameter: Tensor) -> Tensor:
-        """The parameter's value, its gradient times lr_mult; no hook, so copies keep it."""
+    def _scaled(self, tensor: Tensor) -> Tensor:
+        """The tensor's value, its gradient times lr_mult; no hook, so copies keep it."""
+        return _scale_gradient(tensor, self.lr_mult)
+
+    def _called(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """layer(x), the gradients of its parameters times lr_mult, that of x as it is."""
         if self.lr_mult == 1:
-            return parameter
-        fixed = parameter.detach()
-        return fixed + self.lr_mult * (parameter - fixed)
+            return layer(x)
+        check(self.lr_mult != 0, "PCDCBlock: lr_mult should not be 0 where a layer has to be called (it has hooks, say)")
+        return self._scaled(layer(_scale_gradient(x, 1 / self.lr_mult)))
+
+
+def _scale_gradient(tensor: Tensor, factor: float) -> Tensor:
+    if factor == 1:
+        return tensor
+    fixed = tensor.detach()
+    return fixed + factor * (tensor - fixed)

@@ -94,18 +94,15 @@ class ReSFU(nn.Module):
         spread = self._published_ratios() or true
         follows_size = all(s.high * t.low == s.low * t.high for s, t in zip(spread, true))
 
-        q = project_normalised(self.q, self.norm_y if self.normy else None, y) if self.y_conv else self._normal(y)
+        q = project_normalised(self.q, self.norm_y if self.normy else None, y)
         k = project_normalised(self.k, self.norm_x if self.normx else None, x)
         q_gf = self.GF(q, k)
         if follows_size:
-            semantic = self.semantic_scores.forward_low_res(k, q_gf)
+            semantic = self.semantic_scores(k, q_gf)
         else:
             semantic = self.semantic_scores(ops.bilinear(k, q.shape[2:]), q_gf, *spread)
         detail = self.detail_scores(q, q, *spread, blur=True)
         return ops.fns(x, semantic + detail, self.kernel_size, None if follows_size else spread[0].high)
-
-    def _normal(self, y: Tensor) -> Tensor:
-        return self.norm_y(y) if self.normy else y
 
     def _true_ratios(self, y: Tensor, x: Tensor) -> tuple[Ratio, Ratio]:
         return Ratio(y.shape[2], x.shape[2]), Ratio(y.shape[3], x.shape[3])

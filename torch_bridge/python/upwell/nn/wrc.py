@@ -8,10 +8,16 @@ from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check, check_map, check_whole
+from upwell.nn.layer import is_plain, laid_out
 from upwell.nn.pad import MODES, pad
 
 SOLVERS = ("spectral", "exact")
 CENTRES = ("image", "kernel")
+# What the constructor makes w_conv_high, besides its channels.
+MIXING = {
+    **dict.fromkeys(("stride", "padding", "dilation"), (1, 1)),
+    **{"kernel_size": (3, 3), "padding_mode": "zeros", "groups": 1, "bias": None},
+}
 
 
 class WRC(nn.Module):
@@ -104,19 +110,28 @@ class WRC(nn.Module):
         height, width = (self.scale * length for length in x.shape[2:])
         x = pad(x, self.padding, self.padding_mode)
         data_weight, weighted_data = ops.wrc_data(x, self.w_conv_low(x))
-        lam = F.softplus(self.bias).flatten() + self.eps
-        precision, weighted = ops.wrc_prior(x, self._mixed(x), lam, self.scale)
+        lam = F.softplus(laid_out(self.bias)).flatten() + self.eps
+        precision, weighted = self._prior(x, lam)
+        kernel = laid_out(self.weight)[0]
         if self.solver == "exact":
-            kernel, options = self.weight[0], (self.scale, self.tolerance, self.max_iterations)
+            options = (self.scale, self.tolerance, self.max_iterations)
             output = ops.wrc_exact(precision, weighted, data_weight, x, kernel, *options)
+            if self.padding == 0 and output.requires_grad:  # its gradient keeps it, and a caller may write into ours
+                output = output.clone()
         else:
             options = (self.scale, self.centre)
-            output = ops.wrc_spectral(precision, weighted, data_weight, weighted_data, self.weight[0], *options)
+            output = ops.wrc_spectral(precision, weighted, data_weight, weighted_data, kernel, *options)
         start = self.scale * self.padding
         return output.narrow(2, start, height).narrow(3, start, width).contiguous()
 
-    def _mixed(self, x: Tensor) -> Tensor:
-        """x [N, C, h, w] -> [N, 9 C, h, w]: its 1x1 convolution with each tap of w_conv_high. The 3x3 convolution of the
-        upsampled map is the sum over taps of these, upsampled and shifted: what mixes channels runs at low resolution."""
-        taps = self.w_conv_high.weight.permute(0, 2, 3, 1).reshape(9 * self.in_channels, self.in_channels, 1, 1)
-        return F.conv2d(x, taps)
+    def _prior(self, x: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+        """ops.wrc_prior of x and its 1x1 convolution with each tap of w_conv_high. The 3x3 convolution of the upsampled
+        map is the sum over taps of these, upsampled and shifted: what mixes channels runs at low resolution. Where
+        w_conv_high has to be called, it takes the upsampled map."""
+        C = self.in_channels
+        if is_plain(self.w_conv_high, nn.Conv2d, in_channels=C, out_channels=C, **MIXING):
+            taps = laid_out(self.w_conv_high.weight).permute(0, 2, 3, 1).reshape(9 * C, C, 1, 1)
+            return ops.wrc_prior(x, F.conv2d(x, taps), lam, self.scale)
+        high = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=True)
+        precision = torch.log1p(self.w_conv_high(high).square()) + lam[:, None, None]
+        return precision, precision * high
