@@ -1,0 +1,395 @@
+"""A nan stays visible: results and gradients hold one wherever the operator composed of torch operations does.
+
+One element of one tensor at a time, of every argument, parameter and gradient that comes in, is made a nan, then
+infinite. Where the composition counts it with a weight of exactly 0 (a border that it reads twice, a pixel that it hits
+exactly) both answers are right: it has to arrive only where another number in its place changes the result.
+"""
+
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+import upwell
+from torch import Tensor, nn
+
+from problems import random
+from process_test import python
+from reference import composition, formula, wrc
+from resfu_draws import as_tuple
+
+NAN, INFINITY = float("nan"), float("inf")
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+INSTRUCTION_SETS = ["baseline", "avx2", "avx512"]  # each has what the ones before have
+LOW, HIGH, DOUBLE, SMALLER = (5, 7), (9, 12), (10, 14), (3, 4)
+DIFFERENCE = {"weight": (6, 2, 3, 3), "bias": (6,)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A call in Upwell and in torch operations.
+
+    wider: results that may hold more nans than those of the composition.
+    refused: arguments that have to be finite.
+    """
+
+    own: Callable
+    composed: Callable
+    tensors: dict[str, Tensor]
+    wider: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+CASES: dict[str, Case] = {}
+MODULES: dict[str, Case] = {}
+
+
+def of(*arguments: str) -> tuple[str, ...]:
+    return tuple(f"gradient of {argument}" for argument in arguments)
+
+
+# Taps outside the image have the gradient 0 of their own; here it is 0 times what may be a nan.
+OF_TAPS = of("logits", "weight")
+# No blur is one whose neighbours weigh 0.
+OF_DIFFERENCE = ("output 0", *of("key", "query", "weight"))
+# Phases of unequal kernels are padded with weights of 0 (docs/lctc.md), and maps with zeros.
+OF_PHASES = ("output 0", *of("input", "weight"))
+# A frequency and its negative are one number.
+OF_SPECTRUM = of("precision", "data_weight")
+
+
+def add(name: str, own: Callable, composed: Callable, options: dict, **shapes: tuple[int, ...]) -> None:
+    """options: further ones of the case."""
+    tensors = {argument: random(shape, torch.float64, i) for i, (argument, shape) in enumerate(shapes.items())}
+    CASES[name] = Case(own, composed, tensors, **options)
+
+
+def add_operator(name: str, where, options: dict, wider: tuple[str, ...] = (), **shapes: tuple[int, ...]) -> None:
+    """name: the operator, and behind a space what is special about this call of it."""
+    own, composed = (functools.partial(call_in, place, name.split()[0], options) for place in (upwell.ops, where))
+    add(name, own, composed, {"wider": wider}, **shapes)
+
+
+def call_in(place, operator: str, options: dict, *tensors: Tensor):
+    return getattr(place, operator)(*tensors, **options)
+
+
+def add_reassemblies() -> None:
+    for what, high in (("twice", DOUBLE), ("any size", HIGH), ("down", SMALLER)):
+        maps = {"value": (2, 3, *LOW), "logits": (2, 9, *high)}
+        add_operator(f"fns {what}", formula, {"kernel": 3}, OF_TAPS, **maps)
+        add_operator(f"carafe {what}", formula, {"kernel": 3}, OF_TAPS, **maps)
+        add_operator(f"carafe masked {what}", formula, {"kernel": 3, "border": "mask"}, OF_TAPS, **maps)
+        maps = {"value": (2, 4, *LOW), "weight": (2, 50, *high)}
+        add_operator(f"carafe_reassembly {what}", formula, {"kernel": 5, "groups": 2}, OF_TAPS, **maps)
+        for name in ("bilinear", "nearest"):
+            add_operator(f"{name} {what}", formula, {"size": high}, value=(2, 3, *LOW))
+    maps = {"value": (2, 4, *LOW), "logits": (2, 25, *DOUBLE)}
+    add_operator("fns of 5 x 5", formula, {"kernel": 5}, OF_TAPS, **maps)
+    maps["logits"] = (2, 25, *HIGH)
+    add_operator("fns masked by 2", formula, {"kernel": 5, "mask_ratio": 2}, OF_TAPS, **maps)
+    maps["logits"] = (2, 18, *DOUBLE)
+    add_operator("carafe in groups", formula, {"kernel": 3, "groups": 2}, OF_TAPS, **maps)
+
+
+def add_filters() -> None:
+    for what, options in (("plain", {}), ("blurred", {"blur": True}), ("upsampled", {"size": HIGH})):
+        add_operator(f"group_stats {what}", composition, {"groups": 2, **options}, x=(2, 4, *LOW))
+    for what, options in (("whole", {}), ("sampled", {"scale": 2}), ("centred", {"scale": 2, "centred": True})):
+        maps = {"guide": (2, 3, *HIGH), "input": (2, 3, *LOW)}
+        add_operator(f"guided_filter {what}", composition, {"radius": 2, "eps": 1e-2, **options}, **maps)
+    pair = {"key": (2, 4, *HIGH), "query": (2, 4, *HIGH)}
+    for dilation in ((1, 1), (2, 3)):
+        options = {"groups": 2, "dilation": dilation}
+        add_operator(f"pcdc by {dilation}", composition, options, OF_DIFFERENCE, **pair, **DIFFERENCE)
+    block = {"norm_weight": (4,), **DIFFERENCE, "compress_weight": (8, 3), "compress_bias": (8,)}
+    block |= {"hidden_weight": (8,), "hidden_bias": (8,), "score_weight": (9, 8), "score_bias": (9,)}
+    for what, key, query, options in (
+        ("of a low-res key", LOW, DOUBLE, {}),
+        ("of a low-res key, paper", LOW, DOUBLE, {"relu": False}),
+        ("of a low-res key at any size", LOW, HIGH, {}),
+        ("of a map", HIGH, HIGH, {"ratio": (2, 1, 2, 1)}),
+        ("of a map, paper", HIGH, HIGH, {"ratio": (2, 1, 2, 1), "relu": False}),
+        ("of a blurred map", HIGH, HIGH, {"ratio": (5, 3, 7, 4), "blur": True}),
+    ):
+        maps = {"key": (2, 4, *key), "query": (2, 4, *query)}
+        add_operator(f"pcdc_scores {what}", composition, {"groups": 2, "norm_groups": 2, **options}, **maps, **block)
+
+
+def with_options(function: Callable, *options) -> Callable:
+    return lambda *tensors: function(*tensors, *options)
+
+
+def with_weights_above_0(solve: Callable, *options) -> Callable:
+    """solve of weighted reverse convolution, whose weights are squares of the ones given."""
+    return lambda precision, weighted, data_weight, data, kernel: solve(
+        precision.square() + 0.1, weighted, data_weight.square(), data, kernel, *options
+    )
+
+
+def add_inverses() -> None:
+    maps = {"input": (2, 4, *LOW), "weight": (4, 3, 3, 3), "bias": (6,)}
+    for stride in (1, 2, 3):
+        calls = (with_options(call, stride, 1, 0, 2) for call in (upwell.ops.transposed_conv, F.conv_transpose2d))
+        add(f"transposed_conv by {stride}", *calls, {"wider": OF_PHASES}, **maps)
+    add("wrc_data", upwell.ops.wrc_data, wrc.data, {}, x=(2, 3, *LOW), response=(2, 3, *LOW))
+    maps = {"x": (2, 3, *LOW), "mixed": (2, 27, *LOW), "lam": (3,)}
+    for scale in (1, 2):
+        calls = (with_options(call, scale) for call in (upwell.ops.wrc_prior, wrc.prior))
+        add(f"wrc_prior by {scale}", *calls, {}, **maps)
+    maps = {"precision": (2, 2, 6, 8), "weighted": (2, 2, 6, 8), "data_weight": (2, 2, 3, 4), "data": (2, 2, 3, 4)}
+    options = {"refused": ("kernel",)}
+    for kernel in (2, 3):
+        calls = (with_weights_above_0(call, 2) for call in (upwell.ops.wrc_exact, wrc.exact))
+        add(f"wrc_exact of {kernel}", *calls, options, **maps, kernel=(2, kernel, kernel))
+    for centre in ("image", "kernel"):
+        calls = (with_weights_above_0(call, 2, centre) for call in (upwell.ops.wrc_spectral, wrc.spectral))
+        add(f"wrc_spectral by {centre}", *calls, {**options, "wider": OF_SPECTRUM}, **maps, kernel=(2, 3, 3))
+    calls = (upwell.ops.merge_kernels, lambda large, small: large + F.pad(small, [1] * 4))
+    add("merge_kernels", *calls, {"refused": ("large", "small")}, large=(4, 2, 5, 5), small=(4, 2, 3, 3))
+
+
+class Called(nn.Module):
+    """call(module, *inputs), for torch.func.functional_call."""
+
+    def __init__(self, module: nn.Module, call: Callable):
+        super().__init__()
+        self.module = module
+        self.call = call
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.call(self.module, *inputs)
+
+
+def add_module(name: str, module: nn.Module, composed: Callable, options: dict, **shapes: tuple[int, ...]) -> None:
+    """Tensors are the inputs, then the parameters, far from their initial values."""
+    parameters = dict(module.named_parameters())
+    tensors = {argument: random(shape, torch.float64, i) for i, (argument, shape) in enumerate(shapes.items())}
+    for i, (parameter, value) in enumerate(parameters.items()):
+        tensors[parameter] = value.detach().double() + 0.2 * random(tuple(value.shape), torch.float64, 50 + i)
+
+    def functional(call: Callable) -> Callable:
+        called = Called(module, call)
+
+        def run(*given: Tensor) -> Tensor:
+            state = dict(zip((f"module.{parameter}" for parameter in parameters), given[len(shapes) :], strict=True))
+            return torch.func.functional_call(called, state, given[: len(shapes)])
+
+        return run
+
+    MODULES[name] = Case(functional(type(module).__call__), functional(composed), tensors, **options)
+
+
+def resfu(module: nn.Module, y: Tensor, x: Tensor) -> Tensor:
+    """With the biases that the composition leaves out, because they cancel: a nan does not."""
+    cancelled = 0 * (module.semantic_scores.norm.bias.sum() + module.detail_scores.norm.bias.sum())
+    return composition.resfu(module, y + cancelled, x)
+
+
+def carafe(module: nn.Module, x: Tensor) -> Tensor:
+    logits = F.pixel_shuffle(module.content_encoder(module.channel_compressor(x)), module.scale_factor)
+    return formula.carafe(x, logits, module.up_kernel, module.up_group, module.border)
+
+
+def lctc(module: nn.Module, x: Tensor) -> Tensor:
+    return module.large(x) + module.small(x)
+
+
+def resized(name: str) -> Callable:
+    return lambda module, x: getattr(formula, name)(x, [int(module.scale_factor * length) for length in x.shape[2:]])
+
+
+def add_modules() -> None:
+    x, low = (2, 4, *LOW), (2, 8, *LOW)
+    for what, y, options in (
+        ("twice", (2, 8, *DOUBLE), {"scale_factor": 2}),
+        ("any size, paper", (2, 8, *HIGH), {"scale_factor": None, "layout": "paper"}),
+        ("beside its scale", (2, 8, *HIGH), {"scale_factor": 2, "normy": False}),
+    ):
+        module = upwell.nn.ReSFU(8, 8, embedding_dim=16, **options)
+        add_module(f"ReSFU {what}", module, resfu, {}, y=y, x=low)
+    for border in ("zero", "mask"):
+        module = upwell.nn.CARAFE(4, 2, up_kernel=3, compressed_channels=8, border=border)
+        add_module(f"CARAFE {border}", module, carafe, {"wider": ("gradient of x",)}, x=x)
+    options = {"wider": ("output 0", "gradient of x"), "refused": ("large.weight", "small.weight")}
+    add_module("LCTC in groups", upwell.nn.LCTC(4, 4, 5, groups=4), lctc, options, x=x)
+    add_module("LCTC of torch", upwell.nn.LCTC(12, 12, 5), lctc, options, x=(2, 12, *LOW))
+    solvers = {"spectral": functools.partial(wrc.spectral, centre="image"), "exact": wrc.exact}
+    for solver, solve in solvers.items():
+        module, options = upwell.nn.WRC(3, 3, 3, 2, solver=solver), {"refused": ("weight",)}
+        add_module(f"WRC {solver}", module, functools.partial(wrc_layer, solve), options, x=(2, 3, 3, 4))
+    for name in ("Bilinear", "Nearest"):
+        add_module(name, getattr(upwell.nn, name)(1.8), resized(name.lower()), {}, x=x)
+
+
+def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
+    return wrc.layer(x, module, solve)
+
+
+add_reassemblies()
+add_filters()
+add_inverses()
+add_modules()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The dense solver of the reference may wait for ever for a second one after torch.set_num_threads."""
+    torch.set_num_threads(1)
+
+
+def results(call: Callable, tensors: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
+    """The outputs of call(*tensors), then the gradient of each tensor."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    outputs = as_tuple(call(*leaves))
+    gradients = torch.autograd.grad(outputs, leaves, cotangents, materialize_grads=True)
+    return [*(output.detach() for output in outputs), *gradients]
+
+
+class Trial:
+    """A case with another number in one place of one of its tensors, or of a gradient that comes in."""
+
+    def __init__(self, case: Case):
+        self.case = case
+        tensors = list(case.tensors.values())
+        outputs = as_tuple(case.composed(*tensors))
+        self.count = len(tensors)
+        self.given = tensors + [random(tuple(output.shape), torch.float64, 100 + i) for i, output in enumerate(outputs)]
+        self.inputs = [*case.tensors, *(f"gradient {i}" for i in range(len(outputs)))]
+        self.names = [*(f"output {i}" for i in range(len(outputs))), *of(*case.tensors)]
+        self.clean = self.composed(self.given)
+
+    def put(self, input: int, element: int, number: float) -> list[Tensor]:
+        changed = list(self.given)
+        changed[input] = changed[input].clone()
+        changed[input].view(-1)[element] = number
+        return changed
+
+    def composed(self, given: list[Tensor]) -> list[Tensor]:
+        return results(self.case.composed, given[: self.count], given[self.count :])
+
+    def own(self, given: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+        given = [tensor.to(dtype) for tensor in given]
+        return results(self.case.own, given[: self.count], given[self.count :])
+
+    @functools.cache
+    def matters(self, input: int, element: int) -> list[Tensor]:
+        """Which elements of each result depend on that of the input; large numbers pass a ReLU, or its opposite."""
+        others = [self.composed(self.put(input, element, number)) for number in (100.0, -100.0)]
+        return [(a != b) | (a != c) for a, b, c in zip(self.clean, *others, strict=True)]
+
+    @functools.cache
+    def bad(self, input: int, element: int, number: float) -> list[Tensor]:
+        """Which elements of each result are no numbers in the composition."""
+        return [~result.isfinite() for result in self.composed(self.put(input, element, number))]
+
+    def check(self, input: int, element: int, number: float, dtype: torch.dtype) -> None:
+        argument, given = self.inputs[input], self.put(input, element, number)
+        if argument in self.case.refused:
+            with pytest.raises(RuntimeError, match="should be finite"):
+                self.own(given, dtype)
+            return
+        bad, matters = self.bad(input, element, number), self.matters(input, element)
+        for name, own, there, depends in zip(self.names, self.own(given, dtype), bad, matters, strict=True):
+            shown = own.isnan() if math.isnan(number) else ~own.isfinite()
+            needed, what = there & depends, f"{number} in {argument}[{element}], {dtype}: {name}"
+            lost, more = int((needed & ~shown).sum()), int((~there & ~own.isfinite()).sum())
+            assert lost == 0, f"{what} does not show it in {lost} of {int(needed.sum())} places that depend on it"
+            assert more == 0 or name in self.case.wider, (
+                f"{what} is not finite in {more} places besides the {int(there.sum())} of the composition"
+            )
+
+
+@functools.cache
+def trial(name: str) -> Trial:
+    return Trial(CASES[name] if name in CASES else MODULES[name])
+
+
+def places(tensor: Tensor) -> list[int]:
+    """The last element, and one in the middle of the first sample."""
+    middle = [0, *(length // 2 for length in tensor.shape[1:])] if tensor.dim() > 1 else [len(tensor) // 2]
+    return [tensor.numel() - 1, sum(i * stride for i, stride in zip(middle, tensor.stride(), strict=True))]
+
+
+def check(name: str, number: float, dtype: torch.dtype, which: slice) -> None:
+    """The number in each of the tensors of a case, in these of its places."""
+    one = trial(name)
+    for input, tensor in enumerate(one.given):
+        for element in places(tensor)[which]:
+            one.check(input, element, number, dtype)
+
+
+LAST, MIDDLE, BOTH = slice(1), slice(1, 2), slice(2)
+ON_OPENCL = "opencl" in os.environ.get("UPWELL_LIBRARY", "")  # where every launch takes a while
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+def test_every_operator_and_every_module_is_tried():
+    assert {name.split()[0] for name in CASES} == set(upwell.ops.__all__)
+    assert {name.split()[0] for name in MODULES} == set(upwell.nn.__all__) - {"make"}
+
+
+@pytest.mark.parametrize("name", CASES)
+@every_dtype
+def test_a_nan_in_any_tensor_is_seen_in_the_results_and_gradients_of_an_operator(dtype, name):
+    check(name, NAN, dtype, LAST if ON_OPENCL or dtype.itemsize == 2 else BOTH)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_infinite_element_of_any_tensor_is_seen_and_spreads_no_further_than_in_torch(name):
+    one = trial(name)
+    for input, argument in enumerate(one.inputs):
+        if name.startswith("wrc_exact") and argument == "precision":
+            continue  # a pixel that is known
+        for number in (INFINITY, -INFINITY) if argument == "logits" else (INFINITY,):
+            one.check(input, places(one.given[input])[1], number, torch.float32)
+
+
+@pytest.mark.parametrize("name", MODULES)
+@every_dtype
+def test_a_nan_in_an_input_or_any_parameter_is_seen_in_the_results_and_gradients_of_a_module(dtype, name):
+    check(name, NAN, dtype, MIDDLE)
+
+
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
+def test_a_nan_is_seen_with_other_instruction_sets(instruction_set):
+    here = {"AVX2": 1, "AVX512": 2}.get(torch.backends.cpu.get_cpu_capability(), 0)
+    if ON_OPENCL:
+        pytest.skip("the library has kernels for OpenCL")
+    if INSTRUCTION_SETS.index(instruction_set) > here:
+        pytest.skip(f"this processor has no {instruction_set}")
+    if INSTRUCTION_SETS.index(instruction_set) == here:
+        pytest.skip("this processor's own, which the other tests run on")
+    script = f"""
+        import os
+        os.environ["UPWELL_INSTRUCTION_SET"] = {instruction_set!r}
+        import conftest, nan_test, torch
+        torch.set_num_threads(1)
+        for name in nan_test.CASES:
+            for dtype in (torch.float32, torch.float64):
+                nan_test.check(name, nan_test.NAN, dtype, nan_test.LAST)
+        print("done")
+    """
+    assert python(script)[-1] == "done"
+
+
+def test_the_loss_of_a_training_that_has_seen_a_nan_is_a_nan_from_then_on():
+    torch.manual_seed(0)
+    upsample, head = upwell.nn.ReSFU(8, 16, scale_factor=2), nn.Conv2d(16, 1, 1)
+    optimiser = torch.optim.AdamW([*upsample.parameters(), *head.parameters()], 1e-3)
+    y, x, target = torch.randn(2, 8, 24, 24), torch.randn(2, 16, 12, 12), torch.randn(2, 1, 24, 24)
+    losses = []
+    for step in range(5):
+        guide = y.clone()
+        if step == 2:
+            guide[0, 0, 3, 3] = NAN
+        loss = (head(upsample(guide, x)) - target).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+    assert torch.stack(losses).isnan().tolist() == [False, False, True, True, True]
