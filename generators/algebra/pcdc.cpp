@@ -33,10 +33,12 @@ Staged stage(const std::string &name, Func map, Func centre, Expr side, const Gr
         return s;
     }
     const Expr middle = 1 - 2 * side;
-    s.vertical(x, row, i, g, phase, n) = middle * at(y) + side * (at(y - 1) + at(y + 1));
+    // Without a blur neighbours are not read: 0 times a nan is one.
+    s.vertical(x, row, i, g, phase, n) = select(side == 0, at(y), middle * at(y) + side * (at(y - 1) + at(y + 1)));
     const Expr px = clamp(likely(x), 0, grid.columns - 1);
     const auto along = [&](Expr px) { return s.vertical(clamp(px, 0, grid.columns - 1), row, i, g, phase, n); };
-    s.padded(x, row, i, g, phase, n) = middle * along(px) + side * (along(px - 1) + along(px + 1));
+    s.padded(x, row, i, g, phase, n) =
+        select(side == 0, along(px), middle * along(px) + side * (along(px - 1) + along(px + 1)));
     return s;
 }
 
