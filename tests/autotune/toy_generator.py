@@ -50,7 +50,7 @@ def main() -> None:
     work = microseconds(rows, columns)
     symbol = options["-f"]
     subprocess.run(
-        ["g++", "-std=c++17", "-O1", "-fPIC", "-c", "-I", str(halide / "include"), f"-DSYMBOL={symbol}",
+        ["g++", "-std=c++20", "-O1", "-fPIC", "-c", "-I", str(halide / "include"), f"-DSYMBOL={symbol}",
          f"-DNUMBER={number}", f"-DWORK={work}", f"-DBEHAVIOUR={behaviour}", "-o", f"{options['-o']}/{symbol}.o",
          str(Path(__file__).with_name("toy_kernel.cpp"))],
         check=True,
