@@ -149,6 +149,68 @@ TEST_CASE("WRC takes both solvers and every border, and refuses others", "[golde
     CHECK_THROWS_WITH(upwell::nn::WRC(upwell::nn::WRCOptions(3, 3).eps(0)), ContainsSubstring("eps"));
 }
 
+TEST_CASE("a layer with other settings than the constructor's takes effect", "[layer]") {
+    using namespace torch::nn;
+    const auto options = at::TensorOptions(at::kDouble);
+    const Tensor x = at::randn({2, 4, 5, 6}, options);
+    upwell::nn::LCTC lctc(upwell::nn::LCTCOptions(4, 4).groups(4));
+    lctc->small = lctc->replace_module(
+        "small", ConvTranspose2d(ConvTranspose2dOptions(4, 4, 5).stride(2).padding(2).output_padding(1).groups(2)));
+    lctc->to(at::kDouble);
+    CHECK(worst(lctc->forward(x), lctc->large->forward(x) + lctc->small->forward(x)) < 1e-12);
+
+    upwell::nn::WRC wrc(upwell::nn::WRCOptions(4, 3).scale(2)), other(upwell::nn::WRCOptions(4, 3).scale(2));
+    other->w_conv_high = other->replace_module("w_conv_high", Conv2d(Conv2dOptions(4, 4, 5).padding(2).bias(false)));
+    wrc->to(at::kDouble);
+    other->to(at::kDouble);
+    const at::NoGradGuard guard;
+    other->weight.copy_(wrc->weight);
+    other->bias.copy_(wrc->bias);
+    other->w_conv_low->weight.copy_(wrc->w_conv_low->weight);
+    other->w_conv_high->weight.zero_();
+    other->w_conv_high->weight.narrow(2, 1, 3).narrow(3, 1, 3).copy_(wrc->w_conv_high->weight);
+    CHECK(worst(other->forward(x), wrc->forward(x)) < 1e-9);
+
+    const auto resfu_options = upwell::nn::ReSFUOptions(3).dim_x(4).scale_factor(2);
+    upwell::nn::ReSFU resfu(resfu_options), larger(resfu_options);
+    larger->q = larger->replace_module("q", Conv2d(Conv2dOptions(3, 32, 3).padding(1)));
+    resfu->to(at::kDouble);
+    larger->to(at::kDouble);
+    for (const auto &parameter : resfu->named_parameters()) {
+        if (parameter.key() != "q.weight") {
+            larger->named_parameters()[parameter.key()].copy_(parameter.value());
+        }
+    }
+    larger->q->weight.zero_();
+    larger->q->weight.narrow(2, 1, 1).narrow(3, 1, 1).copy_(resfu->q->weight);
+    const Tensor y = at::randn({2, 3, 10, 12}, options);
+    CHECK(worst(larger->forward(y, x), resfu->forward(y, x)) < 1e-9);
+}
+
+TEST_CASE("a layer that can be neither read nor called is refused", "[layer]") {
+    struct Adapter : torch::nn::Conv2dImpl {
+        using torch::nn::Conv2dImpl::Conv2dImpl;
+    };
+    const Tensor x = at::zeros({1, 4, 5, 6}), y = at::zeros({1, 3, 10, 12});
+    const auto adapter = std::make_shared<Adapter>(torch::nn::Conv2dOptions(4, 4, 3).padding(1).bias(false));
+    upwell::nn::WRC wrc(upwell::nn::WRCOptions(4, 3).scale(2));
+    wrc->w_conv_high = torch::nn::Conv2d(std::static_pointer_cast<torch::nn::Conv2dImpl>(adapter));
+    CHECK_THROWS_WITH(wrc->forward(x), ContainsSubstring("w_conv_high") && ContainsSubstring("Adapter"));
+    upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(3).dim_x(4).scale_factor(2));
+    resfu->detail_scores->norm = torch::nn::GroupNorm(torch::nn::GroupNormOptions(4, 32));
+    CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("PCDCBlock") && ContainsSubstring("GroupNorm"));
+}
+
+TEST_CASE("an operation in place may follow WRC's exact solver without padding", "[layer]") {
+    upwell::nn::WRC wrc(upwell::nn::WRCOptions(4, 3).scale(2).padding(0).solver("exact"));
+    const Tensor x = at::randn({1, 4, 5, 6});
+    wrc->forward(x).mul_(2).sum().backward();
+    const Tensor once = wrc->weight.grad().clone();
+    wrc->zero_grad();
+    (wrc->forward(x) * 2).sum().backward();
+    CHECK(worst(once, wrc->weight.grad()) < 1e-6);
+}
+
 TEST_CASE("Bilinear and Nearest are torch's interpolation", "[golden]") {
     upwell::nn::Bilinear bilinear(4);
     check(Golden("bilinear"), {"x"}, [&](auto &in) { return bilinear->forward(in[0]); });

@@ -6,6 +6,7 @@
 
 #include "../operators.h"
 #include "check.h"
+#include "layer.h"
 
 namespace upwell::nn {
 
@@ -39,6 +40,8 @@ void CARAFEImpl::reset() {
 
 at::Tensor CARAFEImpl::forward(const at::Tensor &x) {
     check_map("CARAFE", "x", x, options.channels());
+    check_own_class("CARAFE", "channel_compressor", *channel_compressor);
+    check_own_class("CARAFE", "content_encoder", *content_encoder);
     const at::Tensor code = content_encoder(channel_compressor(x));
     const at::Tensor logits = at::pixel_shuffle(code, options.scale_factor());
     return ops::carafe(x, logits, options.up_kernel(), options.up_group(), options.border());

@@ -31,6 +31,9 @@ struct LCTCImpl : torch::nn::Cloneable<LCTCImpl> {
 
     LCTCOptions options;
     torch::nn::ConvTranspose2d large = nullptr, small = nullptr;
+
+private:
+    bool is_plain(const torch::nn::ConvTranspose2dImpl &branch, int64_t kernel) const;
 };
 TORCH_MODULE(LCTC);
 

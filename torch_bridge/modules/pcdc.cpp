@@ -8,6 +8,7 @@
 
 #include "../operators.h"
 #include "check.h"
+#include "layer.h"
 
 namespace upwell::nn {
 namespace {
@@ -70,6 +71,19 @@ at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, at::O
     const auto &first = channel_compressor->at<torch::nn::Conv2dImpl>(begin);
     const auto &middle = channel_compressor->at<torch::nn::GroupNormImpl>(begin + 2);
     const auto &last = channel_compressor->at<torch::nn::Conv2dImpl>(begin + 3);
+    // They are read and never called, in C++.
+    const auto is_norm = [&](const torch::nn::GroupNormImpl &layer) {
+        const auto &o = layer.options;
+        return typeid(layer) == typeid(torch::nn::GroupNormImpl) && o.affine() && o.num_groups() == options.gn_dim() &&
+               o.eps() == 1e-5;
+    };
+    const auto is_pointwise = [](const torch::nn::Conv2dImpl &layer, int64_t groups) {
+        return typeid(layer) == typeid(torch::nn::Conv2dImpl) && is_convolution(layer, 1, groups) &&
+               layer.bias.defined();
+    };
+    TORCH_CHECK(is_norm(*norm) && is_norm(middle) && is_pointwise(first, options.groups()) && is_pointwise(last, 1),
+                "PCDCBlock: norm and channel_compressor should be as the constructor makes them but are ", *norm, " and ",
+                *channel_compressor);
     // The norm's bias cancels; naming it gives it the gradient 0 that optimisers expect.
     const at::Tensor offset = scaled(bias).flatten() + 0 * norm->bias.sum();
     return ops::pcdc_scores(k, q, scaled(norm->weight), scaled(weight), offset, scaled(first.weight),

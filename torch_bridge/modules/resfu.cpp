@@ -11,6 +11,7 @@
 #include "../operators.h"
 #include "../per_channel.h"
 #include "check.h"
+#include "layer.h"
 
 namespace upwell::nn {
 namespace {
@@ -24,12 +25,17 @@ torch::nn::GroupNorm published_group_norm(int64_t channels) {
     return torch::nn::GroupNorm(torch::nn::GroupNormOptions(groups, channels));
 }
 
-// convolution(norm(x)) of a 1x1 convolution, without the normalised map: the normalisation is affine once its
+// convolution(norm(x)); of a 1x1 convolution without the normalised map: the normalisation is affine once its
 // statistics are known, so it goes into the weights, one set per sample.
 at::Tensor project_normalised(const torch::nn::Conv2d &convolution, const torch::nn::GroupNorm &norm,
                               const at::Tensor &input) {
+    check_own_class("ReSFU", "a projection", *convolution);
     if (!norm) {
         return convolution.ptr()->forward(input);
+    }
+    check_own_class("ReSFU", "a norm", *norm);
+    if (!is_convolution(*convolution, 1) || !norm->options.affine()) {
+        return convolution.ptr()->forward(norm.ptr()->forward(input));
     }
     // Under autocast too in the dtype of the parameters: 16 bits are too few for such weights.
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);

@@ -5,12 +5,15 @@
 #include <cmath>
 
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/log1p.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softplus.h>
+#include <ATen/ops/upsample_bilinear2d.h>
 #include <ATen/ops/zeros.h>
 
 #include "../operators.h"
 #include "check.h"
+#include "layer.h"
 #include "pad.h"
 
 namespace upwell::nn {
@@ -52,23 +55,39 @@ void WRCImpl::reset() {
     w_conv_high = register_module("w_conv_high", torch::nn::Conv2d(convolution));
 }
 
+// What mixes channels runs at low resolution, tap by tap; a convolution that is no longer what reset() makes takes the
+// upsampled map.
+std::tuple<at::Tensor, at::Tensor> WRCImpl::prior(const at::Tensor &x, const at::Tensor &lam) {
+    const int64_t C = options.channels(), scale = options.scale();
+    const at::Tensor &kernel = w_conv_high->weight;
+    if (is_convolution(*w_conv_high, 3) && !w_conv_high->bias.defined() && kernel.size(0) == C) {
+        return ops::wrc_prior(x, at::conv2d(x, kernel.permute({0, 2, 3, 1}).reshape({9 * C, C, 1, 1})), lam, scale);
+    }
+    const at::Tensor high = at::upsample_bilinear2d(x, {scale * x.size(2), scale * x.size(3)}, true);
+    const at::Tensor precision = at::log1p(w_conv_high(high).square()) + lam.view({C, 1, 1});
+    return {precision, precision * high};
+}
+
 at::Tensor WRCImpl::forward(const at::Tensor &x) {
     const int64_t C = options.channels(), scale = options.scale(), padding = options.padding();
     check_map("WRC", "x", x, C);
+    check_own_class("WRC", "w_conv_low", *w_conv_low);
+    check_own_class("WRC", "w_conv_high", *w_conv_high);
     TORCH_CHECK(options.padding_mode() != "reflect" || padding < std::min(x.size(2), x.size(3)),
                 "WRC: padding should be smaller than the map to reflect it but is ", padding, " for x ", x.sizes());
     const at::Tensor padded = pad(x, padding, options.padding_mode());
     const auto [data_weight, weighted_data] = ops::wrc_data(padded, w_conv_low(padded));
-    // Of the 3x3 convolution of the upsampled map, what mixes channels runs at low resolution, tap by tap.
-    const at::Tensor taps = w_conv_high->weight.permute({0, 2, 3, 1}).reshape({9 * C, C, 1, 1});
     const at::Tensor lam = at::softplus(bias).flatten() + options.eps();
-    const auto [precision, weighted] = ops::wrc_prior(padded, at::conv2d(padded, taps), lam, scale);
+    const auto [precision, weighted] = prior(padded, lam);
     const at::Tensor kernel = weight[0];
-    const at::Tensor output =
+    at::Tensor output =
         options.solver() == "exact"
             ? ops::wrc_exact(precision, weighted, data_weight, padded, kernel, scale, options.tolerance(),
                              options.max_iterations())
             : ops::wrc_spectral(precision, weighted, data_weight, weighted_data, kernel, scale, options.centre());
+    if (options.solver() == "exact" && padding == 0 && output.requires_grad()) {
+        output = output.clone();  // its gradient keeps it, and a caller may write into ours
+    }
     const int64_t start = scale * padding;
     return output.narrow(2, start, scale * x.size(2)).narrow(3, start, scale * x.size(3)).contiguous();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/conv.h>
@@ -36,6 +37,9 @@ struct WRCImpl : torch::nn::Cloneable<WRCImpl> {
     WRCOptions options;
     at::Tensor weight, bias;  // 1,C,K,K and 1,C,1,1
     torch::nn::Conv2d w_conv_low = nullptr, w_conv_high = nullptr;
+
+private:
+    std::tuple<at::Tensor, at::Tensor> prior(const at::Tensor &x, const at::Tensor &lam);
 };
 TORCH_MODULE(WRC);
 

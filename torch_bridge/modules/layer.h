@@ -1,0 +1,29 @@
+// When a module may read the parameters of a layer of its own instead of calling it.
+#pragma once
+
+#include <typeinfo>
+#include <variant>
+
+#include <c10/util/Type.h>
+#include <torch/nn/modules/conv.h>
+
+namespace upwell::nn {
+
+// A holder calls the forward of its own class: what a subclass does instead would be lost.
+template<class Layer> void check_own_class(const char *module, const char *name, const Layer &layer) {
+    TORCH_CHECK(typeid(layer) == typeid(Layer), module, ": ", name, " should be a ", c10::demangle(typeid(Layer).name()),
+                " but is a ", c10::demangle(typeid(layer).name()), ", a subclass whose forward cannot be reached");
+}
+
+// Whether a convolution has no more than a kernel of this length, and padding that keeps the size.
+inline bool is_convolution(const torch::nn::Conv2dImpl &layer, int64_t kernel, int64_t groups = 1) {
+    using Two = torch::ExpandingArray<2>;
+    const auto is = [](const Two &array, int64_t length) { return (*array)[0] == length && (*array)[1] == length; };
+    const auto &o = layer.options;
+    const auto *padding = std::get_if<Two>(&o.padding());
+    return is(o.kernel_size(), kernel) && is(o.stride(), 1) && (kernel == 1 || is(o.dilation(), 1)) && padding &&
+           is(*padding, kernel / 2) && o.groups() == groups &&
+           (kernel == 1 || std::holds_alternative<torch::enumtype::kZeros>(o.padding_mode()));
+}
+
+}  // namespace upwell::nn
