@@ -1,7 +1,8 @@
-// One axis of a problem of any size, tabulated for the general kernels in exact integer arithmetic.
+// One axis of a problem of any size, tabulated for the general kernels.
 #include "axis_table.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace upwell {
 namespace {
@@ -14,13 +15,45 @@ int64_t ceil_divide(int64_t a, int64_t b) {
     return -floor_divide(-a, b);
 }
 
-// Position of pixel p among the low-res cells, as a fraction: numerator / denominator.
+// Where pixel p lies among the low-res cells: in this one, and how far on the way to the next.
 struct Position {
-    int64_t numerator, denominator;
+    int64_t base;
+    double fraction;
 };
 
-Position position(Grid grid, int64_t p, int64_t low, int64_t high) {
-    return grid == Grid::Centre ? Position{(2 * p + 1) * low - high, 2 * high} : Position{p * low, high};
+Position divided(int64_t numerator, int64_t denominator) {
+    const int64_t base = floor_divide(numerator, denominator);
+    return {base, static_cast<double>(numerator - base * denominator) / denominator};
+}
+
+// Never outside -1 .. low - 1, where the border repeats.
+Position within(double position, int64_t low) {
+    const double base = std::floor(position);
+    if (!(base >= -1)) {
+        return {-1, 0};
+    }
+    return base < low ? Position{static_cast<int64_t>(base), position - base} : Position{low - 1, 0};
+}
+
+// With the rounding of torch's CPU kernels, compiled with fused multiply-adds (ATen/native/UpSample.h).
+template<class Real> Position scaled_centre(int64_t p, double scale, int64_t low) {
+    const Real inverse = static_cast<Real>(1 / scale);
+    return within(std::fma(inverse, static_cast<Real>(p) + Real(0.5), Real(-0.5)), low);
+}
+
+// A nearest neighbour is another one when its position is off by the last digit. Torch rounds to float32, whatever the
+// maps are (nearest_idx in UpSample.h; only large contiguous maps of float64 it takes another way, forward).
+Position scaled_cell(int64_t p, double scale, int64_t low) {
+    return {within(static_cast<float>(1 / scale) * static_cast<float>(p), low).base, 0};
+}
+
+Position position(const AxisRule &rule, int64_t p, int64_t low, int64_t high) {
+    if (rule.scale > 0) {
+        return rule.grid == Grid::Cell            ? scaled_cell(p, rule.scale, low)
+               : rule.positions == Dtype::Float64 ? scaled_centre<double>(p, rule.scale, low)
+                                                  : scaled_centre<float>(p, rule.scale, low);
+    }
+    return rule.grid == Grid::Centre ? divided((2 * p + 1) * low - high, 2 * high) : divided(p * low, high);
 }
 
 struct Range {
@@ -67,14 +100,13 @@ AxisTable make_axis_table(const AxisRule &rule, int64_t low, int64_t high) {
     table.fraction.resize(high, 0.0);
     const int64_t reach = (rule.kernel - 1) / 2;
     for (int64_t p = 0; p < high; p++) {
-        const Position at = position(rule.grid, p, low, high);
-        const int64_t base = floor_divide(at.numerator, at.denominator);
+        const auto [base, fraction] = position(rule, p, low, high);
         const Range valid = valid_offsets(rule, p, base, low, high);
         table.taps[p] = static_cast<int32_t>(base);
         table.taps[high + p] = static_cast<int32_t>(reach + std::max(valid.first, -reach));
         table.taps[2 * high + p] = static_cast<int32_t>(reach + std::min(valid.last, reach));
         if (rule.grid == Grid::Centre) {
-            table.fraction[p] = static_cast<double>(at.numerator - base * at.denominator) / at.denominator;
+            table.fraction[p] = fraction;
         }
     }
     fill_begin(table, low, high);

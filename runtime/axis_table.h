@@ -1,4 +1,5 @@
-// One axis of a problem of any size, tabulated for the general kernels in exact integer arithmetic.
+// One axis of a problem of any size, tabulated for the general kernels: in exact integer arithmetic, or for positions
+// by a real scale in torch's arithmetic.
 #pragma once
 
 #include "operators.h"
@@ -16,7 +17,9 @@ struct AxisRule {
     Grid grid;
     Validity validity;
     int64_t kernel;
-    int64_t mask_ratio;  // HighRes: pixels between taps; 0: high / low
+    int64_t mask_ratio;                // HighRes: pixels between taps; 0: high / low
+    double scale = 0;                  // pixels per cell; 0: high / low
+    Dtype positions = Dtype::Float64;  // of centres by scale: found in this, Float32 or Float64
 };
 
 struct AxisTable {

@@ -2,6 +2,7 @@
 #include "operators.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "error.h"
 #include "tensor.h"
@@ -59,6 +60,12 @@ void check_parameters(const Operator &op, const Parameters &parameters) {
     if (parameters.border == Border::Mask && !op.family->has_border) {
         refuse(op.name, "border", "zero", "mask");
     }
+    for (const double scale : parameters.scale) {
+        if (!(scale >= 0) || std::isinf(scale) || (scale > 0 && op.family->weights)) {
+            refuse(op.name, "scale", op.family->weights ? "0" : "positive and finite, or 0 for the true ratio",
+                   std::to_string(scale));
+        }
+    }
 }
 
 // The names of the inputs, in order.
@@ -89,6 +96,17 @@ std::string output_name(const Operator &op) {
 }
 
 }  // namespace
+
+std::array<double, 2> Problem::scale() const {
+    const auto real = [&](double scale, int64_t low, int64_t high) {
+        const bool is_ratio =
+            std::floor(scale) == scale && scale * static_cast<double>(low) == static_cast<double>(high);
+        // nearest_idx in ATen/native/UpSample.h
+        const bool is_aside = op.family->grid == Grid::Cell && (high == low || high == 2 * low);
+        return is_ratio || is_aside ? 0 : scale;
+    };
+    return {real(parameters.scale[0], h, H), real(parameters.scale[1], w, W)};
+}
 
 const std::vector<Operator> &operators() {
     static const std::vector<Operator> list = list_operators();

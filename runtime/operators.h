@@ -34,6 +34,10 @@ struct Problem {
     Dtype dtype;
     int64_t N, C, h, w, H, W;
     const Tensor *value, *weights, *d_output, *output;
+
+    // Parameters::scale of rows and columns; 0 too where it is a whole number and the true ratio, and where torch's
+    // nearest leaves it aside.
+    std::array<double, 2> scale() const;
 };
 
 // Checks everything that can be wrong with a call; throws Error.

@@ -40,10 +40,10 @@ std::string list_of(const std::string &generator, Direction direction, Backend b
     return list.empty() ? "nothing" : list;
 }
 
-// r where the high-res size is r times the low-res one on both axes and the mask follows it, else 0.
+// r where the high-res size is r times the low-res one on both axes and mask and positions follow it, else 0.
 int64_t integer_ratio(const Problem &p) {
     const int64_t ratio = p.H / p.h;
-    const bool exact = ratio > 0 && p.H == ratio * p.h && p.W == ratio * p.w;
+    const bool exact = ratio > 0 && p.H == ratio * p.h && p.W == ratio * p.w && p.scale() == std::array<double, 2>{};
     return exact && (p.parameters.mask_ratio == 0 || p.parameters.mask_ratio == ratio) ? ratio : 0;
 }
 

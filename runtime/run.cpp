@@ -11,18 +11,19 @@
 namespace upwell {
 namespace {
 
-AxisRule rule_of(const Problem &problem) {
+AxisRule rule_of(const Problem &problem, double scale) {
     const Family &family = *problem.op.family;
     const Validity validity = problem.parameters.border == Border::Mask ? Validity::LowRes
                               : family.has_mask_ratio                   ? Validity::HighRes
                                                                         : Validity::All;
-    return {family.grid, validity, problem.parameters.kernel, problem.parameters.mask_ratio};
+    const Dtype positions = wide(problem.dtype);
+    return {family.grid, validity, problem.parameters.kernel, problem.parameters.mask_ratio, scale, positions};
 }
 
 struct AxisTables {
     explicit AxisTables(const Problem &problem)
-        : columns(make_axis_table(rule_of(problem), problem.w, problem.W)),
-          rows(make_axis_table(rule_of(problem), problem.h, problem.H)) {}
+        : columns(make_axis_table(rule_of(problem, problem.scale()[1]), problem.w, problem.W)),
+          rows(make_axis_table(rule_of(problem, problem.scale()[0]), problem.h, problem.H)) {}
 
     AxisTable columns, rows;
 };

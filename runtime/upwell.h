@@ -16,6 +16,7 @@
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -46,6 +47,9 @@ struct Parameters {
     int64_t groups = 1;      // channel groups with weights of their own (carafe, carafe_reassembly)
     int64_t mask_ratio = 0;  // fns: high-res pixels between taps where the border mask is found; 0: the true ratio H/h
     Border border = Border::Zero;
+    // bilinear, nearest: of rows and columns, high-res pixels per low-res pixel where positions are a pixel's over this
+    // number, computed as torch does for its scale_factor; 0: the true ratio H/h, W/w.
+    std::array<double, 2> scale{};
 };
 
 // Bad input, or a call that failed. what() is `<operator>: <argument> <message>`.

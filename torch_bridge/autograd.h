@@ -23,6 +23,9 @@ inline int64_t keep(int64_t option) {
 inline std::optional<int64_t> keep(std::optional<int64_t> option) {
     return option;
 }
+inline std::optional<double> keep(std::optional<double> option) {
+    return option;
+}
 inline std::string keep(std::string_view option) {
     return std::string(option);
 }
@@ -113,25 +116,30 @@ public:
 };
 
 // A linear operator from one map to another: its gradient is `transpose`, whose gradient is it again.
-using Resample = at::Tensor (*)(const at::Tensor &, c10::SymIntArrayRef);
+using Resample = at::Tensor (*)(const at::Tensor &, c10::SymIntArrayRef, std::optional<double>, std::optional<double>);
 
 template<Resample apply_operator, Resample transpose>
 class Linear : public torch::autograd::Function<Linear<apply_operator, transpose>> {
 public:
     static constexpr bool is_traceable = true;
 
-    static at::Tensor forward(AutogradContext *context, const at::Tensor &input, c10::SymIntArrayRef size) {
+    static at::Tensor forward(AutogradContext *context, const at::Tensor &input, c10::SymIntArrayRef size,
+                              std::optional<double> scale_h, std::optional<double> scale_w) {
         const at::AutoDispatchBelowADInplaceOrView guard;
-        at::Tensor output = apply_operator(input, size);
+        at::Tensor output = apply_operator(input, size, scale_h, scale_w);
+        save_options(context, scale_h, scale_w);
         save_size(context, input.sym_size(2), input.sym_size(3));
         return output;
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-        if (!gradients[0].defined()) {
-            return variable_list(2);
+        variable_list result(4);
+        if (gradients[0].defined()) {
+            with_options<std::optional<double>, std::optional<double>>(context, [&](const auto &...scales) {
+                result[0] = transpose(gradients[0], saved_size(context), scales...);
+            });
         }
-        return {transpose(gradients[0], saved_size(context)), at::Tensor()};
+        return result;
     }
 };
 

@@ -257,10 +257,17 @@ Tensor weighted_d_weight(const Weighted &op, const Tensor &d_output, const Tenso
     return call.make_weights(given, weights.scalar_type());
 }
 
-Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size) {
+Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size,
+                Scale scale_h, Scale scale_w) {
     const Sizes map = check_map(name, argument, input);
     check_size(name, "size", size);
-    return Call(name, {}, input).make_map(Sizes{map[0], map[1], size[0], size[1]});
+    for (const auto &[axis, scale] : {std::pair{"scale_h", scale_h}, {"scale_w", scale_w}}) {
+        TORCH_CHECK(!scale || (*scale > 0 && std::isfinite(*scale)), name, ": ", axis,
+                    " should be positive and finite but is ", *scale);
+    }
+    Parameters parameters;
+    parameters.scale = {scale_h.value_or(0), scale_w.value_or(0)};
+    return Call(name, parameters, input).make_map(Sizes{map[0], map[1], size[0], size[1]});
 }
 
 }  // namespace upwell::bridge

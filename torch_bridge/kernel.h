@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -57,7 +58,11 @@ Tensor weighted_forward(const Weighted &op, const Tensor &value, const Tensor &w
 Tensor weighted_d_value(const Weighted &op, const Tensor &d_output, const Tensor &weights, const Size &low);
 Tensor weighted_d_weight(const Weighted &op, const Tensor &d_output, const Tensor &value, const Tensor &weights);
 
+// High-res pixels per low-res pixel along an axis where positions follow that number; none: the true ratio of sizes.
+using Scale = std::optional<double>;
+
 // An operator without: `argument` (a value or a gradient of the output) to a map of this size.
-Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size);
+Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size,
+                Scale scale_h, Scale scale_w);
 
 }  // namespace upwell::bridge

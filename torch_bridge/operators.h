@@ -36,11 +36,16 @@ Tensor carafe_reassembly_d_value(const Tensor &d_output, const Tensor &weight, c
 Tensor carafe_reassembly_d_weight(const Tensor &d_output, const Tensor &value, const Tensor &weight, int64_t kernel,
                                   int64_t groups = 1);
 
-// size: H,W of the output; of the d_value functions: h,w of the value.
-Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size);
-Tensor bilinear_d_value(const Tensor &d_output, c10::SymIntArrayRef size);
-Tensor nearest(const Tensor &value, c10::SymIntArrayRef size);
-Tensor nearest_d_value(const Tensor &d_output, c10::SymIntArrayRef size);
+// size: H,W of the output; of the d_value functions: h,w of the value. scale_h, scale_w: high-res pixels per low-res
+// pixel where positions follow a scale_factor, as torch's interpolate has it; none: the true ratio H/h, W/w.
+Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
+                std::optional<double> scale_w = std::nullopt);
+Tensor bilinear_d_value(const Tensor &d_output, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
+                        std::optional<double> scale_w = std::nullopt);
+Tensor nearest(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
+               std::optional<double> scale_w = std::nullopt);
+Tensor nearest_d_value(const Tensor &d_output, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
+                       std::optional<double> scale_w = std::nullopt);
 
 // Statistics of group normalisations: mean and 1 / sqrt(variance + eps), both N,groups. blur: of x blurred by the 3x3
 // Gaussian (sigma 1, replicate border). upsampled: of x's bilinear upsampling to size, in closed form.
@@ -79,7 +84,7 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
                    const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                    const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
                    const Tensor &score_bias, int64_t groups, int64_t norm_groups,
-                   at::OptionalIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
+                   at::OptionalSymIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
 
 // Weighted reverse convolution (WRC, arXiv 2605.17472): the weight log1p(response^2) of each sample of x, and the
 // weighted sample. All N,C,h,w.

@@ -1,4 +1,7 @@
 // The tables of the general kernels against their definitions.
+#include <algorithm>
+#include <cmath>
+
 #include "axis_table.h"
 #include "support/catch.h"
 
@@ -28,6 +31,32 @@ TEST_CASE("a base is the floor of the position", "[axis]") {
             REQUIRE((size.high * c <= p * size.low && p * size.low < size.high * (c + 1)));
             REQUIRE(centre.fraction[p] == Approx(double(u) / double(2 * size.high) - double(b)).margin(1e-12));
             REQUIRE(cell.fraction[p] == 0);
+        }
+    }
+}
+
+TEST_CASE("positions by a real scale are p over that scale, whatever the sizes", "[axis]") {
+    for (const Size size : sizes) {
+        for (const double scale : {0.3, 0.7, 1.3, 2.05, 41.0, 1e-30, 1e30}) {
+            for (const Dtype real : {Dtype::Float32, Dtype::Float64}) {
+                CAPTURE(size.low, size.high, scale, name(real));
+                const double digits = real == Dtype::Float32 ? 1e-6 : 1e-14;
+                const AxisTable centre =
+                    make_axis_table({Grid::Centre, Validity::All, 1, 0, scale, real}, size.low, size.high);
+                const AxisTable cell =
+                    make_axis_table({Grid::Cell, Validity::All, 1, 0, scale, real}, size.low, size.high);
+                for (int64_t p = 0; p < size.high; p++) {
+                    const double at = (double(p) + 0.5) / scale - 0.5, first = double(p) / scale;
+                    const double last = double(size.low - 1);
+                    REQUIRE(centre.taps[p] + centre.fraction[p] ==
+                            Approx(std::clamp(at, -1.0, at < last + 1 ? at : last)).margin(digits * (1 + std::abs(at))));
+                    REQUIRE((centre.fraction[p] >= 0 && centre.fraction[p] < 1));
+                    REQUIRE(std::abs(double(cell.taps[p]) - std::min(std::floor(first), last)) <= 1);
+                    REQUIRE((cell.taps[p] >= 0 && cell.taps[p] < size.low && cell.fraction[p] == 0));
+                }
+                REQUIRE(centre.begin.back() == size.high);
+                REQUIRE(cell.begin.back() == size.high);
+            }
         }
     }
 }

@@ -218,6 +218,25 @@ TEST_CASE("Bilinear and Nearest are torch's interpolation", "[golden]") {
     check(Golden("nearest"), {"x"}, [&](auto &in) { return nearest->forward(in[0]); });
 }
 
+TEST_CASE("Bilinear and Nearest by a real factor are torch's Upsample, by either rule", "[interpolate]") {
+    namespace F = torch::nn::functional;
+    const Tensor x = at::randn({2, 3, 10, 15}, at::kDouble);
+    for (const double scale : {0.7, 1.3, 2.0, 2.3}) {
+        for (const bool recompute : {false, true}) {
+            CAPTURE(scale, recompute);
+            const auto options = F::InterpolateFuncOptions()
+                                     .scale_factor(std::vector<double>{scale, scale})
+                                     .recompute_scale_factor(recompute);
+            const auto expected = [&](F::InterpolateFuncOptions given) { return F::interpolate(x, given); };
+            CHECK(at::allclose(upwell::nn::Bilinear(scale, recompute)->forward(x),
+                               expected(F::InterpolateFuncOptions(options).mode(torch::kBilinear).align_corners(false)),
+                               1e-12, 1e-12));
+            CHECK(at::equal(upwell::nn::Nearest(scale, recompute)->forward(x),
+                            expected(F::InterpolateFuncOptions(options).mode(torch::kNearest))));
+        }
+    }
+}
+
 TEST_CASE("a module refuses what does not fit and names it", "[error]") {
     upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(16).dim_x(32));
     const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});

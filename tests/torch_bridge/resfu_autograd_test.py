@@ -37,13 +37,13 @@ def core_inputs(upsampled: bool, d: int = 4, l: int = 6, m: int = 8, groups: int
     """The centres have no gradient."""
     key = (2, l, 4, 5) if upsampled else (2, d, 4, 5)
     weights = ((2, l, d // groups), (2, l), (m, l // groups), (m,), (m,), (m,), (3, m), (3,))
-    of_key = () if upsampled else ((2, d), (2, l, d // groups, 9))
+    of_key = () if upsampled else ((2, d), (2, l, d // groups, 3, 3))
     inputs = tensors(key, (2, d, 4, 5), (2, d), *weights, *of_key)
     return [tensor.detach() if i in (2, 11) else tensor for i, tensor in enumerate(inputs)]
 
 
-def core_options(upsampled: bool) -> tuple:
-    return 2, 4, True, not upsampled, *(([], []) if upsampled else TAPS)
+def core_options(ratio: list[int] | None) -> tuple:
+    return 2, 4, True, ratio is not None, ratio
 
 
 def detached(argument):
@@ -75,8 +75,9 @@ FORWARD = {
     "guided_filter in mirrors, subsampled": ("guided_filter", (high, low, 3, 1e-2, 2, True, "symmetric")),
     "pcdc": ("pcdc", (high, high, *tensors((6, 2, 3, 3), (6,)), 2, [2, 1])),
     "pcdc_difference": ("pcdc_difference", (difference_inputs(), 2, *TAPS)),
-    "pcdc_core": ("pcdc_core", (core_inputs(False), *core_options(False))),
-    "pcdc_core upsampled": ("pcdc_core", (core_inputs(True), *core_options(True))),
+    "pcdc_core": ("pcdc_core", (core_inputs(False), *core_options([1, 1, 2, 1]))),
+    "pcdc_core at a real ratio": ("pcdc_core", (core_inputs(False), *core_options([5, 2, 7, 3]))),
+    "pcdc_core upsampled": ("pcdc_core", (core_inputs(True), *core_options(None))),
     "pcdc_scores of a low-res key": ("pcdc_scores", (low, high, *block(), 2, 2)),
     "pcdc_scores of a map": ("pcdc_scores", (high.flip(3), high, *block(), 2, 2, [2, 1, 1, 1], False, True)),
     "pcdc_scores at a real ratio": ("pcdc_scores", (high.flip(3), high, *block(), 2, 2, [5, 2, 7, 3])),

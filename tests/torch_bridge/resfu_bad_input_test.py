@@ -181,6 +181,7 @@ def test_a_result_of_more_than_2_to_the_31_elements_is_refused():
 # The operators inside, called by hand: an exception, in a process that lives on.
 
 TAPS = ([-1, -1, -1, 0, 0, 0, 1, 1, 1], [-1, 0, 1] * 3)
+RATIO = [2, 1, 3, 2]
 
 
 def difference_inputs() -> list[torch.Tensor]:
@@ -189,7 +190,7 @@ def difference_inputs() -> list[torch.Tensor]:
 
 def core_inputs() -> list[torch.Tensor]:
     weights = [zeros(2, 6, 4), zeros(2, 6), zeros(16, 3), *[zeros(16)] * 3, zeros(9, 16), zeros(9)]
-    return [zeros(*MAP), zeros(*MAP), zeros(2, 8), *weights, zeros(2, 8), zeros(2, 6, 4, 9)]
+    return [zeros(*MAP), zeros(*MAP), zeros(2, 8), *weights, zeros(2, 8), zeros(2, 6, 4, 3, 3)]
 
 
 INNER = {
@@ -199,11 +200,11 @@ INNER = {
     "pcdc_difference_backward": lambda given, groups=2, taps=TAPS: torch.ops.upwell.pcdc_difference_backward(
         zeros(2, 6, 6, 5), given, groups, *taps
     ),
-    "pcdc_core": lambda given, groups=2, taps=TAPS: torch.ops.upwell.pcdc_core(
-        given, groups, 4, True, False, *taps
+    "pcdc_core": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_core(
+        given, groups, 4, True, False, ratio
     ),
-    "pcdc_core_backward": lambda given, groups=2, taps=TAPS: torch.ops.upwell.pcdc_core_backward(
-        zeros(2, 9, 6, 5), zeros(2, 4), zeros(2, 4), given, groups, 4, True, False, *taps
+    "pcdc_core_backward": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_core_backward(
+        zeros(2, 9, 6, 5), zeros(2, 4), zeros(2, 4), given, groups, 4, True, False, ratio
     ),
 }
 
@@ -237,7 +238,8 @@ def test_an_inner_operator_refuses_groups_and_taps_that_make_no_sense(operator):
     for groups in (0, -1, 5):
         with refused(f"{operator}: groups should", str(groups)):
             INNER[operator](inner_inputs(operator), groups)
-    for taps in (([0], []), ([0], [0]), ([0] * 10, [0] * 10), ([], [])):
+    spread = (None, [], [1, 1, 1], [1, 1, 1, 0], [1, -1, 1, 1], [2**40, 1, 1, 1])
+    for taps in spread if "core" in operator else (([0], []), ([0], [0]), ([0] * 10, [0] * 10), ([], [])):
         with refused(f"{operator}: ", "should", "but"):
             INNER[operator](inner_inputs(operator), 2, taps)
 

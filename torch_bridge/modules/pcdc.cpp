@@ -48,8 +48,8 @@ void PCDCBlockImpl::reset() {
 }
 
 at::Tensor PCDCBlockImpl::forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns, bool blur) {
-    const std::array<int64_t, 4> ratio{rows.high, rows.low, columns.high, columns.low};
-    return scores(k, q, at::IntArrayRef(ratio), blur);
+    const std::array<c10::SymInt, 4> ratio{rows.high, rows.low, columns.high, columns.low};
+    return scores(k, q, c10::SymIntArrayRef(ratio), blur);
 }
 
 at::Tensor PCDCBlockImpl::forward_low_res(const at::Tensor &k, const at::Tensor &q) {
@@ -65,7 +65,7 @@ at::Tensor PCDCBlockImpl::scaled(const at::Tensor &parameter) const {
     return fixed + options.lr_mult() * (parameter - fixed);
 }
 
-at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, at::OptionalIntArrayRef ratio,
+at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, at::OptionalSymIntArrayRef ratio,
                                  bool blur) const {
     const size_t begin = channel_compressor->size() - 4;  // convolution, ReLU, norm, convolution
     const auto &first = channel_compressor->at<torch::nn::Conv2dImpl>(begin);

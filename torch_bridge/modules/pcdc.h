@@ -48,7 +48,7 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
 
 private:
     at::Tensor scaled(const at::Tensor &parameter) const;
-    at::Tensor scores(const at::Tensor &k, const at::Tensor &q, at::OptionalIntArrayRef ratio, bool blur) const;
+    at::Tensor scores(const at::Tensor &k, const at::Tensor &q, at::OptionalSymIntArrayRef ratio, bool blur) const;
 };
 TORCH_MODULE(PCDCBlock);
 

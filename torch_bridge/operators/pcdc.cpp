@@ -36,7 +36,10 @@ void check_inputs(const char *op, at::TensorList in, int64_t groups, at::IntArra
     TORCH_CHECK(in[3].dim() == 3, op, ": query_weight should have 3 dimensions, N,L,D/groups, but is ",
                 format(in[3].sym_sizes()));
     const c10::SymInt L = in[3].sym_size(1);
-    check_convolution(op, groups, query[1], L, rows, columns);
+    check_convolution(op, groups, query[1], L);
+    TORCH_CHECK(rows.size() == columns.size() && !rows.empty(), op,
+                ": tap_rows and tap_columns should have one offset a tap but have ", rows.size(), " and ",
+                columns.size());
     const c10::SymInt E = query[1] / groups, taps(static_cast<int64_t>(rows.size()));
     check_shape(op, "key", in[0], query);
     check_shape(op, "key_weight", in[2], {query[0], L, E, taps});

@@ -33,7 +33,7 @@ struct CoreInputs {
     Tensor score_weight;     // K,M
     Tensor score_bias;       // K
     Tensor key_centre;       // N,D, with taps
-    Tensor key_weight;       // N,L,D/G,T, with taps
+    Tensor key_weight;       // N,L,D/G,T, with taps; in an operator's list N,L,D/G,K,K, taps one ratio apart
 
     explicit CoreInputs(at::TensorList list);
     bool upsampled() const { return !key_weight.defined(); }

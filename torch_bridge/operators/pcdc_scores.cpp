@@ -25,9 +25,22 @@ constexpr double norm_eps = 1e-5;  // torch's own
 
 using TensorVector = std::vector<Tensor>;
 
-CoreOptions make_options(int64_t groups, int64_t norm_groups, bool relu, bool blur, at::IntArrayRef tap_rows,
-                         at::IntArrayRef tap_columns) {
-    return {groups, norm_groups, relu, blur, tap_rows.vec(), tap_columns.vec()};
+// Of a call with taps: rows' high and low, columns' high and low; taps are high / low pixels apart. Symbolic while
+// torch traces, so that what it exports holds for every size.
+using Ratio = at::OptionalSymIntArrayRef;
+
+std::vector<int64_t> known(c10::SymIntArrayRef ratio) {
+    return C10_AS_INTARRAYREF_SLOW(ratio).vec();
+}
+
+void check_ratio(const char *op, c10::SymIntArrayRef ratio) {
+    const auto fits = [](const c10::SymInt &part) {
+        const std::optional<int64_t> integer = part.maybe_as_int();
+        return !integer || (*integer >= 1 && *integer <= INT32_MAX);
+    };
+    TORCH_CHECK(ratio.size() == 4 && std::all_of(ratio.begin(), ratio.end(), fits), op,
+                ": ratio should be 4 integers in 1 .. 2147483647, rows' high and low, columns' high and low, but is ",
+                format(ratio));
 }
 
 constexpr std::array<const char *, 13> names{
@@ -39,10 +52,13 @@ bool is_centre(size_t i) {
     return i == 2 || i == 11;
 }
 
-void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t norm_groups, at::IntArrayRef rows,
-                  at::IntArrayRef columns) {
-    TORCH_CHECK(in.size() == 11 || in.size() == 13, op, ": inputs should be 11 tensors, or 13 with taps, but are ",
-                in.size());
+void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t norm_groups, Ratio ratio) {
+    const size_t count = ratio ? 13 : 11;
+    TORCH_CHECK(in.size() == count, op, ": inputs should be ", count, " tensors ", ratio ? "with" : "without",
+                " a ratio but are ", in.size());
+    if (ratio) {
+        check_ratio(op, *ratio);
+    }
     const Sizes query = check_map(op, "query", in[1]), key = check_map(op, "key", in[0]);
     for (size_t i = 0; i < in.size(); i++) {
         check_alike(op, names[i], in[i], "query", in[1]);
@@ -54,15 +70,16 @@ void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t nor
     TORCH_CHECK(in[9].dim() == 2, op, ": score_weight should have 2 dimensions, K,M, but is ",
                 format(in[9].sym_sizes()));
     const c10::SymInt N = query[0], D = query[1], L = in[3].sym_size(1), M = in[5].sym_size(0), K = in[9].sym_size(0);
-    const bool upsampled = in.size() == 11;
-    check_convolution(op, groups, D, L, upsampled ? at::IntArrayRef{0} : rows,
-                      upsampled ? at::IntArrayRef{0} : columns);
+    const bool upsampled = !ratio;
+    TORCH_CHECK(upsampled || in[12].dim() == 5, op, ": key_weight should have 5 dimensions, N,L,D/groups,K,K, but is ",
+                format(in.back().sym_sizes()));
+    check_convolution(op, groups, D, L);
     TORCH_CHECK(norm_groups >= 1, op, ": norm_groups should be at least 1 but is ", norm_groups);
     for (const int64_t divisor : {groups, norm_groups}) {
         TORCH_SYM_CHECK((M % divisor).sym_eq(0), op, ": groups and norm_groups should divide the ", M,
                         " outputs of compress_weight but are ", groups, " and ", norm_groups);
     }
-    const c10::SymInt E = D / groups, taps(static_cast<int64_t>(rows.size()));
+    const c10::SymInt E = D / groups, taps = upsampled ? c10::SymInt(0) : in[12].sym_size(4);
     const std::array<Sizes, 13> expected{upsampled ? Sizes{N, L, key[2], key[3]} : query,
                                          query,
                                          Sizes{N, D},
@@ -75,7 +92,7 @@ void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t nor
                                          Sizes{K, M},
                                          Sizes{K},
                                          Sizes{N, D},
-                                         Sizes{N, L, E, taps}};
+                                         Sizes{N, L, E, taps, taps}};
     for (size_t i = 0; i < in.size(); i++) {
         check_shape(op, names[i], in[i], expected[i]);
     }
@@ -85,11 +102,22 @@ void check_inputs(const char *op, at::TensorList in, int64_t groups, int64_t nor
     }
 }
 
+// The options for the kernels; the taps of `in` become those at whole pixels.
+CoreOptions spread(CoreInputs &in, int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
+    CoreOptions options{groups, norm_groups, relu, blur, {}, {}};
+    if (ratio) {
+        Spread taps = spread_taps(in.key_weight, known(*ratio));
+        in.key_weight = taps.weight;
+        options.tap_rows = std::move(taps.rows);
+        options.tap_columns = std::move(taps.columns);
+    }
+    return options;
+}
+
 // scores, and mean and rstd of the hidden channels.
-TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
-                     at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
-    check_inputs("pcdc_core", inputs, groups, norm_groups, tap_rows, tap_columns);
-    const CoreInputs in(inputs);
+TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
+    check_inputs("pcdc_core", inputs, groups, norm_groups, ratio);
+    CoreInputs in(inputs);
     const c10::SymInt N = in.query.sym_size(0);
     if (in.query.is_meta() || in.query.numel() == 0) {
         const auto options = in.query.options();
@@ -97,16 +125,16 @@ TensorVector forward(at::TensorList inputs, int64_t groups, int64_t norm_groups,
         return {at::empty_symint({N, in.score_weight.sym_size(0), in.query.sym_size(2), in.query.sym_size(3)}, options),
                 mean, at::empty_like(mean)};
     }
-    const CoreOutputs out = core_forward(in, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+    const CoreOptions options = spread(in, groups, norm_groups, relu, blur, ratio);
+    const CoreOutputs out = core_forward(in, options);
     return {out.scores, out.mean, out.rstd};
 }
 
 TensorVector backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, at::TensorList inputs,
-                      int64_t groups, int64_t norm_groups, bool relu, bool blur, at::IntArrayRef tap_rows,
-                      at::IntArrayRef tap_columns) {
+                      int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
     const char *op = "pcdc_core_backward";
-    check_inputs(op, inputs, groups, norm_groups, tap_rows, tap_columns);
-    const CoreInputs in(inputs);
+    check_inputs(op, inputs, groups, norm_groups, ratio);
+    CoreInputs in(inputs);
     const c10::SymInt N = in.query.sym_size(0);
     for (const auto &[name, statistic] : {std::pair{"mean", &mean}, {"rstd", &rstd}}) {
         check_alike(op, name, *statistic, "query", in.query);
@@ -122,8 +150,11 @@ TensorVector backward(const Tensor &d_scores, const Tensor &mean, const Tensor &
         }
         return result;
     }
-    result =
-        core_backward(d_scores, mean, rstd, in, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+    const CoreOptions options = spread(in, groups, norm_groups, relu, blur, ratio);
+    result = core_backward(d_scores, mean, rstd, in, options);
+    if (ratio) {
+        result.back() = gather_taps(result.back(), inputs.back().size(4), known(*ratio));
+    }
     for (size_t i = 0; i < result.size(); i++) {
         if (!result[i].defined()) {  // a schema's list has no gaps
             result[i] = at::empty_symint({0}, d_scores.options());
@@ -132,47 +163,57 @@ TensorVector backward(const Tensor &d_scores, const Tensor &mean, const Tensor &
     return result;
 }
 
-TensorVector call_core(at::TensorList inputs, const CoreOptions &o) {
+TensorVector call_core(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
     static const auto op = find_torch_operator<decltype(forward)>("upwell::pcdc_core");
-    return op.call(inputs, o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+    return op.call(inputs, groups, norm_groups, relu, blur, ratio);
 }
 
 TensorVector call_core_backward(const Tensor &d_scores, const Tensor &mean, const Tensor &rstd, at::TensorList inputs,
-                                const CoreOptions &o) {
+                                int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
     static const auto op = find_torch_operator<decltype(backward)>("upwell::pcdc_core_backward");
-    return op.call(d_scores, mean, rstd, inputs, o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+    return op.call(d_scores, mean, rstd, inputs, groups, norm_groups, relu, blur, ratio);
+}
+
+Ratio as_reference(const std::optional<Sizes> &ratio) {
+    return ratio ? Ratio(c10::SymIntArrayRef(*ratio)) : std::nullopt;
 }
 
 class Core : public torch::autograd::Function<Core> {
 public:
     static constexpr bool is_traceable = true;
 
-    static variable_list forward(AutogradContext *context, at::TensorList inputs, const CoreOptions &o) {
+    static variable_list forward(AutogradContext *context, at::TensorList inputs, int64_t groups, int64_t norm_groups,
+                                 bool relu, bool blur, Ratio ratio) {
         const at::AutoDispatchBelowADInplaceOrView guard;
-        TensorVector outputs = call_core(inputs, o);
+        TensorVector outputs = call_core(inputs, groups, norm_groups, relu, blur, ratio);
         TensorVector saved = inputs.vec();
         saved.push_back(outputs[1]);
         saved.push_back(outputs[2]);
         context->save_for_backward(saved);
         context->mark_non_differentiable({outputs[1], outputs[2]});
-        context->saved_data["options"] =
-            std::make_tuple(o.groups, o.norm_groups, o.relu, o.blur, o.tap_rows, o.tap_columns);
+        context->saved_data["options"] = std::make_tuple(groups, norm_groups, relu, blur);
+        if (ratio) {
+            context->saved_data["ratio"] = *ratio;
+        }
         return outputs;
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
         TensorVector saved = context->get_saved_variables();
-        variable_list result(saved.size() - 2 + 1);
+        variable_list result(saved.size() - 2 + 5);
         if (!gradients[0].defined()) {
             return result;
         }
-        const auto [groups, norm_groups, relu, blur, rows, columns] =
-            context->saved_data["options"]
-                .to<std::tuple<int64_t, int64_t, bool, bool, std::vector<int64_t>, std::vector<int64_t>>>();
+        const auto [groups, norm_groups, relu, blur] =
+            context->saved_data["options"].to<std::tuple<int64_t, int64_t, bool, bool>>();
+        std::optional<Sizes> ratio;
+        if (const auto kept = context->saved_data.find("ratio"); kept != context->saved_data.end()) {
+            ratio = kept->second.toSymIntVector();
+        }
         const Tensor rstd = saved.back(), mean = saved[saved.size() - 2];
         saved.resize(saved.size() - 2);
         const TensorVector d =
-            call_core_backward(gradients[0], mean, rstd, saved, {groups, norm_groups, relu, blur, rows, columns});
+            call_core_backward(gradients[0], mean, rstd, saved, groups, norm_groups, relu, blur, as_reference(ratio));
         for (size_t i = 0; i < d.size(); i++) {
             result[i] = is_centre(i) ? Tensor() : d[i];
         }
@@ -181,8 +222,8 @@ public:
 };
 
 TensorVector differentiable(at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
-                            at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
-    return Core::apply(inputs, make_options(groups, norm_groups, relu, blur, tap_rows, tap_columns));
+                            Ratio ratio) {
+    return Core::apply(inputs, groups, norm_groups, relu, blur, ratio);
 }
 
 struct Block {
@@ -203,15 +244,6 @@ void check_parameter(const char *name, const Tensor &parameter, const Tensor &qu
     TORCH_CHECK(parameter.dim() == static_cast<int64_t>(sizes.size()), "pcdc_scores: ", name, " should be ",
                 format(sizes), " but is ", format(parameter.sym_sizes()));
     check_sizes("pcdc_scores", name, parameter.sym_sizes().vec(), sizes);
-}
-
-void check_ratio(at::IntArrayRef ratio) {
-    const auto fits = [](int64_t part) { return part >= 1 && part <= INT32_MAX; };
-    TORCH_CHECK(
-        ratio.size() == 4 && std::all_of(ratio.begin(), ratio.end(), fits),
-        "pcdc_scores: ratio should be 4 integers in 1 .. 2147483647, rows' high and low, columns' high and low, "
-        "but is ",
-        ratio);
 }
 
 void check(const Block &b, bool upsampled) {
@@ -261,29 +293,27 @@ Tensor shift_of_mean(const Tensor &mean, const Tensor &weight, const Block &b) {
     return (sums * moved.unsqueeze(2)).sum(3).flatten(1, 2);
 }
 
-Tensor run(const Block &b, const TensorVector &difference, const TensorVector &key, const CoreOptions &options) {
+Tensor run(const Block &b, const TensorVector &difference, const TensorVector &key, Ratio ratio) {
     TensorVector inputs = difference;  // key, query, query_centre, query_weight, bias
     for (const Tensor &tensor : {b.compress_weight.flatten(1), b.compress_bias, b.hidden_weight, b.hidden_bias,
                                  b.score_weight.flatten(1), b.score_bias}) {
         inputs.push_back(tensor);
     }
     inputs.insert(inputs.end(), key.begin(), key.end());
-    return call_core(inputs, options)[0];
+    return call_core(inputs, b.groups, b.norm_groups, b.relu, b.blur, ratio)[0];
 }
 
 // The key is a map like the query, taps one ratio apart.
-Tensor scores_of_map(const Block &b, at::IntArrayRef ratio) {
+Tensor scores_of_map(const Block &b, c10::SymIntArrayRef ratio) {
     const auto [key_mean, key_rstd] = ops::group_stats(b.key, b.norm_groups, norm_eps, b.blur);
     const auto [query_mean, query_rstd] = ops::group_stats(b.query, b.norm_groups, norm_eps, false);
     const c10::SymInt D = b.query.sym_size(1);
-    const Spread spread = spread_taps(b.weight, ratio);
-    const Tensor key_weight = fold(spread.weight, key_rstd, b);
+    const Tensor key_weight = fold(b.weight.flatten(2), key_rstd, b);
     const Tensor query_weight = fold(-b.weight.sum({2, 3}), query_rstd, b);
     const Tensor bias =
         b.bias.flatten() + shift_of_mean(key_mean, key_weight, b) + shift_of_mean(query_mean, query_weight, b);
     return run(b, {b.key, b.query, per_channel(query_mean.detach(), D), query_weight, bias},
-               {per_channel(key_mean.detach(), D), key_weight},
-               {b.groups, b.norm_groups, b.relu, b.blur, spread.rows, spread.columns});
+               {per_channel(key_mean.detach(), D), key_weight.unflatten_symint(3, {b.weight.sym_size(2), -1})}, ratio);
 }
 
 // The key is the bilinear upsampling of a low-res map, taps one low-res pixel apart: the upsampling of a convolution.
@@ -300,21 +330,20 @@ Tensor scores_of_upsampled(const Block &b) {
                                              {1, 1}, false, {0, 0}, b.groups);
     const Tensor query_weight = fold(-b.weight.sum({2, 3}), query_rstd, b);
     const Tensor bias = b.bias.flatten() + shift_of_mean(query_mean, query_weight, b);
-    return run(b, {convolved, b.query, per_channel(query_mean.detach(), D), query_weight, bias}, {},
-               {b.groups, b.norm_groups, b.relu, false, {}, {}});
+    return run(b, {convolved, b.query, per_channel(query_mean.detach(), D), query_weight, bias}, {}, std::nullopt);
 }
 
 Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
                    const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                    const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
-                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalIntArrayRef ratio,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalSymIntArrayRef ratio,
                    bool relu, bool blur) {
     const Block block{key,           query,         norm_weight, weight,       bias,       compress_weight,
                       compress_bias, hidden_weight, hidden_bias, score_weight, score_bias, groups,
                       norm_groups,   relu,          blur};
     check(block, !ratio);
     if (ratio) {
-        check_ratio(*ratio);
+        check_ratio("pcdc_scores", *ratio);
     }
     TORCH_CHECK(ratio || !blur, "pcdc_scores: blur needs a key of the query's size");
     return ratio ? scores_of_map(block, *ratio) : scores_of_upsampled(block);
@@ -333,7 +362,7 @@ namespace upwell::ops {
 Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
                    const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                    const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
-                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalIntArrayRef ratio,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalSymIntArrayRef ratio,
                    bool relu, bool blur) {
     static const auto op = bridge::find_torch_operator<decltype(pcdc_scores)>("upwell::pcdc_scores");
     return op.call(key, query, norm_weight, weight, bias, compress_weight, compress_bias, hidden_weight, hidden_bias,
@@ -348,12 +377,12 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def(
         "pcdc_scores(Tensor key, Tensor query, Tensor norm_weight, Tensor weight, Tensor bias, Tensor compress_weight, "
         "Tensor compress_bias, Tensor hidden_weight, Tensor hidden_bias, Tensor score_weight, Tensor score_bias, "
-        "int groups, int norm_groups, int[]? ratio=None, bool relu=True, bool blur=False) -> Tensor",
+        "int groups, int norm_groups, SymInt[]? ratio=None, bool relu=True, bool blur=False) -> Tensor",
         in_float<pcdc_scores>);
-    m.def("pcdc_core(Tensor[] inputs, int groups, int norm_groups, bool relu, bool blur, int[] tap_rows, "
-          "int[] tap_columns) -> Tensor[]");
+    m.def("pcdc_core(Tensor[] inputs, int groups, int norm_groups, bool relu, bool blur, "
+          "SymInt[]? ratio=None) -> Tensor[]");
     m.def("pcdc_core_backward(Tensor d_scores, Tensor mean, Tensor rstd, Tensor[] inputs, int groups, int norm_groups, "
-          "bool relu, bool blur, int[] tap_rows, int[] tap_columns) -> Tensor[]");
+          "bool relu, bool blur, SymInt[]? ratio=None) -> Tensor[]");
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {

@@ -13,6 +13,8 @@ struct AxisSpread {
     std::vector<int64_t> offsets;
     std::vector<double> shares;
     bool whole = true;
+
+    int64_t count() const { return static_cast<int64_t>(offsets.size()); }
 };
 
 AxisSpread spread_axis(int64_t taps, int64_t high, int64_t low) {
@@ -40,43 +42,60 @@ AxisSpread spread_axis(int64_t taps, int64_t high, int64_t low) {
     return axis;
 }
 
-// The taps along a dimension of weight, each shared by the offsets around it. Sums and products with numbers only:
-// torch traces them, which a matrix made from data in here would not survive.
-at::Tensor share(const at::Tensor &weight, const AxisSpread &axis, int64_t dimension) {
-    const int64_t taps = weight.size(dimension);
-    const size_t offsets = axis.offsets.size();
-    std::vector<at::Tensor> shared;
-    for (size_t o = 0; o < offsets; o++) {
+// Along a dimension, sums of `from` elements, each times its part(i, o): `to` of them. Sums and products with numbers
+// only: a matrix made from data in here could be neither traced nor captured in a CUDA graph.
+template<class Part> at::Tensor mix(const at::Tensor &x, int64_t dimension, int64_t from, int64_t to, Part part) {
+    std::vector<at::Tensor> mixed;
+    for (int64_t o = 0; o < to; o++) {
         at::Tensor sum;
-        for (int64_t i = 0; i < taps; i++) {
-            if (const double part = axis.shares[i * offsets + o]; part != 0) {
-                const at::Tensor tap = weight.select(dimension, i) * part;
-                sum = sum.defined() ? sum + tap : tap;
+        for (int64_t i = 0; i < from; i++) {
+            if (const double factor = part(i, o); factor != 0) {
+                const at::Tensor term = x.select(dimension, i) * factor;
+                sum = sum.defined() ? sum + term : term;
             }
         }
-        shared.push_back(sum);
+        mixed.push_back(sum);
     }
-    return at::stack(shared, dimension);
+    return at::stack(mixed, dimension);
+}
+
+// The taps along a dimension of weight, each shared by the offsets around it.
+at::Tensor share(const at::Tensor &weight, const AxisSpread &axis, int64_t dimension) {
+    const int64_t offsets = axis.count();
+    return axis.whole ? weight : mix(weight, dimension, weight.size(dimension), offsets, [&](int64_t tap, int64_t o) {
+        return axis.shares[tap * offsets + o];
+    });
+}
+
+// Its transpose.
+at::Tensor gather(const at::Tensor &d_shared, const AxisSpread &axis, int64_t taps, int64_t dimension) {
+    const int64_t offsets = axis.count();
+    return axis.whole ? d_shared : mix(d_shared, dimension, offsets, taps, [&](int64_t o, int64_t tap) {
+        return axis.shares[tap * offsets + o];
+    });
 }
 
 }  // namespace
 
-void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L,
-                       at::IntArrayRef tap_rows, at::IntArrayRef tap_columns) {
+void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L) {
     TORCH_CHECK(groups >= 1, op, ": groups should be at least 1 but is ", groups);
     TORCH_SYM_CHECK(D.sym_ge(1), op, ": query should have at least one channel but has none");
     TORCH_SYM_CHECK((D % groups).sym_eq(0), op, ": groups should divide the ", D, " channels but is ", groups);
     TORCH_SYM_CHECK((L % groups).sym_eq(0), op, ": groups should divide the ", L, " outputs but is ", groups);
-    TORCH_CHECK(tap_rows.size() == tap_columns.size() && !tap_rows.empty(), op,
-                ": tap_rows and tap_columns should have one offset a tap but have ", tap_rows.size(), " and ",
-                tap_columns.size());
 }
 
-Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio) {
+namespace {
+
+std::pair<AxisSpread, AxisSpread> spread_axes(int64_t taps, at::IntArrayRef ratio) {
     TORCH_CHECK(ratio.size() == 4,
                 "pcdc: ratio should be 4 integers, rows' high and low, columns' high and low, but is ", ratio);
-    const int64_t taps = weight.size(2);
-    const AxisSpread rows = spread_axis(taps, ratio[0], ratio[1]), columns = spread_axis(taps, ratio[2], ratio[3]);
+    return {spread_axis(taps, ratio[0], ratio[1]), spread_axis(taps, ratio[2], ratio[3])};
+}
+
+}  // namespace
+
+Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio) {
+    const auto [rows, columns] = spread_axes(weight.size(-1), ratio);
     Spread spread;
     for (const int64_t row : rows.offsets) {
         for (const int64_t column : columns.offsets) {
@@ -84,15 +103,13 @@ Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio) {
             spread.columns.push_back(column);
         }
     }
-    at::Tensor shared = weight;
-    if (!columns.whole) {
-        shared = share(shared, columns, 3);
-    }
-    if (!rows.whole) {
-        shared = share(shared, rows, 2);
-    }
-    spread.weight = shared.flatten(2);
+    spread.weight = share(share(weight, columns, -1), rows, -2).flatten(-2);
     return spread;
+}
+
+at::Tensor gather_taps(const at::Tensor &d_spread, int64_t taps, at::IntArrayRef ratio) {
+    const auto [rows, columns] = spread_axes(taps, ratio);
+    return gather(gather(d_spread.unflatten(-1, {rows.count(), columns.count()}), rows, taps, -2), columns, taps, -1);
 }
 
 }  // namespace upwell::bridge::pcdc

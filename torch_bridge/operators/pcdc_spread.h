@@ -8,16 +8,18 @@
 
 namespace upwell::bridge::pcdc {
 
-// Of an operator called by hand: groups of D channels and L outputs, offsets of the taps. Throws.
-void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L,
-                       at::IntArrayRef tap_rows, at::IntArrayRef tap_columns);
+// Of an operator called by hand: groups of D channels and L outputs. Throws.
+void check_convolution(const char *op, int64_t groups, const c10::SymInt &D, const c10::SymInt &L);
 
 struct Spread {
-    at::Tensor weight;                   // L,D/G,taps
+    at::Tensor weight;                   // ...,taps
     std::vector<int64_t> rows, columns;  // offsets of the taps, in pixels
 };
 
-// weight L,D/G,K,K, differentiable; ratio: rows' high and low, columns' high and low: taps are high / low pixels apart.
+// weight ...,K,K, differentiable; ratio: rows' high and low, columns' high and low: taps are high / low pixels apart.
 Spread spread_taps(const at::Tensor &weight, at::IntArrayRef ratio);
+
+// The gradient ...,K,K (K = taps) of weight, of that of the spread taps ...,taps.
+at::Tensor gather_taps(const at::Tensor &d_spread, int64_t taps, at::IntArrayRef ratio);
 
 }  // namespace upwell::bridge::pcdc

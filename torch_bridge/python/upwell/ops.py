@@ -8,6 +8,7 @@ Low-res maps are N,C,h,w and high-res maps N,C,H,W; H and W are free (any size, 
 of taps per side, odd. A bad argument raises an exception that names the operator, the argument and its shape.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,7 +35,8 @@ __all__ = [
 
 def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None) -> Tensor:
     """Fused neighbour selection (ReSFU): each high-res pixel is a softmax-weighted sum of K*K bilinear
-    samples of value, one low-res pixel apart; taps outside the image leave the softmax.
+    samples of value, one low-res pixel apart; taps outside the image leave the softmax. Pixel p of H reads row
+    (p + 1/2) h/H - 1/2: the ratio is that of the sizes, H/h, as with recompute_scale_factor of torch's interpolate.
 
     Args:
         value: [N, C, h, w].
@@ -82,14 +84,68 @@ def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 
     return torch.ops.upwell.carafe_reassembly(value, weight, kernel, groups)
 
 
-def bilinear(value: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation with align_corners=False. value [N, C, h, w], size (H, W) -> [N, C, H, W]."""
-    return torch.ops.upwell.bilinear(value, size)
+def bilinear(
+    value: Tensor,
+    size: Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """Bilinear interpolation: torch.nn.functional.interpolate with align_corners=False. Pixel p of H reads the low-res
+    map at (p + 1/2)/s - 1/2.
+
+    Args:
+        value: [N, C, h, w].
+        size: (H, W); s is H/h and W/w.
+        scale_factor: instead of size: of rows and columns, or one for both; H, W are floor(h s), floor(w s), and s
+            is scale_factor.
+        recompute_scale_factor: with scale_factor: s is H/h and W/w of the size rounded down.
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.bilinear(value, *_target("bilinear", value, size, scale_factor, recompute_scale_factor))
 
 
-def nearest(value: Tensor, size: Sequence[int]) -> Tensor:
-    """Nearest neighbour: row p is row floor(p h/H). value [N, C, h, w], size (H, W) -> [N, C, H, W]."""
-    return torch.ops.upwell.nearest(value, size)
+def nearest(
+    value: Tensor,
+    size: Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """Nearest neighbour: row p is row floor(p/s), with size, scale_factor, recompute_scale_factor and s as
+    `bilinear` has them. value [N, C, h, w] -> [N, C, H, W].
+
+    For whole s, and with size, floor(p h/H) is exact. Otherwise p/s is rounded to float32, as torch does, and where H is
+    h or 2 h floor(p h/H) is taken, as torch takes it.
+    """
+    return torch.ops.upwell.nearest(value, *_target("nearest", value, size, scale_factor, recompute_scale_factor))
+
+
+def _target(
+    name: str,
+    value: Tensor,
+    size: Sequence[int] | None,
+    scale_factor: float | Sequence[float] | None,
+    recompute_scale_factor: bool | None,
+) -> tuple[Sequence[int], float | None, float | None]:
+    """(H, W), and the scales of rows and columns that positions follow, None where the ratio of sizes is meant."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{name}: one of size and scale_factor should be given but they are {size} and {scale_factor}")
+    if size is not None:
+        if recompute_scale_factor:
+            raise ValueError(f"{name}: recompute_scale_factor should be given with scale_factor but size is {size}")
+        return size, None, None
+    if value.dim() != 4:
+        raise ValueError(f"{name}: value should be [N, C, h, w] but is {list(value.shape)}")
+    scales = tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
+    if len(scales) != 2 or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"{name}: scale_factor should be one or two positive finite numbers but is {scale_factor}")
+    # Sizes may be symbols, which int() would fix; of whole numbers their products are whole.
+    size = [
+        length * int(scale) if scale == int(scale) else math.floor(length * scale)
+        for length, scale in zip(value.shape[2:], scales)
+    ]
+    return size, *((None, None) if recompute_scale_factor else map(float, scales))
 
 
 def group_stats(

@@ -1,5 +1,6 @@
 """Nearest and bilinear upsampling: the baselines."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -9,34 +10,48 @@ from upwell.nn.check import check
 
 
 class _Interpolate(nn.Module):
-    """Upsampling by a fixed factor, or to the size that the call gives."""
+    """Upsampling by a fixed factor, or to the size that the call gives.
 
-    def __init__(self, scale_factor: float = 2):
+    Args:
+        scale_factor: s, of rows and columns, or one of each. The output is floor(s h) x floor(s w).
+        recompute_scale_factor: which ratio positions follow where s h is no whole number. False: s, as
+            torch.nn.Upsample's default. True: the ratio H/h of the rounded size, as torch's with this option.
+            A call that gives a size always follows H/h.
+    """
+
+    def __init__(self, scale_factor: float | Sequence[float] = 2, recompute_scale_factor: bool | None = None):
         super().__init__()
-        name = type(self).__name__
-        check(scale_factor > 0, f"{name}: scale_factor should be positive but is {scale_factor}")
+        factors = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
+        check(
+            len(factors) == 2 and all(0 < factor < math.inf for factor in factors),
+            f"{type(self).__name__}: scale_factor should be positive and finite but is {scale_factor}",
+        )
         self.scale_factor = scale_factor
+        self.recompute_scale_factor = recompute_scale_factor
 
     def extra_repr(self) -> str:
-        return f"scale_factor={self.scale_factor}"
+        recompute = ", recompute_scale_factor=True" if self.recompute_scale_factor else ""
+        return f"scale_factor={self.scale_factor}{recompute}"
 
-    def _size(self, x: Tensor, size: Sequence[int] | None) -> Sequence[int]:
-        name = type(self).__name__
-        check(x.dim() == 4, f"{name}: x should be [N, C, h, w] but is {list(x.shape)}")
-        return [int(length * self.scale_factor) for length in x.shape[2:]] if size is None else size
+    def _target(self, x: Tensor, size: Sequence[int] | None) -> dict:
+        """What the operator takes besides x."""
+        check(x.dim() == 4, f"{type(self).__name__}: x should be [N, C, h, w] but is {list(x.shape)}")
+        if size is not None:
+            return {"size": size}
+        return {"scale_factor": self.scale_factor, "recompute_scale_factor": self.recompute_scale_factor}
 
 
 class Bilinear(_Interpolate):
-    """Bilinear upsampling, align_corners=False."""
+    __doc__ = f"Bilinear upsampling, align_corners=False. {_Interpolate.__doc__}"
 
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """x [N, C, h, w] -> [N, C, H, W]: size, or floor(scale_factor h) x floor(scale_factor w)."""
-        return ops.bilinear(x, self._size(x, size))
+        return ops.bilinear(x, **self._target(x, size))
 
 
 class Nearest(_Interpolate):
-    """Nearest-neighbour upsampling."""
+    __doc__ = f"Nearest-neighbour upsampling. {_Interpolate.__doc__}"
 
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """x [N, C, h, w] -> [N, C, H, W]: size, or floor(scale_factor h) x floor(scale_factor w)."""
-        return ops.nearest(x, self._size(x, size))
+        return ops.nearest(x, **self._target(x, size))

@@ -13,7 +13,7 @@ NAMES = ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest")
 
 
 class SizedByGuide(nn.Module):
-    """An interpolation that takes nothing from the guide but its size."""
+    """An interpolation that takes nothing from the guide but its size; positions follow the true ratio of sizes."""
 
     def __init__(self, upsampler: nn.Module):
         super().__init__()

@@ -18,7 +18,7 @@ class ReSFU(nn.Module):
         kernel_size: K, neighbours per side, odd.
         scale_factor: an integer r has the published meaning: neighbours are r pixels apart and masked
             accordingly, even where y is not r times x. A real number, or None, means the true
-            ratio of y's size to x's.
+            ratio H/h, W/w of y's size to x's. (Features themselves are read by that ratio always.)
         embedding_dim: D of queries and keys.
         y_conv: project y to D channels; without, dim_y has to be D.
         qkv_bias: of the projections.
@@ -87,7 +87,7 @@ class ReSFU(nn.Module):
         check_map("ReSFU", "y", y, self.dim_y)
         check_map("ReSFU", "x", x, self.dim_x)
         check(
-            len(x) == len(y),
+            x.shape[0] == y.shape[0],  # len() would fix the size of an exported program
             f"ReSFU: x and y should have the same batch size but are {list(x.shape)} and {list(y.shape)}",
         )
         true = self._true_ratios(y, x)

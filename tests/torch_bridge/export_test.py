@@ -1,0 +1,181 @@
+"""torch.export with every size free, and AOTInductor: a program made at one shape holds at others."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import upwell
+from compare import assert_close
+from problems import random
+from torch import nn
+from torch.export import Dim, export
+
+nns, ops = upwell.nn, upwell.ops
+SAMPLE = (2, 4, 7, 9, 15, 20)  # N, C, h, w, H, W
+OTHERS = ((3, 4, 5, 6, 13, 11), (1, 4, 12, 10, 17, 31), (4, 4, 4, 8, 25, 9))
+
+
+def low(n, c, h, w, H, W):
+    return (n, c, h, w)
+
+
+def high(n, c, h, w, H, W):
+    return (n, c, H, W)
+
+
+def double(n, c, h, w, H, W):
+    return (n, c, 2 * h, 2 * w)
+
+
+def taps(n, c, h, w, H, W):
+    return (n, 9, H, W)
+
+
+def fixed(*shape):
+    return lambda *sizes: shape
+
+
+class Call(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors):
+        return self.function(*tensors)
+
+
+# Modules: what their tensors are. Channels are the module's own, but for those without parameters.
+resfu = lambda **options: nns.ReSFU(4, 4, embedding_dim=16, groups=2, gn_dim=4, **options)
+MODULES = {
+    "ReSFU of its own ratio": (lambda: resfu(scale_factor=2), (double, low)),
+    "ReSFU of another ratio": (lambda: resfu(scale_factor=2), (high, low)),
+    "ReSFU of the true ratio": (lambda: resfu(scale_factor=None), (high, low)),
+    "ReSFU of a real ratio": (lambda: resfu(scale_factor=2.5, layout="paper"), (high, low)),
+    "CARAFE": (lambda: nns.CARAFE(4, 2, 3), (low,)),
+    "CARAFE with a mask": (lambda: nns.CARAFE(4, 2, 3, border="mask"), (low,)),
+    "LCTC": (lambda: nns.LCTC(4, 4, 7, 3, 2, groups=4), (low,)),
+    "LCTC of one group": (lambda: nns.LCTC(4, 16, 5, None, 2), (low,)),
+    "WRC spectral": (lambda: nns.WRC(4, 4, 3, 2), (low,)),
+    "WRC exact": (lambda: nns.WRC(4, 4, 3, 2, solver="exact", tolerance=0.0, max_iterations=4), (low,)),
+    "WRC reflecting": (lambda: nns.WRC(4, 4, 3, 2, padding_mode="reflect"), (low,)),
+    "GuidedFilter": (lambda: nns.guided_filter.GuidedFilter(3, 1e-2, 4, 2), (high, low)),
+    "Bilinear(2)": (lambda: nns.Bilinear(2), (low,)),
+    "Bilinear(1.3)": (lambda: nns.Bilinear(1.3), (low,)),
+    "Bilinear(1.3), recomputed": (lambda: nns.Bilinear(1.3, recompute_scale_factor=True), (low,)),
+    "Nearest(1.5)": (lambda: nns.Nearest(1.5), (low,)),
+    **{
+        f"make({name!r})": (lambda name=name: nns.make(name, 4, 4, 2), (double, low))
+        for name in ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest")
+    },
+}
+block = tuple(fixed(*s) for s in ((4,), (4, 2, 3, 3), (4,), (4, 2), (4,), (4,), (4,), (9, 4), (9,)))
+wrc = (double, double, low, low, fixed(4, 3, 3))
+OPERATORS = {
+    "fns": (lambda v, l: ops.fns(v, l, 3), (low, taps)),
+    "fns with a mask ratio": (lambda v, l: ops.fns(v, l, 3, 2), (low, taps)),
+    "carafe": (lambda v, l: ops.carafe(v, l, 3, border="mask"), (low, taps)),
+    "carafe_reassembly": (lambda v, l: ops.carafe_reassembly(v, l, 3), (low, taps)),
+    "bilinear": (lambda v, g: ops.bilinear(v, g.shape[2:]), (low, high)),
+    "bilinear by two scales": (lambda v: ops.bilinear(v, scale_factor=(2.3, 3)), (low,)),
+    "nearest": (lambda v, g: ops.nearest(v, g.shape[2:]), (low, high)),
+    "nearest by a scale": (lambda v: ops.nearest(v, scale_factor=1.7), (low,)),
+    "group_stats": (lambda x: ops.group_stats(x, 2, blur=True), (high,)),
+    "group_stats of an upsampled map": (lambda x, g: ops.group_stats(x, 2, size=g.shape[2:]), (low, high)),
+    "guided_filter": (lambda g, x: ops.guided_filter(g, x, 3, scale=2), (high, low)),
+    "pcdc": (lambda k, q, f: ops.pcdc(k, q, f, None, 2, (2, 1)), (high, high, fixed(6, 2, 3, 3))),
+    "pcdc_scores": (lambda *a: ops.pcdc_scores(*a, 2, 2), (low, high, *block)),
+    "pcdc_scores of a map": (lambda *a: ops.pcdc_scores(*a, 2, 2, (2, 1, 3, 2), blur=True), (high, high, *block)),
+    "pcdc_scores of a map at the ratio of sizes": (
+        lambda x, *a: ops.pcdc_scores(*a, 2, 2, (a[0].shape[2], x.shape[2], a[0].shape[3], x.shape[3])),
+        (low, high, high, *block),
+    ),
+    "wrc_data": (ops.wrc_data, (low, low)),
+    "wrc_prior": (lambda x, m, p: ops.wrc_prior(x, m, p, 2), (low, lambda n, c, h, w, *_: (n, 36, h, w), fixed(4))),
+    "wrc_exact": (lambda p, w, d, x, k: ops.wrc_exact(p.abs() + 1, w, d.abs(), x, k, 2, 0.0, 3), wrc),
+    "wrc_spectral": (lambda p, w, d, x, k: ops.wrc_spectral(p.abs() + 1, w, d.abs(), x, k, 2), wrc),
+    "merge_kernels": (ops.merge_kernels, (fixed(4, 2, 7, 5), fixed(4, 2, 3, 3))),
+    "transposed_conv": (lambda x, f: ops.transposed_conv(x, f, None, 2, 1, 1), (low, fixed(4, 3, 3, 3))),
+}
+CASES = {**MODULES, **{f"ops.{name}": case for name, case in OPERATORS.items()}}
+FREE_CHANNELS = ("ops.fns", "ops.carafe_reassembly", "ops.bilinear", "ops.nearest", "Bilinear", "Nearest")
+
+
+def inputs(shapes, sizes) -> tuple[torch.Tensor, ...]:
+    return tuple(random(shape(*sizes), torch.float32, i) for i, shape in enumerate(shapes))
+
+
+def build(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    make = CASES[name][0]
+    return (Call(make) if name.startswith("ops.") else make()).eval()
+
+
+def flat(outputs) -> tuple:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_program_exported_with_every_size_free_runs_at_other_sizes(name):
+    module, shapes = build(name), CASES[name][1]
+    axes = (0, 1, 2, 3) if name.startswith(FREE_CHANNELS) else (0, 2, 3)
+    free = tuple({axis: Dim.AUTO for axis in axes} if shape(*SAMPLE) != shape(*OTHERS[0]) else None for shape in shapes)
+    if isinstance(module, Call):
+        free = (free,)  # of *tensors
+    with torch.no_grad():
+        program = export(module, inputs(shapes, SAMPLE), dynamic_shapes=free).module()
+        for i, (n, c, *size) in enumerate((SAMPLE, *OTHERS)):
+            given = inputs(shapes, (n, c + i if 1 in axes else c, *size))
+            for actual, expected in zip(flat(program(*given)), flat(module(*given)), strict=True):
+                assert_close(actual, expected, 1e-6, f"{name} at {[list(t.shape) for t in given]}")
+
+
+def test_no_operator_and_no_module_is_left_out():
+    of_ops = {name.split()[0] for name in OPERATORS}
+    assert of_ops == set(ops.__all__)
+    made = {type(build(name)).__name__ for name in MODULES}
+    assert {"ReSFU", "CARAFE", "LCTC", "WRC", "Bilinear", "Nearest", "GuidedFilter"} <= made
+
+
+class Everything(nn.Module):
+    """All of them in one program: compiling C++ takes most of a minute for each."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList(build(name) for name in CASES)
+
+    def forward(self, *tensors):
+        outputs = []
+        for part, (first, count) in zip(self.parts, slices()):
+            outputs += flat(part(*tensors[first : first + count]))
+        return tuple(outputs)
+
+
+def slices() -> list[tuple[int, int]]:
+    """Where the tensors of each case lie among those of all: first and count."""
+    counts = [len(shapes) for _, shapes in CASES.values()]
+    return [(sum(counts[:i]), count) for i, count in enumerate(counts)]
+
+
+def test_a_package_of_aotinductor_with_every_size_free_runs_in_a_process_of_its_own(tmp_path):
+    module = Everything().eval()
+    shapes = [shape for _, of_case in CASES.values() for shape in of_case]
+    free = (tuple({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO} if s(*SAMPLE) != s(*OTHERS[0]) else None for s in shapes),)
+    calls = [inputs(shapes, sizes) for sizes in (SAMPLE, *OTHERS)]
+    with torch.no_grad():
+        program = export(module, calls[0], dynamic_shapes=free)
+        package = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "everything.pt2"))
+        torch.save([(given, module(*given)) for given in calls], tmp_path / "calls.pt")
+    run = f"""
+import torch, upwell
+program = torch._inductor.aoti_load_package({package!r})
+outputs = [program(*given) for given, _ in torch.load({str(tmp_path / "calls.pt")!r})]
+torch.save(outputs, {str(tmp_path / "outputs.pt")!r})
+"""
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for outputs, (_, expected) in zip(torch.load(tmp_path / "outputs.pt"), torch.load(tmp_path / "calls.pt"), strict=True):
+        for actual, e in zip(outputs, expected, strict=True):
+            assert_close(actual, e, 1e-5)
