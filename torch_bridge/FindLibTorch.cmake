@@ -1,6 +1,11 @@
 # LibTorch::LibTorch from the torch wheel: headers, libc10 and libtorch_cpu, which hold all that operators for the CPU
 # need, whichever wheel it is. torch's own package file is not used because that of a CUDA wheel demands a CUDA toolkit.
 upwell_wheel_directory(torch torch_directory)
+file(STRINGS "${torch_directory}/version.py" torch_version REGEX "^__version__ = ")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${torch_version}")
+if (LibTorch_VERSION VERSION_LESS LibTorch_FIND_VERSION)
+    message(FATAL_ERROR "torch should be ${LibTorch_FIND_VERSION} or newer but is ${LibTorch_VERSION}, in ${torch_directory}")
+endif ()
 if (NOT DEFINED LibTorch_CXX11_ABI)
     execute_process(
         COMMAND ${Python3_EXECUTABLE} -c "import torch; print(int(torch.compiled_with_cxx11_abi()))"
@@ -9,8 +14,6 @@ if (NOT DEFINED LibTorch_CXX11_ABI)
     set(LibTorch_CXX11_ABI ${torch_abi} CACHE STRING "Whether torch uses the C++11 ABI of libstdc++")
     mark_as_advanced(LibTorch_CXX11_ABI)
 endif ()
-file(STRINGS "${torch_directory}/version.py" torch_version REGEX "^__version__ = ")
-string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${torch_version}")
 
 find_path(LibTorch_INCLUDE_DIR torch/library.h PATHS "${torch_directory}/include" NO_DEFAULT_PATH)
 foreach (library IN ITEMS c10 torch_cpu)
@@ -33,6 +36,7 @@ if (LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
     )
     target_compile_definitions(LibTorch::LibTorch INTERFACE _GLIBCXX_USE_CXX11_ABI=${LibTorch_CXX11_ABI})
     target_compile_options(LibTorch::LibTorch INTERFACE -fopenmp)
+    target_compile_features(LibTorch::LibTorch INTERFACE cxx_std_20)  # of torch's headers since 2.12
     target_link_libraries(
         LibTorch::LibTorch INTERFACE "${LibTorch_torch_cpu}" "${LibTorch_c10}" "${torch_openmp}" Threads::Threads
     )
