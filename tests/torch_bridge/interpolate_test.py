@@ -18,9 +18,8 @@ def ours(mode: str, x: torch.Tensor, scale, recompute: bool | None = None) -> to
 
 
 def torchs(mode: str, x: torch.Tensor, scale, recompute: bool | None = None) -> torch.Tensor:
-    """In float64 of channels_last maps: of large ones of another format, or of 3 channels, nearest reads other neighbours
-    forward than
-    backward."""
+    """In float64 of channels_last maps: in large ones of another format, or of 3 channels, torch's nearest reads other
+    neighbours forward than backward."""
     given = channels_last(x) if mode == "nearest" and x.dtype == torch.float64 else x
     return F.interpolate(given, scale_factor=scale, mode=mode, recompute_scale_factor=recompute)
 
