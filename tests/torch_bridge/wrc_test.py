@@ -140,9 +140,10 @@ def test_the_layer_takes_any_layout_and_an_empty_batch(solver):
     x = random((2, 3, 6, 5), torch.float32, 4)
     expected = module(x)
     assert expected.is_contiguous()
-    assert torch.equal(module(x.contiguous(memory_format=torch.channels_last)), expected)
-    assert torch.equal(module(x.transpose(2, 3).contiguous().transpose(2, 3)), expected)
-    assert torch.equal(module.to(memory_format=torch.channels_last)(x[:1]), expected[:1])
+    # Torch's convolutions inside the layer may round otherwise in channels_last: on some processors they do.
+    assert_close(module(x.contiguous(memory_format=torch.channels_last)), expected, 1e-6)
+    assert_close(module(x.transpose(2, 3).contiguous().transpose(2, 3)), expected, 1e-6)
+    assert_close(module.to(memory_format=torch.channels_last)(x[:1]), expected[:1], 1e-6)
     x = torch.zeros(0, 3, 6, 5, requires_grad=True)
     output = module(x)
     assert output.shape == (0, 3, 12, 10)

@@ -151,8 +151,9 @@ public:
         const auto [d_guide, d_input] = filter_backward(each_axis(&Mirror::embed, d_output), extend(guide),
                                                         extend(full(input)), axis(1, guide), axis(0, guide), options_);
         const Tensor d_full = each_axis(&Mirror::fold, d_input);
-        return {each_axis(&Mirror::fold, d_guide),
-                is_low_res_ ? resample("bilinear_d_value", "d_input", d_full, c10::fromIntArrayRefSlow(low_)) : d_full};
+        return {each_axis(&Mirror::fold, d_guide), is_low_res_ ? resample("bilinear_d_value", "d_input", d_full,
+                                                                          c10::fromIntArrayRefSlow(low_), {}, {})
+                                                                : d_full};
     }
 
 private:
@@ -178,7 +179,7 @@ private:
     Tensor extend(const Tensor &x) const { return each_axis(&Mirror::extend, x); }
 
     Tensor full(const Tensor &input) const {
-        return is_low_res_ ? resample("bilinear", "input", input, c10::fromIntArrayRefSlow(high_)) : input;
+        return is_low_res_ ? resample("bilinear", "input", input, c10::fromIntArrayRefSlow(high_), {}, {}) : input;
     }
 
     Options options_;
