@@ -87,7 +87,8 @@ const Row &choose(const Problem &problem, Backend backend) {
     const std::string generator = has_copy ? "nearest" : generator_of(problem);
     const CallSize size{problem.C, problem.h * problem.w, problem.N};
     const bool is_narrow = problem.C <= most_few_channels * problem.parameters.groups;
-    for (const int64_t ratio : {integer_ratio(problem), int64_t(is_narrow ? few_channels : 0), int64_t(0)}) {
+    const int64_t exact = integer_ratio(problem), any = is_narrow ? few_channels : 0;
+    for (const int64_t ratio : {exact ? exact : any, any, int64_t(0)}) {
         const auto is_its_own = [&](const Row &row) {
             return is_one(row, generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype,
                           backend);

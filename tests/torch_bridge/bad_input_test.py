@@ -170,6 +170,8 @@ def test_a_backward_operator_called_by_hand_checks_its_gradient_too(operator):
         "groups": 1,
         "border": "zero",
         "mask_ratio": None,
+        "scale_h": None,
+        "scale_w": None,
         "logits": zeros(1, 9, 8, 8),
         "weight": zeros(1, 9, 8, 8),
     }
@@ -344,6 +346,8 @@ def fuzzed_call(rng: python_random.Random, names: list[str]):
         "d_output": problem.cotangent(dtype),
         "h": problem.low[0],
         "w": problem.low[1],
+        "scale_h": None,
+        "scale_w": None,
     }
     call = getattr(torch.ops.upwell, name).default
     if name != operator:

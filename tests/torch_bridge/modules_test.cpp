@@ -14,6 +14,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/serialization/pickle.h>
+#include <torch/nn/functional/upsampling.h>
 
 namespace {
 

@@ -223,7 +223,8 @@ def add_modules() -> None:
         module, options = upwell.nn.WRC(3, 3, 3, 2, solver=solver), {"refused": ("weight",)}
         add_module(f"WRC {solver}", module, functools.partial(wrc_layer, solve), options, x=(2, 3, 3, 4))
     for name in ("Bilinear", "Nearest"):
-        add_module(name, getattr(upwell.nn, name)(1.8), resized(name.lower()), {}, x=x)
+        module = getattr(upwell.nn, name)(1.8, recompute_scale_factor=True)
+        add_module(name, module, resized(name.lower()), {}, x=x)
 
 
 def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
