@@ -90,7 +90,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         }
         // The peak may pass over a nan, and an exponential may not know one. The sum of what they are made of has one where
         // a logit is a nan or +infinity, or all are -infinity: there the softmax is a nan, of every tap.
-        w.inverse_total(x, y, n) = with_nan_of(below_peak, make_one(type) / total);
+        const Expr inverse = make_one(type) / total;
+        w.inverse_total(x, y, n) = op.keeps_nan ? with_nan_of(below_peak, inverse) : inverse;
     }
     const auto tap_weight = [&](int ix, int iy) -> Expr {
         switch (op.normaliser) {

@@ -15,6 +15,8 @@ enum class Normaliser { Constant, None, Softmax };
 struct Operator {
     Taps taps;
     Normaliser normaliser;
+    // The softmax of a nan is a nan. False: only for Halide's own derivative, which ends where bits are looked at.
+    bool keeps_nan = true;
 
     bool has_weights() const { return normaliser != Normaliser::Constant; }
 };

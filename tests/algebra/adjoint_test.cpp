@@ -177,7 +177,7 @@ class Derived {
 public:
     explicit Derived(const Setting &setting)
         : setting(setting), value(stage("value", setting.value)), weight(stage("weight", setting.weight)),
-          forward(setting.problem, value, weight), derivative(propagate(forward)) {}
+          forward(without_bits(setting.problem), value, weight), derivative(propagate(forward)) {}
 
     // d_value, d_weight.
     std::pair<Buffer<double>, Buffer<double>> realize() const {
@@ -189,6 +189,11 @@ public:
     }
 
 private:
+    static Problem without_bits(Problem problem) {
+        problem.op.keeps_nan = false;
+        return problem;
+    }
+
     Derivative propagate(Reassembly &parts) const {
         MuxToSelect selects;
         std::vector<Func> stages = store(parts.weights);
