@@ -26,6 +26,7 @@ def sample_arguments(schema, problem: Problem) -> tuple:
     tensors = dict(zip(("value", WEIGHTS.get(problem.operator)), problem.tensors()))
     h, w = problem.low
     known = {**problem.arguments, **tensors, "d_output": problem.cotangent(), "h": h, "w": w}
+    known |= {"scale_h": None, "scale_w": None}
     if "d_output" in [argument.name for argument in schema.arguments]:
         known["size"] = [h, w]
     missing = [argument.name for argument in schema.arguments if argument.name not in known]
