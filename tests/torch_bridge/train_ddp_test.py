@@ -27,7 +27,7 @@ def two_processes(*command: str) -> None:
         "PYTHONPATH": os.pathsep.join([PACKAGES, here, os.environ.get("PYTHONPATH", "")]),
     }
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*launcher, *command], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*launcher, *command], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
 
