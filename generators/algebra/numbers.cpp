@@ -15,6 +15,12 @@ Expr minus_infinity(Type type) {
     return type.bits() == 64 ? Expr(-(int64_t(1) << 52)) : Expr(-(int32_t(1) << 23));
 }
 
+// As a signed integer: as v >= +0 grows so do they; those of negative numbers are at most minus infinity's, and those of
+// nans beyond those of the infinities.
+Expr bits(Expr v) {
+    return reinterpret(Int(v.type().bits()), v);
+}
+
 Expr magnitude(Expr v) {
     return bits(v) & bits(v).type().max();
 }
@@ -28,10 +34,6 @@ Expr zero(Expr v) {
 }
 
 }  // namespace
-
-Expr bits(Expr v) {
-    return reinterpret(Int(v.type().bits()), v);
-}
 
 Expr is_finite_bits(Expr v) {
     return magnitude(v) < infinity(v.type());

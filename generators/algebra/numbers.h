@@ -7,10 +7,6 @@
 
 namespace upwell {
 
-// The bits of v as a signed integer: as v >= +0 grows so do they; those of negative numbers are below those of -infinity,
-// and those of nans beyond those of the infinities.
-Halide::Expr bits(Halide::Expr v);
-
 // Whether v is neither a nan nor an infinity.
 Halide::Expr is_finite_bits(Halide::Expr v);
 

@@ -16,6 +16,10 @@ Expr zero(const Func &like) {
 
 }  // namespace
 
+Expr blurred(Expr side, Expr here, Expr around) {
+    return select(side == 0, here, (1 - 2 * side) * here + side * around);
+}
+
 Staged stage(const std::string &name, Func map, Func centre, Expr side, const Grid &grid) {
     Staged s{Func(name + "_vertical"), Func(name + "_padded")};
     // Blocks of i may reach beyond the last channel; what they read there is not used.
@@ -32,13 +36,10 @@ Staged stage(const std::string &name, Func map, Func centre, Expr side, const Gr
         s.padded(x, row, i, g, phase, n) = at(y);
         return s;
     }
-    const Expr middle = 1 - 2 * side;
-    // Without a blur neighbours are not read: 0 times a nan is one.
-    s.vertical(x, row, i, g, phase, n) = select(side == 0, at(y), middle * at(y) + side * (at(y - 1) + at(y + 1)));
+    s.vertical(x, row, i, g, phase, n) = blurred(side, at(y), at(y - 1) + at(y + 1));
     const Expr px = clamp(likely(x), 0, grid.columns - 1);
     const auto along = [&](Expr px) { return s.vertical(clamp(px, 0, grid.columns - 1), row, i, g, phase, n); };
-    s.padded(x, row, i, g, phase, n) =
-        select(side == 0, along(px), middle * along(px) + side * (along(px - 1) + along(px + 1)));
+    s.padded(x, row, i, g, phase, n) = blurred(side, along(px), along(px - 1) + along(px + 1));
     return s;
 }
 

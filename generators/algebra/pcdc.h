@@ -41,6 +41,10 @@ struct Grid {
     Halide::Expr inside(Halide::Expr px, Halide::Expr prow) const { return px < columns && prow < rows; }
 };
 
+// A step of the blur along an axis; around: the sum of both neighbours. Without a blur, side 0, they are not read: 0 times
+// a nan is one.
+Halide::Expr blurred(Halide::Expr side, Halide::Expr here, Halide::Expr around);
+
 // A map as tiles read it: blurred (weights side, 1 - 2 side, side on each axis), border repeated, centre subtracted.
 struct Staged {
     Halide::Func vertical, padded;  // x, row, i, g, phase, n

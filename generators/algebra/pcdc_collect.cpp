@@ -27,12 +27,10 @@ BorderFold::BorderFold(Func padded, Func row_of, Func phase_of, Expr side, Expr 
         select(py == 0, top(x, i, g, n), none) + select(py == height - 1, bottom(x, i, g, n), none);
 
     // The blur with a repeated border is its own transpose.
-    const Expr middle = 1 - 2 * side;
     const auto at = [&](Expr px) { return folded(clamp(px, 0, grid.columns - 1), y, i, g, n); };
-    const auto blur = [&](Expr here, Expr around) { return select(side == 0, here, middle * here + side * around); };
-    along(x, y, i, g, n) = blur(at(likely(x)), at(likely(x) - 1) + at(likely(x) + 1));
-    output(x, y, i, g, n) =
-        blur(along(x, y, i, g, n), along(x, max(y - 1, 0), i, g, n) + along(x, min(y + 1, height - 1), i, g, n));
+    along(x, y, i, g, n) = blurred(side, at(likely(x)), at(likely(x) - 1) + at(likely(x) + 1));
+    output(x, y, i, g, n) = blurred(side, along(x, y, i, g, n),
+                                    along(x, max(y - 1, 0), i, g, n) + along(x, min(y + 1, height - 1), i, g, n));
 }
 
 CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, Expr reach_x, Expr reach_y,

@@ -37,14 +37,16 @@ Expr exact_window_cell(const Problem &p, Func spread, Expr px, Expr cell, Expr c
 
 // Whether window cell j of a pixel has no weight, since the pixel lies on the cell before it.
 Expr is_hit(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
+    if (!p.window.last_is_between()) {
+        return Internal::const_false();
+    }
     return j == p.window.size - 1 && axis.fraction(pixel) == Internal::make_zero(p.type);
 }
 
 // The low-res place of window cell j. What has no weight is not read, since 0 times infinity is a nan: the cell before it
 // stands in.
 Expr low_place(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
-    const Expr place = axis.base(pixel) + p.window.first + j;
-    return p.window.last_is_between() ? place - select(is_hit(p, axis, pixel, j), 1, 0) : place;
+    return axis.base(pixel) + p.window.first + j - select(is_hit(p, axis, pixel, j), 1, 0);
 }
 
 Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, Expr column, Expr row) {
@@ -162,9 +164,7 @@ void ReassemblyValueAdjoint::define_cell_sums() {
     const auto [px, in_column] = cell_pixel(*p.columns, x, pixels.x);
     const auto [py, in_row] = cell_pixel(*p.rows, y - p.window.first - pixels.z, pixels.y);
     pixels.where(in_column && in_row);
-    if (p.window.last_is_between()) {
-        pixels.where(!is_hit(p, *p.columns, px, jx) && !is_hit(p, *p.rows, py, pixels.z));
-    }
+    pixels.where(!is_hit(p, *p.columns, px, jx) && !is_hit(p, *p.rows, py, pixels.z));
     partial(x, y, jx, c, n) = make_zero(p.type);
     partial(x, y, jx, c, n) += folded.window(px, py, jx, pixels.z, n) * gradient(c, px, py, n);
 }
@@ -233,9 +233,7 @@ void ReassemblyValueAdjoint::define_any_size() {
     const auto [px, in_column] = pixel(*p.columns, x - first - pixels[2], pixels[0]);
     const auto [py, in_row] = pixel(*p.rows, y - first - pixels[3], pixels[1]);
     pixels.where(in_column && in_row);
-    if (p.window.last_is_between()) {
-        pixels.where(!is_hit(p, *p.columns, px, pixels[2]) && !is_hit(p, *p.rows, py, pixels[3]));
-    }
+    pixels.where(!is_hit(p, *p.columns, px, pixels[2]) && !is_hit(p, *p.rows, py, pixels[3]));
     sum(c, x, y, n) = make_zero(p.type);
     sum(c, x, y, n) +=
         folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
@@ -260,9 +258,7 @@ void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
     const Expr to = inside - low;
     pixels.where(at < end);
     pixels.where(counts && to >= 0 && to < Problem::few_rows);
-    if (p.window.last_is_between()) {
-        pixels.where(!is_hit(p, *p.rows, py, pixels.x));
-    }
+    pixels.where(!is_hit(p, *p.rows, py, pixels.x));
     partial(x, y, jx, c, tile_y, n) = make_zero(type);
     partial(x, unsafe_promise_clamped(to, 0, Problem::few_rows - 1), jx, c, tile_y, n) +=
         weights.window(x, py, jx, pixels.x, n) * d_output(p.columns->pixel(x), py, clamp(c, 0, p.channels - 1), n);
@@ -274,11 +270,8 @@ void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
 
     columns = RDom(0, p.columns->longest_cell(), 0, size, "columns");
     const Expr cell = x - first - columns.y, px = begin(*p.columns, cell) + columns.x;
-    Expr gives = px < begin(*p.columns, cell + 1);
     const Expr pixel = clamp(px, 0, p.columns->high - 1);
-    if (p.window.last_is_between()) {
-        gives = gives && !is_hit(p, *p.columns, pixel, columns.y);
-    }
+    const Expr gives = px < begin(*p.columns, cell + 1) && !is_hit(p, *p.columns, pixel, columns.y);
     sum(x, y, c, n) = make_zero(type);
     sum(x, y, c, n) +=
         select(gives, edged(pixel, y % Problem::few_rows, columns.y, c, y / Problem::few_rows, n), make_zero(type));

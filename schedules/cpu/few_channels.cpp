@@ -13,18 +13,21 @@ using namespace Halide;
 namespace {
 
 constexpr int task_rows = 16;
+const Var xo("xo"), line("line"), task("task");  // vectors of columns, rows of a task, tasks
 
-// Rows of an output in strips, each a task; one vector of columns after the other.
-Var make_tasks(Func output, Var third, int rows, int lanes) {
-    Var strip("strip"), line("line"), xo("xo"), xi("xi"), task("task");
+// Rows of an output in strips, each a task. order: of xo, line and the third dimension, innermost first.
+void make_tasks(Func output, int rows, int lanes, const std::vector<Var> &order) {
+    Var strip("strip"), xi("xi");
+    std::vector<VarOrRVar> loops{xi};
+    loops.insert(loops.end(), order.begin(), order.end());
+    loops.insert(loops.end(), {strip, n});
     output.split(y, strip, line, rows, guard)
         .split(x, xo, xi, lanes, guard)
-        .reorder(xi, third, xo, line, strip, n)
+        .reorder(loops)
         .vectorize(xi)
         .fuse(strip, n, task)
         .parallel(task)
         .never_partition_all();
-    return xo;
 }
 
 }  // namespace
@@ -34,7 +37,7 @@ void schedule_few_channels_on_cpu(Reassembly &parts, const WindowKnobs &knobs, c
     Space().settle(knobs);
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type);
-    const Var xo = make_tasks(parts.output, c, task_rows, lanes);
+    make_tasks(parts.output, task_rows, lanes, {c, xo, line});
     parts.sum.compute_at(parts.output, c).vectorize(x, lanes, whole);
     parts.sum.update()
         .reorder(x, parts.window.x, parts.window.y)
@@ -50,14 +53,8 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
     Space().settle(knobs);
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type), size = p.window.size;
-    Var strip("strip"), low_row("low_row"), xo("xo"), xi("xi"), task("task");
-    parts.output.split(y, strip, low_row, Problem::few_rows, guard)
-        .split(x, xo, xi, lanes, guard)
-        .reorder(xi, xo, c, low_row, strip, n)
-        .vectorize(xi)
-        .fuse(strip, n, task)
-        .parallel(task)
-        .never_partition_all();
+    Var xi("xi");
+    make_tasks(parts.output, Problem::few_rows, lanes, {xo, c, line});
     parts.sum.compute_at(parts.output, xo).vectorize(x, lanes, whole);
     parts.sum.update().reorder(x, parts.columns.x, parts.columns.y).vectorize(x, lanes, whole).unroll(parts.columns.y);
     parts.edged.compute_at(parts.output, c)
@@ -85,7 +82,7 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
 void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const int lanes = target.natural_vector_size(parts.problem.type), size = parts.problem.window.size;
-    const Var xo = make_tasks(parts.output, tap, task_rows, lanes);
+    make_tasks(parts.output, task_rows, lanes, {tap, xo, line});
     parts.output.bound(tap, 0, parts.problem.op.taps.count()).unroll(tap);
     parts.d_window.compute_at(parts.output, xo).vectorize(x, lanes, whole);
     unroll_inner(parts.d_window, {size, size});

@@ -15,14 +15,17 @@ template<class Layer> void check_own_class(const char *module, const char *name,
                 " but is a ", c10::demangle(typeid(layer).name()), ", a subclass whose forward cannot be reached");
 }
 
+// Of rows and columns.
+inline bool are(const torch::ExpandingArray<2> &lengths, int64_t length) {
+    return (*lengths)[0] == length && (*lengths)[1] == length;
+}
+
 // Whether a convolution has no more than a kernel of this length, and padding that keeps the size.
 inline bool is_convolution(const torch::nn::Conv2dImpl &layer, int64_t kernel, int64_t groups = 1) {
-    using Two = torch::ExpandingArray<2>;
-    const auto is = [](const Two &array, int64_t length) { return (*array)[0] == length && (*array)[1] == length; };
     const auto &o = layer.options;
-    const auto *padding = std::get_if<Two>(&o.padding());
-    return is(o.kernel_size(), kernel) && is(o.stride(), 1) && (kernel == 1 || is(o.dilation(), 1)) && padding &&
-           is(*padding, kernel / 2) && o.groups() == groups &&
+    const auto *padding = std::get_if<torch::ExpandingArray<2>>(&o.padding());
+    return are(o.kernel_size(), kernel) && are(o.stride(), 1) && (kernel == 1 || are(o.dilation(), 1)) && padding &&
+           are(*padding, kernel / 2) && o.groups() == groups &&
            (kernel == 1 || std::holds_alternative<torch::enumtype::kZeros>(o.padding_mode()));
 }
 

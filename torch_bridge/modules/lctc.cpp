@@ -47,15 +47,12 @@ void LCTCImpl::reset() {
 
 // Whether a branch is what reset() makes, and may be read instead of called.
 bool LCTCImpl::is_plain(const torch::nn::ConvTranspose2dImpl &branch, int64_t kernel) const {
-    const auto is = [](const torch::ExpandingArray<2> &array, int64_t length) {
-        return (*array)[0] == length && (*array)[1] == length;
-    };
     const auto &o = branch.options;
     const auto *padding = std::get_if<torch::ExpandingArray<2>>(&o.padding());
     const int64_t r = options.stride();
     return o.in_channels() == options.in_channels() && o.out_channels() == options.out_channels() &&
-           o.groups() == options.groups() && is(o.kernel_size(), kernel) && is(o.stride(), r) && padding &&
-           is(*padding, (kernel - 1) / 2) && is(o.output_padding(), r - 1) && is(o.dilation(), 1) &&
+           o.groups() == options.groups() && are(o.kernel_size(), kernel) && are(o.stride(), r) && padding &&
+           are(*padding, (kernel - 1) / 2) && are(o.output_padding(), r - 1) && are(o.dilation(), 1) &&
            branch.bias.defined() == options.bias();
 }
 
