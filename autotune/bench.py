@@ -2,7 +2,8 @@
 
     python autotune/bench.py                       all shapes; results in build/bench/
     python autotune/bench.py --quick               only the shapes of workloads/speed.csv, fewer rounds
-    python autotune/bench.py --shapes 'fns_*'      only these names (shell patterns)
+    python autotune/bench.py --shapes 'fns_*'      only these names (shell patterns); --quick: in fewer rounds
+    python autotune/bench.py --shapes 'narrow_*'   maps of 1 to 4 channels (workloads/narrow.csv), else left out
 """
 
 import argparse
@@ -22,7 +23,6 @@ from candidates import (
     COMPILED,
     EAGER,
     EXACT,
-    INTERPOLATE,
     UPWELL,
     AnyWorkload,
     Trial,
@@ -63,6 +63,7 @@ def choose_workloads(quick: bool, patterns: list[str] | None) -> list[AnyWorkloa
     known += read_filters(folder / "filters.csv") + read_layers(folder / "layers.csv")
     if patterns is None:
         return read_workloads([folder / "speed.csv"]) if quick else known
+    known += read_workloads([folder / "narrow.csv"])
     for pattern in patterns:
         if not any(fnmatch.fnmatch(workload.name, pattern) for workload in known):
             names = ", ".join(workload.name for workload in known)
@@ -80,7 +81,7 @@ def warm_up(
     """
     notes: dict[str, dict] = {}
     expected = None
-    for name in [n for n in (EAGER, INTERPOLATE, COMPILED, UPWELL, EXACT) if n in trials]:
+    for name in [n for n in (EAGER, COMPILED, UPWELL, EXACT) if n in trials]:
         say(f"first call: {name}")
         start = time.perf_counter()
         try:

@@ -1,6 +1,6 @@
 """Who takes part: Upwell, the same thing composed from torch operations, and that composition compiled.
 
-The compositions are the tests' references: their answers are known to be right.
+The compositions are the tests' references, whose answers are known to be right; of bilinear and nearest, torch's own.
 """
 
 import functools
@@ -20,7 +20,7 @@ from workloads import FORWARD, Workload
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 from reference import composition, formula, wrc  # noqa: E402
 
-UPWELL, EAGER, COMPILED, INTERPOLATE = "Upwell", "torch eager", "torch.compile", "F.interpolate"
+UPWELL, EAGER, COMPILED = "Upwell", "torch eager", "torch.compile"
 EXACT = "Upwell, exact"  # WRC's other solver: another answer, so it is compared in time alone
 Operator = Callable[..., torch.Tensor]
 AnyWorkload = Workload | FilterWorkload | LayerWorkload
@@ -67,8 +67,6 @@ def make_trials(
     own, composed, parameters = _operators(workload, dtype, device)
     compiled = torch.compile(composed, dynamic=False, fullgraph=True)
     found = {UPWELL: own, EAGER: composed, COMPILED: compiled}
-    if workload.operator in ("bilinear", "nearest"):
-        found[INTERPOLATE] = lambda value: F.interpolate(value, workload.size, mode=workload.operator)
     if workload.operator == "wrc":
         found[EXACT] = workload.module(solver="exact").to(device, dtype)
     tensors = [tensor.to(device) for tensor in workload.tensors(dtype)]
@@ -91,6 +89,8 @@ def _operators(
         return module, functools.partial(_PUBLISHED[workload.operator], module), list(module.parameters())
     if isinstance(workload, FilterWorkload):
         return workload.bind(upwell.ops), workload.bind(composition), []
+    if workload.operator in ("bilinear", "nearest"):
+        return _bind(upwell.ops, workload), lambda x: F.interpolate(x, workload.size, mode=workload.operator), []
     return _bind(upwell.ops, workload), _bind(formula, workload), []
 
 

@@ -9,11 +9,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import LogLocator, NullLocator  # noqa: E402
 
-from candidates import COMPILED, EAGER, EXACT, INTERPOLATE, UPWELL  # noqa: E402
+from candidates import COMPILED, EAGER, EXACT, UPWELL  # noqa: E402
 from workloads import FORWARD, TRAINING  # noqa: E402
 
-_OTHERS = (EAGER, COMPILED, INTERPOLATE, EXACT)
-_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", INTERPOLATE: "#8d96a3", EXACT: "#66a182", UPWELL: "#00798c"}
+_OTHERS = (EAGER, COMPILED, EXACT)
+_COLOURS = {EAGER: "#d1495b", COMPILED: "#edae49", EXACT: "#66a182", UPWELL: "#00798c"}
 _MIB = 1 << 20
 
 

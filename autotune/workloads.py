@@ -25,7 +25,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Workload:
-    """One operator at one shape: value N,C,h,w to output N,C,h*ratio,w*ratio."""
+    """One operator at one shape: value N,C,h,w to output N,C,h*ratio,w*ratio, whose sizes are whole numbers."""
 
     name: str
     operator: str
@@ -33,20 +33,20 @@ class Workload:
     C: int
     h: int
     w: int
-    ratio: int
+    ratio: float
     kernel: int  # taps per side; 0 for operators that have none
     groups: int
 
     @property
     def size(self) -> list[int]:
         """[H, W], high-res."""
-        return [self.h * self.ratio, self.w * self.ratio]
+        return [round(self.h * self.ratio), round(self.w * self.ratio)]
 
     @property
     def shape(self) -> str:
         """For people: x2 is the ratio 2, K the kernel."""
         kernel = f" K={self.kernel}" if self.kernel else ""
-        return f"{self.operator} {self.N},{self.C},{self.h},{self.w} x{self.ratio}{kernel}"
+        return f"{self.operator} {self.N},{self.C},{self.h},{self.w} x{self.ratio:g}{kernel}"
 
     @property
     def weighted(self) -> bool:
@@ -114,5 +114,5 @@ def read_workloads(files: list[Path]) -> list[Workload]:
 
 
 def _workload(row: dict[str, str]) -> Workload:
-    sizes = {key: int(row[key] or 0) for key in ("N", "C", "h", "w", "ratio", "kernel", "groups")}
-    return Workload(name=row["name"], operator=row["operator"], **sizes)
+    sizes = {key: int(row[key] or 0) for key in ("N", "C", "h", "w", "kernel", "groups")}
+    return Workload(name=row["name"], operator=row["operator"], ratio=float(row["ratio"]), **sizes)

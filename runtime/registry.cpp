@@ -86,9 +86,11 @@ const Row &choose(const Problem &problem, Backend backend) {
     const bool has_copy = copies && find("nearest", problem.op.direction, 1, 0, problem.dtype, backend);
     const std::string generator = has_copy ? "nearest" : generator_of(problem);
     const CallSize size{problem.C, problem.h * problem.w, problem.N};
-    const bool is_narrow = problem.C <= most_few_channels * problem.parameters.groups;
-    const int64_t exact = integer_ratio(problem), any = is_narrow ? few_channels : 0;
-    for (const int64_t ratio : {exact ? exact : any, any, int64_t(0)}) {
+    const int64_t exact = integer_ratio(problem), general = 0;
+    const auto has_at_most = [&](int64_t channels) { return problem.C <= channels * problem.parameters.groups; };
+    const int64_t narrow = has_at_most(most_few_channels) ? few_channels : general;
+    const bool is_first = !exact || !problem.op.family->weights || has_at_most(most_weighted_channels);
+    for (const int64_t ratio : {is_first ? narrow : exact, is_first ? exact : narrow, general}) {
         const auto is_its_own = [&](const Row &row) {
             return is_one(row, generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype,
                           backend);

@@ -8,7 +8,9 @@
 namespace upwell {
 
 constexpr int few_channels = -1;
-constexpr int64_t most_few_channels = 8;  // of a group
+// Of a group: with more, lanes over channels are faster; and those up to which weighted pixels side by side are faster
+// than a kernel of the integer ratio.
+constexpr int64_t most_few_channels = 8, most_weighted_channels = 2;
 
 struct Row {
     const char *generator;
@@ -29,8 +31,8 @@ const std::vector<Row> &registry();
 const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
                 Backend backend);
 
-// The best kernel for a problem: its integer ratio's own, or the general one; of these the one tuned for its size, if
-// there is one. Throws Error with what there is.
+// The best kernel for a problem: its integer ratio's own, the one for few channels, or the general one; of these the
+// one tuned for its size, if there is one. Throws Error with what there is.
 const Row &choose(const Problem &problem, Backend backend);
 
 std::string generator_of(const Problem &problem);

@@ -171,7 +171,7 @@ endforeach ()
 foreach (operator IN ITEMS bilinear nearest)
     upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float32 ${upwell_everywhere})
     upwell_add_variants(${operator} KERNELS 1 RATIOS few DTYPES float32 ${upwell_everywhere})
-    upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float64 TARGETS avx2 baseline)
+    upwell_add_variants(${operator} KERNELS 1 RATIOS any few DTYPES float64 TARGETS avx2 baseline)
     upwell_add_variants(${operator} KERNELS 1 RATIOS any DTYPES float16 bfloat16)
 endforeach ()
 

@@ -5,7 +5,7 @@
 namespace upwell {
 
 using namespace Halide;
-using Internal::make_zero;
+using Internal::make_one, Internal::make_zero;
 
 namespace {
 
@@ -22,11 +22,33 @@ Func spread_value(const Problem &p, Func value) {
     if (p.exact()) {
         spread(x, y, c, n) = extended(p, value, x / p.columns->ratio(), y);
     } else if (p.few_channels) {
-        spread(x, y, c, n) = extended(p, value, x, y);
+        spread(x, y, c, n) = value(x, clamp(y, 0, p.rows->low - 1), c, n);
     } else {
         spread(c, x, y, n) = extended(p, value, x, y);
     }
     return spread;
+}
+
+// A table's entry that is a place, and the place again. Halide clamps what is read from a table as a place to the range
+// that the table is known to have, entry by entry; bits have none.
+Expr place_entry(Expr place) {
+    return reinterpret<uint32_t>(place);
+}
+
+Expr place(Expr entry, Expr count) {
+    return unsafe_promise_clamped(reinterpret<int>(entry), 0, count - 1);
+}
+
+// Few channels: the low-res column of window column jx of pixel column x, which lies in the map.
+Func low_columns(const Problem &p) {
+    Func low_column("low_column");
+    low_column(x, jx) = place_entry(clamp(p.columns->base(x) + p.window.first + jx, 0, p.columns->low - 1));
+    return low_column;
+}
+
+// A window cell of few channels. low_column: as above.
+Expr narrow_cell(const Problem &p, Func spread, Func low_column, Expr px, Expr column, Expr low_row, Expr channel) {
+    return spread(place(low_column(px, column), p.columns->low), low_row, channel, n);
 }
 
 // Window cell (jx, jy) of the pixels in column px of a cell row (exact) or of pixel (px, py).
@@ -35,7 +57,8 @@ Expr exact_window_cell(const Problem &p, Func spread, Expr px, Expr cell, Expr c
                   channel, n);
 }
 
-// Whether window cell j of a pixel has no weight, since the pixel lies on the cell before it.
+// Whether window cell j of a pixel has no weight, since the pixel lies on the cell before it. Nothing is made of such a
+// cell: 0 times infinity is a nan.
 Expr is_hit(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
     if (!p.window.last_is_between()) {
         return Internal::const_false();
@@ -43,15 +66,40 @@ Expr is_hit(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
     return j == p.window.size - 1 && axis.fraction(pixel) == Internal::make_zero(p.type);
 }
 
-// The low-res place of window cell j. What has no weight is not read, since 0 times infinity is a nan: the cell before it
-// stands in.
-Expr low_place(const Problem &p, const Axis &axis, Expr pixel, Expr j) {
-    return axis.base(pixel) + p.window.first + j - select(is_hit(p, axis, pixel, j), 1, 0);
+// Window cell (jx, jy) of pixel (px, py).
+Expr window_cell(const Problem &p, Func spread, Func low_column, Expr px, Expr py, Expr channel, Expr column,
+                 Expr row) {
+    const Expr at_x = p.columns->base(px) + p.window.first + column, at_y = p.rows->base(py) + p.window.first + row;
+    return p.few_channels ? narrow_cell(p, spread, low_column, px, column, at_y, channel)
+                          : spread(channel, at_x, at_y, n);
 }
 
-Expr window_cell(const Problem &p, Func spread, Expr px, Expr py, Expr channel, Expr column, Expr row) {
-    const Expr at_x = low_place(p, *p.columns, px, column), at_y = low_place(p, *p.rows, py, row);
-    return p.few_channels ? spread(at_x, at_y, channel, n) : spread(channel, at_x, at_y, n);
+// Whether window cell (jx, jy) of pixel (px, py) has no weight.
+Expr is_idle(const Problem &p, Expr px, Expr py, Expr column, Expr row) {
+    return is_hit(p, *p.columns, px, column) || is_hit(p, *p.rows, py, row);
+}
+
+// An interpolated place on one axis. value: of window cell j.
+Expr interpolate(const Problem &p, const Axis &axis, Expr pixel, const std::function<Expr(int)> &value) {
+    Expr sum = make_zero(p.type);
+    for (int j = 0; j < p.window.size; j++) {
+        sum = sum +
+              select(is_hit(p, axis, pixel, j), make_zero(p.type), axis_weight(p.window, axis, pixel, j) * value(j));
+    }
+    return sum;
+}
+
+// First pixel of a cell, the first one behind all cells, too.
+Expr begin(const Axis &axis, Expr cell) {
+    return axis.begin(clamp(cell, -2, axis.low));
+}
+
+// A pixel of a cell, the step-th one that has a weight for window cell j, and whether there are so many. (Only the
+// first pixel of a cell can lie on it.)
+std::pair<Expr, Expr> cell_pixel(const Problem &p, const Axis &axis, Expr cell, Expr step, Expr j) {
+    const Expr first = begin(axis, cell), skipped = select(is_hit(p, axis, clamp(first, 0, axis.high - 1), j), 1, 0),
+               pixel = first + skipped + step;
+    return {clamp(pixel, 0, axis.high - 1), pixel < begin(axis, cell + 1)};
 }
 
 // Tiles of a dimension.
@@ -91,8 +139,11 @@ void define_by_cell(const Problem &p, Func output, Var third, const RDom &pixels
 
 Reassembly::Reassembly(const Problem &p, Func value, Func logits)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
-      window(0, p.window.size, 0, p.window.size, "window"), sum("window_sum"), output("reassembled") {
-    if (p.exact() && p.plain) {
+      low_column(low_columns(p)), stretched("stretched"), window(0, p.window.size, 0, p.window.size, "window"),
+      sum("window_sum"), output("reassembled") {
+    if (p.separable()) {
+        define_axis_by_axis();
+    } else if (p.exact() && p.plain) {
         sum(x, y, c, n) = make_zero(p.type);
         sum(x, y, c, n) += weights.window(x, y, window.x, window.y, n) *
                            exact_window_cell(p, spread, x, p.rows->base(y), c, window.x, window.y);
@@ -104,24 +155,49 @@ Reassembly::Reassembly(const Problem &p, Func value, Func logits)
         pixels = rows_by_cell(p);
         define_by_cell(p, output, c, pixels,
                        [&](Expr row, Expr cell, Expr, Expr n) { return sum(x, row, cell, c, n); });
-    } else if (p.few_channels) {
-        sum(x, y, c, n) = make_zero(p.type);
-        sum(x, y, c, n) +=
-            weights.window(x, y, window.x, window.y, n) * window_cell(p, spread, x, y, c, window.x, window.y);
-        output(x, y, c, n) = p.stored(sum(x, y, c, n));
     } else {
-        sum(c, x, y, n) = make_zero(p.type);
-        sum(c, x, y, n) +=
-            weights.window(x, y, window.x, window.y, n) * window_cell(p, spread, x, y, c, window.x, window.y);
-        output(x, y, c, n) = p.stored(sum(c, x, y, n));
+        const Expr product = weights.window(x, y, window.x, window.y, n) *
+                             window_cell(p, spread, low_column, x, y, c, window.x, window.y);
+        const Expr idle = is_idle(p, x, y, window.x, window.y);
+        if (p.few_channels) {  // the pixels of a vector differ
+            sum(x, y, c, n) = make_zero(p.type);
+            sum(x, y, c, n) += select(idle, make_zero(p.type), product);
+            output(x, y, c, n) = p.stored(sum(x, y, c, n));
+        } else {
+            window.where(!idle);
+            sum(c, x, y, n) = make_zero(p.type);
+            sum(c, x, y, n) += product;
+            output(x, y, c, n) = p.stored(sum(c, x, y, n));
+        }
     }
+}
+
+// First columns, of the low-res rows that a strip of pixel rows reads, each row once; then rows.
+void Reassembly::define_axis_by_axis() {
+    const Problem &p = problem;
+    const Axis &columns = *p.columns, &rows = *p.rows;
+    const int strip = Problem::strip_rows, size = p.window.size;
+    // Where the map grows, a strip reads all low-res rows from its first one on: two rows of pixels that are so many
+    // rows apart have bases at most `steps` apart. Else it reads some: each pixel row has its own. (Sizes are divided
+    // as floating point numbers because Halide cannot bound a quotient of integers whose signs it does not know.)
+    const Expr grows = rows.low <= rows.high, steps = cast<int>(ceil(cast<float>(strip) * rows.low / rows.high));
+    const Expr count = select(grows, steps + size, strip * size);
+    const Expr strip_first = rows.base(tile_y * strip) + row, own = rows.base(tile_y * strip + row / size) + row % size;
+    const Expr low_row = select(grows, strip_first, own) + p.window.first;
+    stretched(x, row, c, tile_y, n) =
+        interpolate(p, columns, x, [&](int j) -> Expr { return narrow_cell(p, spread, low_column, x, j, low_row, c); });
+    const Expr from_strip = rows.base(y) - rows.base(y / strip * strip), from_own = y % strip * size;
+    output(x, y, c, n) = p.stored(interpolate(p, rows, y, [&](int j) -> Expr {
+        const Expr at = unsafe_promise_clamped(select(grows, from_strip, from_own) + j, 0, count - 1);
+        return stretched(x, at, c, y / strip, n);
+    }));
 }
 
 ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)),
       folded(fold_border(p.op, *p.columns, *p.rows, weights.window)), gradient("gradient"), partial("partial"),
-      by_cell("by_cell"), padded("padded"), gathered("gathered"), edged("edged"), sum("d_value_sum"),
-      output("d_value") {
+      by_cell("by_cell"), padded("padded"), gathered("gathered"), edged("edged"), giver("giver"),
+      giver_weight("giver_weight"), sum("d_value_sum"), output("d_value") {
     if (p.few_channels) {
         define_few_channels(d_output);
         return;
@@ -157,14 +233,9 @@ void ReassemblyValueAdjoint::define_column_sums() {
 void ReassemblyValueAdjoint::define_cell_sums() {
     const Problem &p = problem;
     pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, p.window.size, "pixels");
-    const auto cell_pixel = [](const Axis &axis, Expr cell, Expr step) {
-        const Expr known = clamp(cell, -2, axis.low), pixel = axis.begin(known) + step;
-        return std::make_pair(clamp(pixel, 0, axis.high - 1), pixel < axis.begin(known + 1));
-    };
-    const auto [px, in_column] = cell_pixel(*p.columns, x, pixels.x);
-    const auto [py, in_row] = cell_pixel(*p.rows, y - p.window.first - pixels.z, pixels.y);
+    const auto [px, in_column] = cell_pixel(p, *p.columns, x, pixels.x, jx);
+    const auto [py, in_row] = cell_pixel(p, *p.rows, y - p.window.first - pixels.z, pixels.y, pixels.z);
     pixels.where(in_column && in_row);
-    pixels.where(!is_hit(p, *p.columns, px, jx) && !is_hit(p, *p.rows, py, pixels.z));
     partial(x, y, jx, c, n) = make_zero(p.type);
     partial(x, y, jx, c, n) += folded.window(px, py, jx, pixels.z, n) * gradient(c, px, py, n);
 }
@@ -227,61 +298,71 @@ void ReassemblyValueAdjoint::define_any_size() {
     const Problem &p = problem;
     const int size = p.window.size, first = p.window.first;
     pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, size, 0, size, "pixels");
-    const auto pixel = [&](const Axis &axis, Expr cell, Expr step) {
-        return std::make_pair(axis.begin(cell) + step, axis.begin(cell) + step < axis.begin(cell + 1));
-    };
-    const auto [px, in_column] = pixel(*p.columns, x - first - pixels[2], pixels[0]);
-    const auto [py, in_row] = pixel(*p.rows, y - first - pixels[3], pixels[1]);
+    const auto [px, in_column] = cell_pixel(p, *p.columns, x - first - pixels[2], pixels[0], pixels[2]);
+    const auto [py, in_row] = cell_pixel(p, *p.rows, y - first - pixels[3], pixels[1], pixels[3]);
     pixels.where(in_column && in_row);
-    pixels.where(!is_hit(p, *p.columns, px, pixels[2]) && !is_hit(p, *p.rows, py, pixels[3]));
     sum(c, x, y, n) = make_zero(p.type);
-    sum(c, x, y, n) +=
-        folded.window(clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), pixels[2], pixels[3], n) *
-        gradient(c, clamp(px, 0, p.columns->high - 1), clamp(py, 0, p.rows->high - 1), n);
+    sum(c, x, y, n) += folded.window(px, py, pixels[2], pixels[3], n) * gradient(c, px, py, n);
     output(x, y, c, n) = p.stored(sum(c, x, y, n));
 }
 
-// Rows first, as many as few_rows low-res ones take: each pixel row gives to those of its window, so that its weights are
-// found once. Then columns, a low-res one taking from the pixels of its cells.
+// Rows first, as many as few_rows low-res ones take: each pixel row gives to those of its window, so that its weights
+// are found once. Then columns, a low-res one taking from the pixels of its cells.
 void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
     const Problem &p = problem;
     const int size = p.window.size, first = p.window.first, last = p.window.last();
     const Type type = p.type;
-    // First pixel of a cell, and behind the last one of all cells.
-    const auto begin = [](const Axis &axis, Expr cell) { return axis.begin(clamp(cell, -2, axis.low)); };
 
-    pixels = RDom(0, size, 0, (Problem::few_rows + size - 1) * p.rows->longest_cell(), "pixels");
-    const Expr low = tile_y * Problem::few_rows, at = begin(*p.rows, low - last) + pixels.y,
-               end = begin(*p.rows, low + Problem::few_rows - first), py = clamp(at, 0, p.rows->high - 1);
+    // A loop over pixel rows that ends early, not one from the first that gives: weights are then needed of one row.
+    pixels = RDom(0, size, 0, p.rows->high, "pixels");
+    const Expr low = tile_y * Problem::few_rows, py = pixels.y;
+    pixels.where(py >= begin(*p.rows, low - last) && py < begin(*p.rows, low + Problem::few_rows - first));
     const Expr cell_row = p.rows->base(py) + first + pixels.x, inside = clamp(cell_row, 0, p.rows->low - 1);
     const Expr counts = p.op.taps.border == Border::Zero ? cell_row == inside : Internal::const_true();
     const Expr to = inside - low;
-    pixels.where(at < end);
     pixels.where(counts && to >= 0 && to < Problem::few_rows);
     pixels.where(!is_hit(p, *p.rows, py, pixels.x));
-    partial(x, y, jx, c, tile_y, n) = make_zero(type);
-    partial(x, unsafe_promise_clamped(to, 0, Problem::few_rows - 1), jx, c, tile_y, n) +=
-        weights.window(x, py, jx, pixels.x, n) * d_output(p.columns->pixel(x), py, clamp(c, 0, p.channels - 1), n);
-
-    const auto of_cell = [&](int j) -> Expr { return partial(x, y, j, c, tile_y, n); };
-    edged(x, y, jx, c, tile_y, n) = p.op.taps.border == Border::Zero
-                                        ? partial(x, y, jx, c, tile_y, n)
-                                        : fold(*p.columns, p.window, p.columns->base(x), jx, of_cell);
+    const Expr gradient = d_output(p.columns->pixel(x), py, c, n);
+    const Expr row_in_tile = unsafe_promise_clamped(to, 0, Problem::few_rows - 1);
+    if (p.separable()) {
+        partial(x, y, c, tile_y, n) = make_zero(type);
+        partial(x, row_in_tile, c, tile_y, n) += axis_weight(p.window, *p.rows, py, pixels.x) * gradient;
+    } else {
+        partial(x, y, jx, c, tile_y, n) = make_zero(type);
+        partial(x, row_in_tile, jx, c, tile_y, n) += weights.window(x, py, jx, pixels.x, n) * gradient;
+    }
+    // Weights at the left and the right edge, those of cells beyond it given to it.
+    const auto fold_columns = [&](Expr pixel, const std::function<Expr(int)> &weight) {
+        return fold(*p.columns, p.window, p.columns->base(pixel), jx, weight);
+    };
+    const auto [px, gives] = cell_pixel(p, *p.columns, x - first - jx, column, jx);
+    giver(x, column, jx) = place_entry(px);
+    giver_weight(x, column, jx) =
+        select(gives,
+               p.separable() ? fold_columns(px, [&](int j) -> Expr { return axis_weight(p.window, *p.columns, px, j); })
+                             : make_one(type),
+               make_zero(type));
 
     columns = RDom(0, p.columns->longest_cell(), 0, size, "columns");
-    const Expr cell = x - first - columns.y, px = begin(*p.columns, cell) + columns.x;
-    const Expr pixel = clamp(px, 0, p.columns->high - 1);
-    const Expr gives = px < begin(*p.columns, cell + 1) && !is_hit(p, *p.columns, pixel, columns.y);
+    const Expr at = place(giver(x, columns.x, columns.y), p.columns->high), by = giver_weight(x, columns.x, columns.y),
+               row = y % Problem::few_rows, tile = y / Problem::few_rows;
+    Expr given;
+    if (p.separable()) {
+        given = by * partial(at, row, c, tile, n);
+    } else {
+        const auto of_column = [&](Expr j) -> Expr { return partial(x, y, j, c, tile_y, n); };
+        edged(x, y, jx, c, tile_y, n) = p.op.taps.border == Border::Zero ? of_column(jx) : fold_columns(x, of_column);
+        given = edged(at, row, columns.y, c, tile, n);
+    }
     sum(x, y, c, n) = make_zero(type);
-    sum(x, y, c, n) +=
-        select(gives, edged(pixel, y % Problem::few_rows, columns.y, c, y / Problem::few_rows, n), make_zero(type));
+    sum(x, y, c, n) += select(by == 0, make_zero(type), given);
     output(x, y, c, n) = p.stored(sum(x, y, c, n));
 }
 
 ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
-      gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"), d_window("d_window"),
-      output("d_weight") {
+      low_column(low_columns(p)), gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"),
+      d_window("d_window"), output("d_weight") {
     const Expr px = p.columns->pixel(x), py = p.rows->pixel(y);
     if (p.exact() && (p.tile || p.plain)) {
         d_window(x, y, jx, jy, n) = make_zero(p.type);
@@ -296,13 +377,18 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
         d_window(x, y, jx, jy, n) = d_cell(x, (y - shift) % ratio, (y - shift) / ratio, jx, jy, n);
     } else if (p.few_channels) {
         d_window(x, y, jx, jy, n) = make_zero(p.type);
-        d_window(x, y, jx, jy, n) += d_output(px, py, channel, n) * window_cell(p, spread, x, y, channel, jx, jy);
+        d_window(x, y, jx, jy, n) +=
+            d_output(px, py, channel, n) * window_cell(p, spread, low_column, x, y, channel, jx, jy);
     } else {
         gradient(c, x, y, n) = d_output(px, py, clamp(c, 0, p.channels - 1), n);
         d_window(x, y, jx, jy, n) = make_zero(p.type);
-        d_window(x, y, jx, jy, n) += gradient(channel, x, y, n) * window_cell(p, spread, x, y, channel, jx, jy);
+        d_window(x, y, jx, jy, n) +=
+            gradient(channel, x, y, n) * window_cell(p, spread, low_column, x, y, channel, jx, jy);
     }
-    adjoint = window_weights_adjoint(p.op, *p.columns, *p.rows, weights, d_window);
+    Func d_counted("d_counted");
+    d_counted(x, y, jx, jy, n) =
+        select(!p.exact() && is_idle(p, x, y, jx, jy), make_zero(p.type), d_window(x, y, jx, jy, n));
+    adjoint = window_weights_adjoint(p.op, *p.columns, *p.rows, weights, d_counted);
     if (p.exact() && !p.plain) {
         pixels = rows_by_cell(p);
         define_by_cell(p, output, tap, pixels,

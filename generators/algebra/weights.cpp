@@ -80,7 +80,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         }
         w.peak(x, y, n) = peak;
         for (int i = 0; i < op.taps.count(); i++) {
-            const Expr valid = tap_is_valid(op, columns, rows, px, py, i), lower = logits(px, py, i, n) - w.peak(x, y, n);
+            const Expr valid = tap_is_valid(op, columns, rows, px, py, i),
+                       lower = logits(px, py, i, n) - w.peak(x, y, n);
             exponentials.push_back(select(valid, exp(lower), make_zero(type)));
             below_peak = below_peak + select(valid, lower, make_zero(type));
         }
@@ -88,8 +89,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         for (int i = 0; i < op.taps.count(); i++) {
             total = total + w.exponential(x, y, i, n);
         }
-        // The peak may pass over a nan, and an exponential may not know one. The sum of what they are made of has one where
-        // a logit is a nan or +infinity, or all are -infinity: there the softmax is a nan, of every tap.
+        // The peak may pass over a nan, and an exponential may not know one. The sum of what they are made of has one
+        // where a logit is a nan or +infinity, or all are -infinity: there the softmax is a nan, of every tap.
         const Expr inverse = make_one(type) / total;
         w.inverse_total(x, y, n) = op.keeps_nan ? with_nan_of(below_peak, inverse) : inverse;
     }
@@ -128,6 +129,14 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
     const Expr weight = mux(jy, cells) * scale;
     w.window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), weight, zero_times(weight));
     return w;
+}
+
+Expr axis_weight(const AxisWindow &window, const Axis &axis, Expr pixel, Expr cell) {
+    std::vector<Expr> weights;
+    for (const Polynomial &polynomial : window.tap_cells.front()) {
+        weights.push_back(weight_at(polynomial, axis.fraction(pixel), axis.type));
+    }
+    return mux(cell, weights);
 }
 
 Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j, const std::function<Expr(int)> &weight) {

@@ -33,6 +33,9 @@ struct Weights {
 // x, y: axes of the pixels. logits: x, y, tap, n; undefined for a Constant normaliser.
 Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows, Halide::Func logits);
 
+// Of an operator without weights, what window cell `cell` has along one axis: W_j(p) is the product of both.
+Halide::Expr axis_weight(const AxisWindow &window, const Axis &axis, Halide::Expr pixel, Halide::Expr cell);
+
 // Window weights with the border folded in: a cell outside the image gives its weight to the edge cell, so that
 // sum_j folded_j(p) x[base + j] over the cells inside is exact. (With a zero border they have no weight to give.)
 // Rows outside the image have weight 0.

@@ -12,7 +12,6 @@ using namespace Halide;
 
 namespace {
 
-constexpr int task_rows = 16;
 const Var xo("xo"), line("line"), task("task");  // vectors of columns, rows of a task, tasks
 
 // Rows of an output in strips, each a task. order: of xo, line and the third dimension, innermost first.
@@ -27,17 +26,33 @@ void make_tasks(Func output, int rows, int lanes, const std::vector<Var> &order)
         .vectorize(xi)
         .fuse(strip, n, task)
         .parallel(task)
-        .never_partition_all();
+        .never_partition(task);
+    for (const Var &loop : order) {
+        if (loop.name() != xo.name()) {  // whole vectors are read as such, all but the last ones of a row
+            output.never_partition(loop);
+        }
+    }
+}
+
+void schedule_table(Func table, int lanes) {
+    table.compute_root().vectorize(x, lanes, whole);
 }
 
 }  // namespace
 
-// The weights of a vector of pixels serve all channels.
+// The weights of a vector of pixels serve all channels. Without weights, the rows that a strip reads are stretched
+// first.
 void schedule_few_channels_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type);
-    make_tasks(parts.output, task_rows, lanes, {c, xo, line});
+    schedule_table(parts.low_column, lanes);
+    if (p.separable()) {
+        make_tasks(parts.output, Problem::strip_rows, lanes, {xo, line, c});
+        parts.stretched.compute_at(parts.output, c).vectorize(x, lanes, whole).never_partition(row, c, tile_y, n);
+        return;
+    }
+    make_tasks(parts.output, Problem::strip_rows, lanes, {c, xo, line});
     parts.sum.compute_at(parts.output, c).vectorize(x, lanes, whole);
     parts.sum.update()
         .reorder(x, parts.window.x, parts.window.y)
@@ -57,24 +72,35 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
     make_tasks(parts.output, Problem::few_rows, lanes, {xo, c, line});
     parts.sum.compute_at(parts.output, xo).vectorize(x, lanes, whole);
     parts.sum.update().reorder(x, parts.columns.x, parts.columns.y).vectorize(x, lanes, whole).unroll(parts.columns.y);
+    schedule_table(parts.giver, lanes);
+    schedule_table(parts.giver_weight, lanes);
+    parts.partial.compute_at(parts.output, task)
+        .bound(y, 0, Problem::few_rows)
+        .vectorize(x, lanes, whole)
+        .never_partition_all();
+    if (p.separable()) {
+        parts.partial.update()
+            .allow_race_conditions()
+            .split(x, xo, xi, lanes, whole)
+            .reorder({xi, xo, c, parts.pixels.x, parts.pixels.y, tile_y, n})
+            .vectorize(xi)
+            .never_partition(c, parts.pixels.x, parts.pixels.y, tile_y, n);
+        return;
+    }
     parts.edged.compute_at(parts.output, c)
         .bound(jx, 0, size)
         .reorder(jx, x, y, c, tile_y, n)
         .vectorize(x, lanes, whole)
         .unroll(jx)
-        .never_partition_all();
-    parts.partial.compute_at(parts.output, task)
-        .bound(jx, 0, size)
-        .bound(y, 0, Problem::few_rows)
-        .vectorize(x, lanes, whole)
-        .never_partition_all();
+        .never_partition(y, c, tile_y, n);
+    parts.partial.bound(jx, 0, size);
     parts.partial.update()
         .allow_race_conditions()
         .split(x, xo, xi, lanes, whole)
         .reorder({xi, jx, c, parts.pixels.x, xo, parts.pixels.y, tile_y, n})
         .vectorize(xi)
         .unroll(jx)
-        .never_partition_all();
+        .never_partition(c, parts.pixels.x, parts.pixels.y, tile_y, n);
     parts.weights.window.compute_at(parts.partial, xo).bound_extent(x, lanes);
     schedule_weights(p, parts.weights, parts.weights.window, lanes);
 }
@@ -82,15 +108,12 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
 void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const int lanes = target.natural_vector_size(parts.problem.type), size = parts.problem.window.size;
-    make_tasks(parts.output, task_rows, lanes, {tap, xo, line});
+    schedule_table(parts.low_column, lanes);
+    make_tasks(parts.output, Problem::strip_rows, lanes, {tap, xo, line});
     parts.output.bound(tap, 0, parts.problem.op.taps.count()).unroll(tap);
     parts.d_window.compute_at(parts.output, xo).vectorize(x, lanes, whole);
     unroll_inner(parts.d_window, {size, size});
-    parts.d_window.update()
-        .reorder(x, jx, jy, parts.channel.x)
-        .vectorize(x, lanes, whole)
-        .unroll(jx)
-        .unroll(jy);
+    parts.d_window.update().reorder(x, jx, jy, parts.channel.x).vectorize(x, lanes, whole).unroll(jx).unroll(jy);
     schedule_weights_adjoint(parts, xo, lanes);
 }
 

@@ -53,3 +53,18 @@ def same_start():
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def warned(capfd, recwarn):
+    """A function that returns what was warned of since it was last called.
+
+    torch 2.11 writes the warnings of operators to stderr, 2.15 hands them to Python.
+    """
+
+    def read() -> str:
+        messages = [capfd.readouterr().err, *(str(warning.message) for warning in recwarn)]
+        recwarn.clear()
+        return "\n".join(messages)
+
+    return read

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
+import torch
+import upwell
 
 # name, channels, low-res and high-res size
 CALLS = [
@@ -56,3 +59,25 @@ def test_a_large_map_of_few_channels_takes_16_mb_beside_what_it_makes(call, back
     assert done.returncode == 0, done.stderr
     extra, made = map(float, done.stdout.split())
     assert extra <= made + 16, f"{extra:.1f} MB for results of {made:.1f} MB"
+
+
+def seconds_of_gradients(operator: str, kernel: int, low: int, high: int) -> float:
+    """Of one channel, the best of five."""
+    inputs = [torch.randn(1, 1, low, low, requires_grad=True)]
+    if kernel:
+        inputs.append(torch.randn(1, kernel * kernel, high, high, requires_grad=True))
+    out = getattr(upwell.ops, operator)(*inputs, kernel or (high, high))
+    cotangent = torch.randn_like(out)
+    best = float("inf")
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.autograd.grad(out, inputs, cotangent, retain_graph=True)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+@pytest.mark.parametrize("operator, kernel", [("bilinear", 0), ("nearest", 0), ("fns", 3), ("carafe", 3)])
+def test_gradients_of_few_channels_take_time_by_the_pixel(operator, kernel):
+    # 25 times the pixels; where each pixel row went through all of them, it took 125 times as long and more.
+    small, large = (seconds_of_gradients(operator, kernel, low, 5 * low // 2) for low in (80, 400))
+    assert large < 60 * small, f"{1e3 * small:.2f} and {1e3 * large:.2f} ms"

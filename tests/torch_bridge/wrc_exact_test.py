@@ -27,9 +27,9 @@ def one_thread():
 
 
 @pytest.fixture(autouse=True)
-def no_warning(capfd):
+def no_warning(warned):
     yield
-    assert "residual" not in capfd.readouterr().err
+    assert "residual" not in warned()
 
 
 def problem(n: int, c: int, h: int, w: int, kernel: tuple[int, int], scale: int, dtype=torch.float64, seed=0):
@@ -191,10 +191,10 @@ def test_a_tolerance_of_0_takes_every_step_and_stays_right_when_there_is_nothing
     assert not torch.allclose(few.double(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_solution_that_is_not_reached_is_given_back_with_a_warning(capfd):
+def test_a_solution_that_is_not_reached_is_given_back_with_a_warning(warned):
     tensors = [t.requires_grad_() for t in problem(1, 1, 5, 6, (5, 5), 1)]
     output = upwell.ops.wrc_exact(*tensors, 1, 1e-10, 2)
-    warning = capfd.readouterr().err
+    warning = warned()
     assert re.search("wrc_exact: .*residual is still .* after 2 iterations.* tolerance is 1e-10", warning), warning
     assert output.isfinite().all()
     with pytest.warns(UserWarning, match="wrc_exact_backward: .*residual is still .* after 2 iterations"):
@@ -220,13 +220,13 @@ def test_values_whose_squares_no_float_holds_are_solved_all_the_same(kernel, siz
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("argument", range(4))
 @pytest.mark.parametrize("kernel", [2, 3])
-def test_a_map_that_is_not_finite_ends_with_a_warning(kernel, argument, value, capfd):
+def test_a_map_that_is_not_finite_ends_with_a_warning(kernel, argument, value, warned):
     tensors = problem(1, 1, 3, 4, (kernel, kernel), 2)
     tensors[argument].view(-1)[1] = value
     if argument == 0 and value == float("inf"):
         return  # a pixel that is known
     output = upwell.ops.wrc_exact(*tensors, 2)
-    assert "wrc_exact: the residual is not finite" in capfd.readouterr().err
+    assert "wrc_exact: the residual is not finite" in warned()
     assert (output.isnan().any() if kernel > 2 or value != value else not output.isfinite().all())
 
 

@@ -31,6 +31,14 @@ def test_bilinear_interpolation_reads_no_cell_of_weight_0(low, high, channels, b
         assert torch.equal(~upwell.ops.bilinear(value, high)[0, 1].isfinite(), expected)
 
 
+@pytest.mark.parametrize("channels", [3, 12])
+@pytest.mark.parametrize("low, high", [sizes for sizes in SIZES if sizes[0] != sizes[1]])
+def test_a_pixel_that_lies_on_a_cell_has_its_value_be_it_infinite(low, high, channels):
+    rows, columns = ((weights(*axis) == 1).any(1) for axis in zip(low, high))
+    on_cells = upwell.ops.bilinear(torch.full((1, channels, *low), float("inf")), high)[..., rows, :][..., columns]
+    assert on_cells.numel() and on_cells.isposinf().all()
+
+
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])
 @pytest.mark.parametrize("channels", [3, 12])
 @pytest.mark.parametrize("low, high", SIZES)
