@@ -38,7 +38,8 @@ build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch br
 
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)
-	@$(BIN)/python -m pytest tests/torch_bridge tests/autotune
+	@$(BIN)/python -m pytest -n 2 tests/torch_bridge
+	@$(BIN)/python -m pytest tests/autotune
 
 test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
 	@$(GPU_PYTHON) tests/gpu/run.py --package $(PACKAGE) $(ARGS)
