@@ -370,3 +370,14 @@ def test_a_copy_keeps_hooks_and_state(name):
     other = copy.deepcopy(module)
     other.load_state_dict(module.state_dict(), strict=True)
     assert torch.equal(other(*inputs(name)), module(*inputs(name)))
+
+
+@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc"])
+def test_a_wrapper_that_shows_no_attribute_may_stand_around_an_upsampler_of_make(name):
+    module = upwell.nn.make(name, 4, 3, 2)
+    guide, x = torch.randn(1, 3, 8, 10), torch.randn(1, 4, 4, 5)
+    expected = module(guide, x)
+    module.upsampler = nn.Sequential(module.upsampler)
+    assert torch.equal(module(guide, x), expected)
+    with pytest.raises(ValueError, match=r"guide should be \[N, C, 8, 10\]"):
+        module(guide[..., :9], x)

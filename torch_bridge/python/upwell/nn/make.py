@@ -30,10 +30,11 @@ class Unguided(nn.Module):
     def __init__(self, upsampler: nn.Module):
         super().__init__()
         self.upsampler = upsampler
+        self.scale_factor = upsampler.scale_factor  # an adapter around the upsampler later on may not have it
 
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, Cy, r h, r w], x [N, C, h, w] -> [N, C, r h, r w]."""
-        size = [length * self.upsampler.scale_factor for length in x.shape[2:]]
+        size = [length * self.scale_factor for length in x.shape[2:]]
         check(
             list(guide.shape[2:]) == size,
             f"{type(self.upsampler).__name__}: guide should be [N, C, {', '.join(map(str, size))}] "
