@@ -78,6 +78,6 @@ def seconds_of_gradients(operator: str, kernel: int, low: int, high: int) -> flo
 
 @pytest.mark.parametrize("operator, kernel", [("bilinear", 0), ("nearest", 0), ("fns", 3), ("carafe", 3)])
 def test_gradients_of_few_channels_take_time_by_the_pixel(operator, kernel):
-    # 25 times the pixels: 3 to 45 times as long. Where each pixel row went through all rows, 125 times and more.
+    # 25 times the pixels: 3 to 45 times as long. Where each pixel row went through all rows, 100 times and more.
     small, large = (seconds_of_gradients(operator, kernel, low, 5 * low // 2) for low in (80, 400))
     assert large < 90 * small, f"{1e3 * small:.2f} and {1e3 * large:.2f} ms"
