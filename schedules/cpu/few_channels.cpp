@@ -78,15 +78,16 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
         .bound(y, 0, Problem::few_rows)
         .vectorize(x, lanes, whole)
         .never_partition_all();
+    Stage giving = parts.partial.update();
+    giving.allow_race_conditions()
+        .split(x, xo, xi, lanes, whole)
+        .vectorize(xi)
+        .never_partition(c, parts.pixels.x, parts.pixels.y, tile_y, n);
     if (p.separable()) {
-        parts.partial.update()
-            .allow_race_conditions()
-            .split(x, xo, xi, lanes, whole)
-            .reorder({xi, xo, c, parts.pixels.x, parts.pixels.y, tile_y, n})
-            .vectorize(xi)
-            .never_partition(c, parts.pixels.x, parts.pixels.y, tile_y, n);
+        giving.reorder({xi, xo, c, parts.pixels.x, parts.pixels.y, tile_y, n});
         return;
     }
+    giving.reorder({xi, jx, c, parts.pixels.x, xo, parts.pixels.y, tile_y, n}).unroll(jx);
     parts.edged.compute_at(parts.output, c)
         .bound(jx, 0, size)
         .reorder(jx, x, y, c, tile_y, n)
@@ -94,13 +95,6 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
         .unroll(jx)
         .never_partition(y, c, tile_y, n);
     parts.partial.bound(jx, 0, size);
-    parts.partial.update()
-        .allow_race_conditions()
-        .split(x, xo, xi, lanes, whole)
-        .reorder({xi, jx, c, parts.pixels.x, xo, parts.pixels.y, tile_y, n})
-        .vectorize(xi)
-        .unroll(jx)
-        .never_partition(c, parts.pixels.x, parts.pixels.y, tile_y, n);
     parts.weights.window.compute_at(parts.partial, xo).bound_extent(x, lanes);
     schedule_weights(p, parts.weights, parts.weights.window, lanes);
 }
