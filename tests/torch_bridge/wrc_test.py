@@ -187,7 +187,7 @@ def test_exact_is_the_minimiser_and_spectral_is_not(name):
 def test_an_exact_solution_that_was_not_reached_is_reported(warned):
     x = random((1, 3, 6, 5), torch.float64, 4)
     layer(solver="exact", kernel_size=5)(x)
-    assert "wrc_exact: " not in warned()
+    assert not warned()
     layer(solver="exact", kernel_size=5, max_iterations=1)(x)
     assert "wrc_exact: " in warned()
 
