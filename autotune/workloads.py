@@ -15,6 +15,12 @@ T = TypeVar("T")
 _WEIGHTED = {"fns", "carafe", "carafe_reassembly"}
 
 
+def window_cells(operator: str, kernel: int) -> int:
+    """Low-res cells that an output element is made of."""
+    _, side = torch.ops.upwell.window(operator, kernel)
+    return side**2
+
+
 @dataclass(frozen=True)
 class Work:
     """What one pass cannot do without."""
@@ -63,8 +69,7 @@ class Workload:
     @property
     def window(self) -> int:
         """Multiply-adds per output element of the window kernel."""
-        constant = {"nearest": 1, "bilinear": 4, "fns": (self.kernel + 1) ** 2}
-        return constant.get(self.operator, self.kernel**2)
+        return window_cells(self.operator, self.kernel or 1)
 
     def tensors(self, dtype: torch.dtype) -> list[torch.Tensor]:
         """Value N,C,h,w and, where the operator takes them, logits or weights N,groups*K*K,H,W."""

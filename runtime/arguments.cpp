@@ -59,13 +59,12 @@ void Arguments::add_table(const std::vector<int32_t> &table, const std::vector<i
     add_table(table.data(), halide_type_t(halide_type_int, 32), table.size() * sizeof(int32_t), extents, min);
 }
 
-void Arguments::add_table(const std::vector<double> &table) {
+void Arguments::add_table(const std::vector<double> &table, const std::vector<float> &narrow) {
     const std::vector<int64_t> extents{static_cast<int64_t>(table.size())};
     if (dtype == Dtype::Float64) {
         add_table(table.data(), halide_type(dtype), table.size() * sizeof(double), extents, 0);
     } else {
-        const std::vector<float> &floats = narrowed.emplace_back(table.begin(), table.end());
-        add_table(floats.data(), halide_type(Dtype::Float32), floats.size() * sizeof(float), extents, 0);
+        add_table(narrow.data(), halide_type(Dtype::Float32), narrow.size() * sizeof(float), extents, 0);
     }
 }
 

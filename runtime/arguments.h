@@ -22,7 +22,7 @@ public:
     // Tables in host memory, of extents[0] x extents[1] x ..., the first dimension from min on. With a queue they are
     // copied.
     void add_table(const std::vector<int32_t> &table, const std::vector<int64_t> &extents, int64_t min = 0);
-    void add_table(const std::vector<double> &table);
+    void add_table(const std::vector<double> &table, const std::vector<float> &narrow);  // the one of the dtype
 
     // Calls the kernel. Throws what failed.
     void run(const char *symbol, Kernel kernel);
@@ -37,7 +37,6 @@ private:
     Call call;
     void *user_context;
     std::deque<Buffer> buffers;  // a deque keeps its elements where they are
-    std::deque<std::vector<float>> narrowed;
     std::deque<int32_t> integers;
     std::deque<float> floats;
     std::deque<double> doubles;

@@ -11,11 +11,11 @@ namespace upwell {
 namespace {
 
 constexpr Family families[] = {
-    {"fns", "fns", "logits", Grid::Centre, false, false, true},
-    {"carafe", "carafe", "logits", Grid::Cell, true, true, false},
-    {"carafe_reassembly", "reassembly", "weight", Grid::Cell, true, false, false},
-    {"bilinear", "bilinear", nullptr, Grid::Centre, false, false, false},
-    {"nearest", "nearest", nullptr, Grid::Cell, false, false, false},
+    {"fns", "fns", "logits", Grid::HighRes, Sampling::Bilinear, Border::Masked, false, false, true},
+    {"carafe", "carafe", "logits", Grid::LowRes, Sampling::Nearest, Border::Zero, true, true, false},
+    {"carafe_reassembly", "reassembly", "weight", Grid::LowRes, Sampling::Nearest, Border::Zero, true, false, false},
+    {"bilinear", "bilinear", nullptr, Grid::LowRes, Sampling::Bilinear, Border::Replicate, false, false, false},
+    {"nearest", "nearest", nullptr, Grid::LowRes, Sampling::Nearest, Border::Replicate, false, false, false},
 };
 
 std::vector<Operator> list_operators() {
@@ -57,8 +57,9 @@ void check_parameters(const Operator &op, const Parameters &parameters) {
         refuse(op.name, "mask_ratio", op.family->has_mask_ratio ? "at least 1, or 0 for the true ratio" : "0",
                std::to_string(parameters.mask_ratio));
     }
-    if (parameters.border == Border::Mask && !op.family->has_border) {
-        refuse(op.name, "border", "zero", "mask");
+    if (parameters.border != Border::Zero && !(op.family->has_border && parameters.border == Border::Masked)) {
+        refuse(op.name, "border", op.family->has_border ? "zero or mask" : "zero",
+               parameters.border == Border::Masked ? "mask" : "replicate");
     }
     for (const double scale : parameters.scale) {
         if (!(scale >= 0) || std::isinf(scale) || (scale > 0 && op.family->weights)) {
@@ -97,12 +98,18 @@ std::string output_name(const Operator &op) {
 
 }  // namespace
 
+Taps Problem::taps() const {
+    const Family &family = *op.family;
+    return {static_cast<int>(parameters.kernel), family.grid, family.sampling,
+            family.has_border ? parameters.border : family.border};
+}
+
 std::array<double, 2> Problem::scale() const {
     const auto real = [&](double scale, int64_t low, int64_t high) {
         const bool is_ratio =
             std::floor(scale) == scale && scale * static_cast<double>(low) == static_cast<double>(high);
         // nearest_idx in ATen/native/UpSample.h
-        const bool is_aside = op.family->grid == Grid::Cell && (high == low || high == 2 * low);
+        const bool is_aside = op.family->sampling == Sampling::Nearest && (high == low || high == 2 * low);
         return is_ratio || is_aside ? 0 : scale;
     };
     return {real(parameters.scale[0], h, H), real(parameters.scale[1], w, W)};

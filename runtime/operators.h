@@ -1,20 +1,20 @@
 // What the operators are: their arguments, shapes and sampling grids.
 #pragma once
 
+#include "grid/window.h"
 #include "upwell.h"
 
 namespace upwell {
 
 enum class Direction { Forward, DValue, DWeight };
 
-// Where output pixel p of P lies among n low-res cells: its centre, (p + 1/2) n/P - 1/2, or the cell it is in, p n/P.
-enum class Grid { Centre, Cell };
-
 struct Family {
     const char *name;
     const char *generator;  // what the compiled kernels are called
     const char *weights;    // name of the weights argument, or null
     Grid grid;
+    Sampling sampling;
+    Border border;  // has_border: unless a call says another
     bool has_groups, has_border, has_mask_ratio;
 };
 
@@ -34,6 +34,8 @@ struct Problem {
     Dtype dtype;
     int64_t N, C, h, w, H, W;
     const Tensor *value, *weights, *d_output, *output;
+
+    Taps taps() const;
 
     // Parameters::scale of rows and columns; 0 too where it is a whole number and the true ratio, and where torch's
     // nearest leaves it aside.

@@ -11,7 +11,7 @@
 namespace upwell {
 namespace {
 
-// The operator's name in run(); carafe_masked stands for carafe with Border::Mask.
+// The operator's name in run(); carafe_masked stands for carafe with Border::Masked.
 std::string public_name(const Row &row) {
     const std::string generator = row.generator;
     const std::string masked = "_masked";
@@ -77,7 +77,7 @@ const Row *find(const std::string &generator, Direction direction, int64_t kerne
 }
 
 std::string generator_of(const Problem &problem) {
-    return std::string(problem.op.family->generator) + (problem.parameters.border == Border::Mask ? "_masked" : "");
+    return std::string(problem.op.family->generator) + (problem.parameters.border == Border::Masked ? "_masked" : "");
 }
 
 const Row &choose(const Problem &problem, Backend backend) {

@@ -5,35 +5,32 @@
 #include <optional>
 
 #include "arguments.h"
-#include "axis_table.h"
+#include "grid/axis_table.h"
 #include "registry.h"
 
 namespace upwell {
 namespace {
 
-AxisRule rule_of(const Problem &problem, double scale) {
-    const Family &family = *problem.op.family;
-    const Validity validity = problem.parameters.border == Border::Mask ? Validity::LowRes
-                              : family.has_mask_ratio                   ? Validity::HighRes
-                                                                        : Validity::All;
-    const Dtype positions = wide(problem.dtype);
-    return {family.grid, validity, problem.parameters.kernel, problem.parameters.mask_ratio, scale, positions};
-}
-
 struct AxisTables {
     explicit AxisTables(const Problem &problem)
-        : columns(make_axis_table(rule_of(problem, problem.scale()[1]), problem.w, problem.W)),
-          rows(make_axis_table(rule_of(problem, problem.scale()[0]), problem.h, problem.H)) {}
+        : columns(of(problem, problem.scale()[1], problem.w, problem.W)),
+          rows(of(problem, problem.scale()[0], problem.h, problem.H)) {}
 
-    AxisTable columns, rows;
+    std::shared_ptr<const AxisTable> columns, rows;
+
+private:
+    static std::shared_ptr<const AxisTable> of(const Problem &problem, double scale, int64_t low, int64_t high) {
+        const bool in_float64 = problem.dtype == Dtype::Float64;
+        return axis_table({problem.taps(), problem.parameters.mask_ratio, scale, in_float64}, low, high);
+    }
 };
 
 void add(Arguments &arguments, const AxisTables &tables, const Problem &problem) {
-    const auto &[columns, rows] = tables;
+    const AxisTable &columns = *tables.columns, &rows = *tables.rows;
     arguments.add_table(columns.taps, {problem.W, 3});
     arguments.add_table(rows.taps, {problem.H, 3});
-    arguments.add_table(columns.fraction);
-    arguments.add_table(rows.fraction);
+    arguments.add_table(columns.fraction, columns.fraction32);
+    arguments.add_table(rows.fraction, rows.fraction32);
     if (problem.op.direction == Direction::DValue) {
         arguments.add_table(columns.begin, {int64_t(columns.begin.size())}, -columns.margin);
         arguments.add_table(rows.begin, {int64_t(rows.begin.size())}, -rows.margin);
@@ -73,7 +70,7 @@ int64_t samples_at_once(const Problem &problem, Backend backend) {
     if (backend == Backend::Cpu || problem.op.direction != Direction::DValue) {
         return problem.N;
     }
-    const int64_t size = problem.parameters.kernel + 1;
+    const int64_t size = lower(problem.taps()).size;
     const int64_t bytes = size * size * (problem.H + size) * (problem.W + size) * element_size(wide(problem.dtype));
     return std::max<int64_t>(1, (int64_t(1) << 30) / bytes);
 }

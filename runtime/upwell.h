@@ -25,15 +25,14 @@
 #include <variant>
 #include <vector>
 
+#include "grid/taps.h"
+
 namespace upwell {
 
 // Float16, BFloat16: maps with a queue; arithmetic and weights are Float32 then. Int32: of tables only.
 enum class Dtype { Float32, Float64, Float16, BFloat16, Int32 };
 
 Dtype wide(Dtype dtype);  // what weights and sums of maps are: Float64, or Float32
-
-// What a neighbour outside the map does in carafe: it weighs and is zero (as published), or it leaves the softmax.
-enum class Border { Zero, Mask };
 
 struct Tensor {
     void *data = nullptr;
@@ -46,6 +45,7 @@ struct Parameters {
     int64_t kernel = 1;      // taps per side, odd; 1 for bilinear and nearest
     int64_t groups = 1;      // channel groups with weights of their own (carafe, carafe_reassembly)
     int64_t mask_ratio = 0;  // fns: high-res pixels between taps where the border mask is found; 0: the true ratio H/h
+    // carafe: a neighbour outside the map weighs and is Zero (as published), or it leaves the softmax, Masked.
     Border border = Border::Zero;
     // bilinear, nearest: of rows and columns, high-res pixels per low-res pixel where positions are a pixel's over this
     // number, computed as torch does for its scale_factor; 0: the true ratio H/h, W/w.
@@ -126,7 +126,7 @@ struct Bucket {
 
 // One compiled kernel.
 struct Variant {
-    std::string operator_name;  // as run() takes it; carafe with border Mask: carafe_masked...
+    std::string operator_name;  // as run() takes it; carafe with border Masked: carafe_masked...
     int kernel;
     int ratio;  // 0: any size; -1: any size, maps of at most 8 channels a group
     Dtype dtype;

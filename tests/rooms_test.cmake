@@ -23,7 +23,7 @@ function(upwell_only_in rooms pattern)
     set(failures ${failures} PARENT_SCOPE)
 endfunction()
 
-set(rooms generators schedules runtime torch_bridge tests autotune examples)
+set(rooms grid generators schedules runtime torch_bridge tests autotune examples)
 set(sources "")
 foreach (room IN LISTS rooms)
     file(
@@ -45,6 +45,8 @@ upwell_only_in("generators/|schedules/|tests/algebra/" "(^|[^A-Za-z_])(Func|RDom
 upwell_only_in("schedules/" "\\.(vectorize|parallel|compute_at|gpu_[a-z]+)\\(")
 # Variants and a buffer's layout.
 upwell_only_in("runtime/|tests/runtime/|tests/autotune/" "add_halide_library|halide_buffer_t")
+# The compiler.
+upwell_only_in("generators/|schedules/|tests/(algebra|autotune|reference|schedules|support)/" "#include [<\"]Halide[.]h")
 # Tensors of torch.
 upwell_only_in("torch_bridge/|tests/torch_bridge/|examples/" "#include <(torch|ATen)/")
 # A clock. (The runtime says what the driver's compiler took.)

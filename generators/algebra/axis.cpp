@@ -1,12 +1,14 @@
 #include "axis.h"
 
+#include "grid/position.h"
+
 namespace upwell {
 
 using namespace Halide;
 using Internal::make_const, Internal::make_zero;
 
 ExactAxis::ExactAxis(const Taps &taps, int ratio, Expr low, Type type)
-    : taps(taps), ratio_(ratio), shift_(phase_shift(taps, ratio)) {
+    : taps(taps), ratio_(ratio), shift_(phase_shift(taps.sampling, ratio)) {
     this->low = low;
     this->high = low * ratio;
     this->type = type;
@@ -21,7 +23,7 @@ Expr ExactAxis::fraction(Expr p) const {
         return make_zero(type);
     }
     // Pixel 0 of a cell has the phase of p = shift; one pixel is 1 / ratio of a cell.
-    const double phase_0 = position(taps, shift_, 1, ratio_).fraction;
+    const double phase_0 = position(taps.sampling, shift_, 1, ratio_).fraction;
     return (cast(type, (p - shift_) % ratio_) + make_const(type, phase_0 * ratio_)) * make_const(type, 1.0 / ratio_);
 }
 

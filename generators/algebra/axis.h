@@ -4,7 +4,7 @@
 #pragma once
 
 #include "Halide.h"
-#include "window.h"
+#include "grid/window.h"
 
 namespace upwell {
 

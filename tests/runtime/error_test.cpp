@@ -65,7 +65,7 @@ TEST_CASE("a parameter that the operator does not have is refused", "[error]") {
         CHECK(call.message() == "fns: groups should be in 1 .. 1 but is 3");
     }
     SECTION("border") {
-        call.parameters.border = Border::Mask;
+        call.parameters.border = Border::Masked;
         CHECK(call.message() == "fns: border should be zero but is mask");
     }
     SECTION("mask_ratio") {

@@ -56,7 +56,7 @@ Problem problem_of(const Row &row, const CallSize &size) {
     const bool is_masked = plain < generator.size();
     for (const Operator &op : operators()) {
         if (op.direction == row.direction && generator.substr(0, plain) == op.family->generator) {
-            const Parameters parameters{row.kernel, 1, 0, is_masked ? Border::Mask : Border::Zero};
+            const Parameters parameters{row.kernel, 1, 0, is_masked ? Border::Masked : Border::Zero};
             const int64_t w = size.pixels, r = row.ratio, H = r > 0 ? r : 2, W = r > 0 ? r * w : 2 * w + 1;
             return {op, parameters, row.dtype, size.samples, size.channels, 1,      w,
                     H,  W,          nullptr,   nullptr,      nullptr,       nullptr};

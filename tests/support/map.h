@@ -62,7 +62,7 @@ inline std::vector<Case> cases(int64_t H, int64_t W) {
     }
     for (const int64_t kernel : kernels("carafe")) {
         weighted("carafe", "logits", {kernel, 2, 0, Border::Zero});
-        weighted("carafe", "logits", {kernel, 3, 0, Border::Mask});
+        weighted("carafe", "logits", {kernel, 3, 0, Border::Masked});
         weighted("carafe_reassembly", "weight", {kernel, 2, 0, Border::Zero});
     }
     for (const std::string name : {"bilinear", "nearest"}) {

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from autograd_test import registered_operators
 
 LAYOUT_OF = {**LAYOUTS, "expanded": lambda x: x[:, :1].expand_as(x), "flipped": lambda x: x.flip(3).flip(3).mT.mT}
-NO_OPERATORS = {"compile_cost", "tuned_kernels", "use_tuned"}
+NO_OPERATORS = {"compile_cost", "tuned_kernels", "use_tuned", "window"}
 
 
 def described(tensor: torch.Tensor) -> tuple:

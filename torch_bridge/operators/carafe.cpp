@@ -12,7 +12,7 @@ namespace {
 Weighted describe(const char *name, int64_t kernel, int64_t groups, std::string_view border) {
     TORCH_CHECK(border == "zero" || border == "mask", name, ": border should be 'zero' or 'mask' but is '", border,
                 "'");
-    return {name, "carafe", "logits", {kernel, groups, 0, border == "mask" ? Border::Mask : Border::Zero}};
+    return {name, "carafe", "logits", {kernel, groups, 0, border == "mask" ? Border::Masked : Border::Zero}};
 }
 
 Tensor forward(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t groups, std::string_view border) {

@@ -18,6 +18,7 @@
 #include "../kernel.h"
 #include "../per_channel.h"
 #include "../table.h"
+#include "grid/upsampling.h"
 
 namespace upwell::bridge {
 namespace {
@@ -84,31 +85,14 @@ Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Te
     return d_x;
 }
 
-// U of an axis, the upsampling from `low` cells to `high` pixels, as far as statistics need it.
+// U of an axis, as make_upsampling() has it, on the device of the map.
 struct Upsampling {
-    Tensor sums;       // of U's columns: U^T 1
-    Tensor diagonal;   // of U^T U
-    Tensor neighbour;  // its entries beside the diagonal
+    Tensor sums, diagonal, neighbour;
 };
 
 Upsampling upsampling(int64_t low, int64_t high, const Tensor &like) {
-    std::vector<double> sums(low), diagonal(low), neighbour(low - 1);
-    for (int64_t p = 0; p < high; p++) {
-        const int64_t twice = (2 * p + 1) * low - high;  // 2 high u(p)
-        int64_t base = twice / (2 * high) - (twice % (2 * high) < 0);
-        const double fraction = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
-        const int64_t first = std::clamp<int64_t>(base, 0, low - 1), second = std::clamp<int64_t>(base + 1, 0, low - 1);
-        sums[first] += 1 - fraction;
-        sums[second] += fraction;
-        if (first == second) {
-            diagonal[first] += 1;
-        } else {
-            diagonal[first] += (1 - fraction) * (1 - fraction);
-            diagonal[second] += fraction * fraction;
-            neighbour[first] += fraction * (1 - fraction);
-        }
-    }
-    return {table(sums, like), table(diagonal, like), table(neighbour, like)};
+    const upwell::Upsampling u = make_upsampling(low, high);
+    return {table(u.sums, like), table(u.diagonal, like), table(u.neighbour, like)};
 }
 
 // U^T U x along an axis (2: rows, 3: columns).

@@ -16,40 +16,12 @@
 #include "../mirror.h"
 #include "../planes.h"
 #include "../table.h"
+#include "grid/reads.h"
 
 namespace upwell::bridge {
 namespace {
 
 using Pair = std::tuple<Tensor, Tensor>;
-
-// Where pixels read a line of `low` values: the value at or before each, and the way to the next.
-struct Reads {
-    std::vector<int> lower;
-    std::vector<double> fraction;
-};
-
-// Pixel start + step i of `high`, i < count, bilinear with align_corners=False.
-Reads interpolate(int64_t low, int64_t high, int64_t count, int64_t step) {
-    Reads reads{std::vector<int>(count), std::vector<double>(count)};
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t twice = std::max<int64_t>((2 * step * i + 1) * low - high, 0);  // 2 high u(p), from 0 on
-        const int64_t base = std::min(twice / (2 * high), low - 1);
-        reads.lower[i] = static_cast<int>(base);
-        reads.fraction[i] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
-    }
-    return reads;
-}
-
-// Pixel p of `high` at p / scale of the samples taken at every scale-th pixel, the last repeated.
-Reads between_samples(int64_t samples, int64_t high, int64_t scale) {
-    Reads reads{std::vector<int>(high), std::vector<double>(high)};
-    for (int64_t p = 0; p < high; p++) {
-        const int64_t base = std::min(p / scale, samples - 1);
-        reads.lower[p] = static_cast<int>(base);
-        reads.fraction[p] = base < samples - 1 ? static_cast<double>(p - scale * base) / static_cast<double>(scale) : 0;
-    }
-    return reads;
-}
 
 // Of a mirrored line: its pixels read what they read without a border, where their edge sample has no next one.
 Reads mirrored(const Reads &reads, const Mirror &mirror, int64_t samples, int64_t more) {
@@ -89,12 +61,12 @@ struct Options {
     bool has_mirrors() const { return border != "inside" && box() > 0; }
 
     Reads back(int64_t pixels) const {
-        return centred ? between_samples(samples(pixels), pixels, scale)
-                       : interpolate(samples(pixels), pixels, pixels, 1);
+        return centred ? read_between_samples(samples(pixels), pixels, scale)
+                       : read_bilinear(samples(pixels), pixels, pixels, 1);
     }
 
     Axis axis(int64_t low, int64_t high, const Tensor &like) const {
-        return {{interpolate(low, high, samples(high), scale), like}, {back(high), like}};
+        return {{read_bilinear(low, high, samples(high), scale), like}, {back(high), like}};
     }
 };
 
@@ -167,7 +139,7 @@ private:
     Axis axis(int which, const Tensor &like) const {
         const int64_t pixels = high_[which], samples = options_.samples(pixels);
         const Mirror line = mirror(pixels);
-        return {{interpolate(line.places(), line.places(), samples + 2 * more(), options_.scale), like},
+        return {{read_bilinear(line.places(), line.places(), samples + 2 * more(), options_.scale), like},
                 {mirrored(options_.back(pixels), line, samples, more()), like}};
     }
 

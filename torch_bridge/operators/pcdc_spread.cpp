@@ -1,46 +1,12 @@
 #include "pcdc_spread.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
 
+#include "grid/spread.h"
+
 namespace upwell::bridge::pcdc {
 namespace {
-
-// An axis: whole offsets, and the share of each tap at each of them (taps x offsets, row-major).
-struct AxisSpread {
-    std::vector<int64_t> offsets;
-    std::vector<double> shares;
-    bool whole = true;
-
-    int64_t count() const { return static_cast<int64_t>(offsets.size()); }
-};
-
-AxisSpread spread_axis(int64_t taps, int64_t high, int64_t low) {
-    TORCH_CHECK(high >= 1 && low >= 1, "pcdc: ratio should be positive but is ", high, "/", low);
-    AxisSpread axis;
-    std::vector<double> fractions;
-    std::vector<int64_t> floors;
-    for (int64_t i = -(taps / 2); i <= taps / 2; i++) {
-        const int64_t remainder = (i * high % low + low) % low;
-        floors.push_back((i * high - remainder) / low);
-        fractions.push_back(static_cast<double>(remainder) / static_cast<double>(low));
-        axis.offsets.push_back(floors.back());
-        if (remainder) {
-            axis.offsets.push_back(floors.back() + 1);
-            axis.whole = false;
-        }
-    }
-    std::sort(axis.offsets.begin(), axis.offsets.end());
-    axis.offsets.erase(std::unique(axis.offsets.begin(), axis.offsets.end()), axis.offsets.end());
-    for (int64_t i = 0; i < taps; i++) {
-        for (const int64_t offset : axis.offsets) {
-            axis.shares.push_back(offset == floors[i] ? 1 - fractions[i] : offset == floors[i] + 1 ? fractions[i] : 0);
-        }
-    }
-    return axis;
-}
 
 // Along a dimension, sums of `from` elements, each times its part(i, o): `to` of them. Sums and products with numbers
 // only: a matrix made from data in here could be neither traced nor captured in a CUDA graph.
@@ -63,7 +29,7 @@ template<class Part> at::Tensor mix(const at::Tensor &x, int64_t dimension, int6
 at::Tensor share(const at::Tensor &weight, const AxisSpread &axis, int64_t dimension) {
     const int64_t offsets = axis.count();
     return axis.whole ? weight : mix(weight, dimension, weight.size(dimension), offsets, [&](int64_t tap, int64_t o) {
-        return axis.shares[tap * offsets + o];
+        return axis.share(tap, o);
     });
 }
 
@@ -71,7 +37,7 @@ at::Tensor share(const at::Tensor &weight, const AxisSpread &axis, int64_t dimen
 at::Tensor gather(const at::Tensor &d_shared, const AxisSpread &axis, int64_t taps, int64_t dimension) {
     const int64_t offsets = axis.count();
     return axis.whole ? d_shared : mix(d_shared, dimension, offsets, taps, [&](int64_t o, int64_t tap) {
-        return axis.shares[tap * offsets + o];
+        return axis.share(tap, o);
     });
 }
 
@@ -89,6 +55,9 @@ namespace {
 std::pair<AxisSpread, AxisSpread> spread_axes(int64_t taps, at::IntArrayRef ratio) {
     TORCH_CHECK(ratio.size() == 4,
                 "pcdc: ratio should be 4 integers, rows' high and low, columns' high and low, but is ", ratio);
+    for (const int64_t part : ratio) {
+        TORCH_CHECK(part >= 1, "pcdc: ratio should be positive but is ", ratio);
+    }
     return {spread_axis(taps, ratio[0], ratio[1]), spread_axis(taps, ratio[2], ratio[3])};
 }
 

@@ -8,6 +8,7 @@
 #include "../pad.h"
 #include "../queue.h"
 #include "../table.h"
+#include "grid/reads.h"
 
 namespace upwell::bridge::pcdc {
 namespace {
@@ -94,21 +95,17 @@ Tensor Tiling::phased(const Tensor &map) const {
 
 Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const Tensor &like) {
     const auto along = [&](int64_t low, int64_t high, int64_t tile, Tensor &lower, Tensor &fraction, Tensor &first) {
-        std::vector<int> bases(high), starts;
-        std::vector<double> fractions(high);
+        const Reads reads = read_bilinear_bordered(low, high);
+        std::vector<int> starts;
         int64_t most = 0;
         for (int64_t p = 0; p < high; p++) {
-            const int64_t twice = (2 * p + 1) * low - high + 2 * high;  // 2 high u(p), counted from cell -1
-            const int64_t base = std::min(twice / (2 * high), low);
-            bases[p] = static_cast<int>(base);
-            fractions[p] = static_cast<double>(twice - 2 * high * base) / static_cast<double>(2 * high);
             if (p % tile == 0) {
-                starts.push_back(bases[p]);
+                starts.push_back(reads.lower[p]);
             }
-            most = std::max<int64_t>(most, bases[p] + 2 - starts.back());
+            most = std::max<int64_t>(most, reads.lower[p] + 2 - starts.back());
         }
-        lower = table(bases, like);
-        fraction = table(fractions, like);
+        lower = table(reads.lower, like);
+        fraction = table(reads.fraction, like);
         first = table(starts, like);
         return most;
     };

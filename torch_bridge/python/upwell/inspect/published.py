@@ -4,7 +4,7 @@ A nearest upsampling of x whose result nothing uses is left out.
 """
 
 from upwell.inspect.cost import Cost, bilinear, convolution, copy, elementwise, group_norm, total
-from upwell.inspect.reassembly import OPERATORS
+from upwell.inspect.reassembly import Taps
 from upwell.inspect.setting import Setting
 from upwell.nn.pcdc import HIDDEN
 
@@ -70,7 +70,7 @@ def fns(s: Setting) -> Cost:
     scores = s.taps * s.pixels
     padded = (s.high + 2 * (s.ratio * (s.kernel - 1) // 2)) ** 2
     mask = total(copy(0, s.pixels), copy(s.pixels, padded), copy(padded, scores))
-    taps = OPERATORS["fns"].taps(s.kernel)
+    taps = Taps.of("fns", s.kernel)
     return total(
         elementwise(scores, inputs=2),
         mask,

@@ -2,15 +2,24 @@
 
 from dataclasses import dataclass
 
+from torch import ops
+
 from upwell.nn.check import check, check_odd
 
 
 @dataclass(frozen=True)
 class Taps:
-    """kernel x kernel taps one low-res cell apart, each a blend of reach x reach low-res cells."""
+    """kernel x kernel taps one low-res cell apart, each a blend of reach x reach low-res cells, and the window of side x
+    side cells that they read together."""
 
     kernel: int
-    reach: int  # 1: nearest, 2: bilinear
+    reach: int
+    side: int
+
+    @classmethod
+    def of(cls, operator: str, kernel: int) -> "Taps":
+        """What the library's lowering makes of an operator's taps."""
+        return cls(kernel, *ops.upwell.window(operator, kernel))
 
     @property
     def count(self) -> int:
@@ -20,11 +29,6 @@ class Taps:
     def as_written(self) -> int:
         """Multiply-adds per output element, tap by tap."""
         return self.count * self.reach**2
-
-    @property
-    def side(self) -> int:
-        """Of the window: a tap's neighbour reads the same cells, shifted by one."""
-        return self.kernel + self.reach - 1
 
     @property
     def window(self) -> int:
@@ -39,31 +43,26 @@ class Taps:
 
 @dataclass(frozen=True)
 class Operator:
-    """A reassembly operator: the reach of its taps and its usual kernel, the only one if it is fixed."""
+    """A reassembly operator's usual kernel, the only one if it is fixed."""
 
-    reach: int
     kernel: int
     fixed: bool = False
 
-    def taps(self, kernel: int) -> Taps:
-        return Taps(kernel, self.reach)
-
 
 OPERATORS = {
-    "fns": Operator(reach=2, kernel=3),
-    "carafe": Operator(reach=1, kernel=5),
-    "bilinear": Operator(reach=2, kernel=1, fixed=True),
-    "nearest": Operator(reach=1, kernel=1, fixed=True),
+    "fns": Operator(kernel=3),
+    "carafe": Operator(kernel=5),
+    "bilinear": Operator(kernel=1, fixed=True),
+    "nearest": Operator(kernel=1, fixed=True),
 }
 
 
 def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
     """Label -> figure. ValueError for a kernel or ratio that cannot be."""
-    operator = OPERATORS[name]
     check_odd(name, "kernel", kernel)
-    check(not operator.fixed or kernel == operator.kernel, f"{name}: kernel should be 1 but is {kernel}")
+    check(not OPERATORS[name].fixed or kernel == 1, f"{name}: kernel should be 1 but is {kernel}")
     check(ratio > 0, f"{name}: ratio should be positive but is {ratio}")
-    taps = operator.taps(kernel)
+    taps = Taps.of(name, kernel)
     return {
         "operator": name,
         "kernel": kernel,

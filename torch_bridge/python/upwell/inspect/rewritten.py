@@ -8,7 +8,7 @@ next convolution's weights. What neighbouring tiles of a kernel both need is cou
 
 from upwell.inspect import published
 from upwell.inspect.cost import Cost, convolution, copy, elementwise, total
-from upwell.inspect.reassembly import OPERATORS
+from upwell.inspect.reassembly import Taps
 from upwell.inspect.setting import Setting
 from upwell.nn.pcdc import HIDDEN
 
@@ -90,7 +90,7 @@ def compressor(s: Setting) -> dict[str, Cost]:
 def fns(s: Setting) -> Cost:
     """torch sums the scores; one kernel masks, takes the softmax and lowers the taps to a window."""
     scores = s.taps * s.pixels
-    taps = OPERATORS["fns"].taps(s.kernel)
+    taps = Taps.of("fns", s.kernel)
     # Less the maximum, exponential, sum; from taps to window; divided by the sum.
     weights = 3 * s.taps + taps.lowering + taps.window
     return total(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from upwell.nn.check import check, check_divides
+from upwell.nn.check import check, check_divides, check_odd
 from upwell.nn.pcdc import LAYOUTS
 from upwell.nn.resfu import ReSFU
 
@@ -35,6 +35,7 @@ class Setting:
             least = 0 if field.name == "radius" else 1
             possible = isinstance(value, str) or value >= least
             check(possible, f"inspect: {field.name} should be at least {least} but is {value}")
+        check_odd("inspect", "kernel_size", self.kernel)
         check_divides("inspect", "feature_stride", self.feature_stride, "image_size", self.image_size)
         check_divides("inspect", "groups", self.groups, "embedding_dim", self.embedding_dim)
 

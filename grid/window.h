@@ -1,4 +1,4 @@
-// The compiler's first pass: taps -> window. Plain C++, no Halide.
+// The compiler's first pass: taps -> window.
 //
 // With static offsets a tap's value is linear in the low-res map, so
 //     sum_i w_i value_i(p) = sum_j W_j x[base(p) + j],   W = transpose(L(phase(p))) w,
@@ -32,18 +32,5 @@ struct AxisWindow {
 
 // Throws std::invalid_argument when the kernel is not odd and positive.
 AxisWindow lower(const Taps &taps);
-
-// The low-res cell below (or at) the centre of a high-res pixel, and the fraction past it.
-struct Position {
-    int base;
-    double fraction;
-};
-
-// p: high-res pixel, low and high: cells and pixels of the axis. Exact: integer arithmetic until the last division.
-Position position(const Taps &taps, long long p, long long low, long long high);
-
-// How far the first pixel of a cell lies from ratio * cell, for an integer ratio: base(p) = floor((p - phase_shift) /
-// ratio).
-int phase_shift(const Taps &taps, int ratio);
 
 }  // namespace upwell

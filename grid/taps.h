@@ -1,5 +1,7 @@
-// What an operator of the reassembly family reads: its taps. Plain C++, no Halide.
+// What an operator of the reassembly family reads: its taps.
 #pragma once
+
+#include <compare>
 
 namespace upwell {
 
@@ -22,6 +24,7 @@ struct Taps {
 
     int count() const { return kernel * kernel; }
     int radius() const { return (kernel - 1) / 2; }
+    auto operator<=>(const Taps &) const = default;
 };
 
 }  // namespace upwell

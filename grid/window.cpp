@@ -1,3 +1,4 @@
+// Taps to windows.
 #include "window.h"
 
 #include <algorithm>
@@ -19,10 +20,6 @@ std::vector<Polynomial> footprint(Sampling sampling) {
         return {Polynomial{1, -1, 0, 0}, Polynomial{0, 1, 0, 0}};
     }
     throw std::invalid_argument("window: unknown sampling");
-}
-
-long long floor_divide(long long a, long long b) {
-    return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
 }  // namespace
@@ -56,20 +53,6 @@ AxisWindow lower(const Taps &taps) {
         window.tap_cells.push_back(cells);
     }
     return window;
-}
-
-Position position(const Taps &taps, long long p, long long low, long long high) {
-    if (taps.sampling == Sampling::Nearest) {
-        return {static_cast<int>(p * low / high), 0.0};
-    }
-    // u(p) = (p + 1/2) low / high - 1/2 (align_corners = False), times 2 high.
-    const long long numerator = (2 * p + 1) * low - high;
-    const long long base = floor_divide(numerator, 2 * high);
-    return {static_cast<int>(base), static_cast<double>(numerator - base * 2 * high) / static_cast<double>(2 * high)};
-}
-
-int phase_shift(const Taps &taps, int ratio) {
-    return taps.sampling == Sampling::Nearest ? 0 : ratio / 2;
 }
 
 }  // namespace upwell

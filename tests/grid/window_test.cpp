@@ -1,5 +1,7 @@
 // The compiler's first pass, taps -> window, against hand-written values and against its definition.
-#include "algebra/window.h"
+#include "grid/window.h"
+
+#include "grid/position.h"
 
 #include <algorithm>
 #include <cmath>
@@ -99,7 +101,7 @@ TEST_CASE("a tap sampled directly equals the sum over its window", "[window]") {
             const std::vector<double> map = random_map(low);
             for (int high = 1; high <= largest; high++) {
                 for (int p = 0; p < high; p++) {
-                    const Position at = position(taps(kernel, Sampling::Bilinear), p, low, high);
+                    const Position at = position(Sampling::Bilinear, p, low, high);
                     const double u = (p + 0.5) * low / high - 0.5;
                     for (int tap = 0; tap < kernel; tap++) {
                         double sum = 0;
@@ -122,49 +124,5 @@ TEST_CASE("a kernel that is even or not positive is refused", "[window]") {
         CHECK_THROWS_AS(lower(taps(kernel, Sampling::Bilinear)), std::invalid_argument);
         CHECK_THROWS_WITH(lower(taps(kernel, Sampling::Nearest)),
                           ContainsSubstring("but is " + std::to_string(kernel)));
-    }
-}
-
-TEST_CASE("a position is exact for every pair of sizes", "[window]") {
-    for (int low = 1; low <= largest; low++) {
-        for (int high = 1; high <= largest; high++) {
-            CAPTURE(low, high);
-            for (int p = 0; p < high; p++) {
-                const Position centre = position(taps(1, Sampling::Bilinear), p, low, high);
-                const Position cell = position(taps(1, Sampling::Nearest), p, low, high);
-                // base <= u < base + 1 with u = ((2p + 1) low - high) / (2 high), and the fraction is the rest.
-                const int rest = (2 * p + 1) * low - high - centre.base * 2 * high;
-                REQUIRE((0 <= rest && rest < 2 * high));
-                REQUIRE(centre.fraction == double(rest) / (2 * high));
-                REQUIRE((cell.base * high <= p * low && p * low < (cell.base + 1) * high));
-                REQUIRE(cell.fraction == 0);
-            }
-        }
-    }
-}
-
-TEST_CASE("positions where single precision lands in the wrong cell are right", "[window]") {
-    const Taps cell = taps(1, Sampling::Nearest), centre = taps(1, Sampling::Bilinear);
-    CHECK(position(cell, 8, 14, 16).base == 7);   // 8 * 14 / 16 is 7 exactly
-    CHECK(position(cell, 16, 14, 32).base == 7);  // likewise 16 * 14 / 32
-    CHECK(position(cell, 15, 14, 32).base == 6);
-    CHECK(position(centre, 0, 14, 16).base == -1);
-    CHECK(position(centre, 0, 14, 16).fraction == 0.9375);
-    CHECK(position(centre, 31, 14, 32).base == 13);
-    CHECK(position(centre, 31, 14, 32).fraction == 0.28125);
-    CHECK(position(centre, 1, 3, 3).base == 1);  // u is an integer
-    CHECK(position(centre, 1, 3, 3).fraction == 0);
-    CHECK(position(centre, 999999, 1000000, 1000001).base == 999998);  // products beyond 32 bits
-}
-
-TEST_CASE("pixels of one cell start a phase shift past ratio times the cell", "[window]") {
-    for (const Sampling sampling : {Sampling::Nearest, Sampling::Bilinear}) {
-        for (int ratio = 1; ratio <= 32; ratio++) {
-            const int low = 5, shift = phase_shift(taps(1, sampling), ratio);
-            for (int p = 0; p < ratio * low; p++) {
-                CAPTURE(ratio, p);
-                REQUIRE(position(taps(1, sampling), p, low, ratio * low).base == (p - shift + ratio) / ratio - 1);
-            }
-        }
     }
 }
