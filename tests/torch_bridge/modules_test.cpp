@@ -10,11 +10,13 @@
 #include "support/catch.h"
 
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/nn/functional/upsampling.h>
+#include <torch/nn/modules/activation.h>
 
 namespace {
 
@@ -197,9 +199,122 @@ TEST_CASE("a layer that can be neither read nor called is refused", "[layer]") {
     upwell::nn::WRC wrc(upwell::nn::WRCOptions(4, 3).scale(2));
     wrc->w_conv_high = torch::nn::Conv2d(std::static_pointer_cast<torch::nn::Conv2dImpl>(adapter));
     CHECK_THROWS_WITH(wrc->forward(x), ContainsSubstring("w_conv_high") && ContainsSubstring("Adapter"));
+    struct Norm : torch::nn::GroupNormImpl {
+        using torch::nn::GroupNormImpl::GroupNormImpl;
+    };
+    const auto norm = std::make_shared<Norm>(torch::nn::GroupNormOptions(8, 32));
     upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(3).dim_x(4).scale_factor(2));
-    resfu->detail_scores->norm = torch::nn::GroupNorm(torch::nn::GroupNormOptions(4, 32));
-    CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("PCDCBlock") && ContainsSubstring("GroupNorm"));
+    resfu->detail_scores->norm = torch::nn::GroupNorm(std::static_pointer_cast<torch::nn::GroupNormImpl>(norm));
+    CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("PCDCBlock") && ContainsSubstring("Norm"));
+}
+
+namespace {
+
+// A 1x1 convolution with a correction beside it, as low-rank adapters have it.
+struct AdaptedImpl : torch::nn::Module {
+    explicit AdaptedImpl(torch::nn::Conv2d layer) : layer(register_module("layer", std::move(layer))) {
+        delta = register_parameter("delta", at::zeros_like(this->layer->weight));
+    }
+    Tensor forward(const Tensor &x) {
+        return layer(x) + at::conv2d(x, delta, {}, 1, at::IntArrayRef{0}, 1, layer->options.groups());
+    }
+    torch::nn::Conv2d layer;
+    Tensor delta;
+};
+TORCH_MODULE(Adapted);
+
+struct Scores {
+    const char *name;
+    int64_t height, width, low_height, low_width;  // of q, of k
+    std::function<Tensor(upwell::nn::PCDCBlock &, const Tensor &, const Tensor &)> of;
+};
+
+// Each kind of scores: of an upsampled key or of maps, taps a whole or a real ratio apart, blurred or not.
+const Scores kinds_of_scores[] = {
+    {"integer", 8, 10, 4, 5, [](auto &block, auto &k, auto &q) { return block->forward_low_res(k, q); }},
+    {"real", 7, 9, 4, 5, [](auto &block, auto &k, auto &q) { return block->forward_low_res(k, q); }},
+    {"apart", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {2, 1}, {3, 1}); }},
+    {"between", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {7, 4}, {9, 5}); }},
+    {"blurred", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {2, 1}, {2, 1}, true); }},
+};
+
+}  // namespace
+
+TEST_CASE("a PCDC block calls a compressor of other layers, with the same values and gradients", "[layer]") {
+    using namespace torch::nn;
+    const std::string layout = GENERATE("published", "paper");
+    const auto options = upwell::nn::PCDCBlockOptions(16).layout(layout).lr_mult(3);
+    upwell::nn::PCDCBlock plain(options), called(options);
+    for (auto *block : {&plain, &called}) {
+        (*block)->to(at::kDouble);
+    }
+    {
+        const at::NoGradGuard guard;
+        for (const auto &parameter : plain->named_parameters()) {
+            parameter.value().copy_(at::randn_like(parameter.value()));
+            called->named_parameters()[parameter.key()].copy_(parameter.value());
+        }
+    }
+    const size_t first = layout == "published" ? 1 : 0;
+    Sequential compressor;
+    if (first == 1) {
+        compressor->push_back(ReLU());
+    }
+    const auto part = [&](size_t i) { return called->channel_compressor->ptr(first + i); };
+    const Conv2d convolution(std::dynamic_pointer_cast<Conv2dImpl>(part(0)));
+    Adapted adapted(convolution);
+    adapted->to(at::kDouble);
+    compressor->push_back(adapted);
+    compressor->push_back(ReLU());
+    compressor->push_back(GroupNorm(std::dynamic_pointer_cast<GroupNormImpl>(part(2))));
+    compressor->push_back(Conv2d(std::dynamic_pointer_cast<Conv2dImpl>(part(3))));
+    called->channel_compressor = called->replace_module("channel_compressor", compressor);
+
+    for (const Scores &scores : kinds_of_scores) {
+        CAPTURE(layout, scores.name);
+        const auto leaf = [](at::IntArrayRef sizes) { return at::randn(sizes, at::kDouble).requires_grad_(); };
+        const Tensor k = leaf({2, 16, scores.low_height, scores.low_width});
+        const Tensor q = leaf({2, 16, scores.height, scores.width});
+        const Tensor expected = scores.of(plain, k, q), actual = scores.of(called, k, q);
+        CHECK(worst(actual, expected) < 1e-9);
+        const Tensor cotangent = at::randn_like(expected);
+        const auto gradients = [&](upwell::nn::PCDCBlock &block, const Tensor &output) {
+            std::vector<Tensor> leaves{k, q};
+            for (const auto &parameter : block->named_parameters()) {
+                if (parameter.key().find("delta") == std::string::npos) {
+                    leaves.push_back(parameter.value());
+                }
+            }
+            return torch::autograd::grad({output}, leaves, {cotangent});
+        };
+        const auto of_plain = gradients(plain, expected), of_called = gradients(called, actual);
+        REQUIRE(of_plain.size() == of_called.size());
+        for (size_t i = 0; i < of_plain.size(); i++) {
+            CAPTURE(i);
+            CHECK((of_plain[i] - of_called[i]).abs().max().item<double>() <
+                  1e-8 * std::max(1.0, of_plain[i].abs().max().item<double>()));
+        }
+        const Tensor before = actual.detach();
+        const at::NoGradGuard guard;
+        adapted->delta.fill_(0.1);
+        CHECK(worst(scores.of(called, k, q), before) > 1e-3);  // the correction counts
+        adapted->delta.zero_();
+    }
+}
+
+TEST_CASE("a PCDC block's norm may have other settings", "[layer]") {
+    upwell::nn::PCDCBlock plain(upwell::nn::PCDCBlockOptions(16)), other(upwell::nn::PCDCBlockOptions(16));
+    other->norm = other->replace_module("norm", torch::nn::GroupNorm(torch::nn::GroupNormOptions(2, 16)));
+    const Tensor k = at::randn({1, 16, 4, 5}), q = at::randn({1, 16, 8, 10});
+    const at::NoGradGuard guard;
+    const auto parameters = other->named_parameters();
+    for (const auto &parameter : plain->named_parameters()) {
+        parameters[parameter.key()].copy_(parameter.value());
+    }
+    const Tensor high = at::upsample_bilinear2d(k, {8, 10}, false);
+    const Tensor scores = other->forward_low_res(k, q), beside = plain->forward_low_res(k, q);
+    CHECK(worst(scores, beside) > 1e-3);
+    CHECK(worst(scores, other->forward(high, q, {2, 1}, {2, 1})) < 1e-3);
 }
 
 TEST_CASE("an operation in place may follow WRC's exact solver without padding", "[layer]") {

@@ -11,8 +11,14 @@ namespace upwell::nn {
 
 // A holder calls the forward of its own class: what a subclass does instead would be lost.
 template<class Layer> void check_own_class(const char *module, const char *name, const Layer &layer) {
-    TORCH_CHECK(typeid(layer) == typeid(Layer), module, ": ", name, " should be a ", c10::demangle(typeid(Layer).name()),
-                " but is a ", c10::demangle(typeid(layer).name()), ", a subclass whose forward cannot be reached");
+    TORCH_CHECK(typeid(layer) == typeid(Layer), module, ": ", name, " should be a ",
+                c10::demangle(typeid(Layer).name()), " but is a ", c10::demangle(typeid(layer).name()),
+                ", a subclass whose forward cannot be reached");
+}
+
+// The layer, if it is of this class and of no subclass.
+template<class Layer> const Layer *own_class(const torch::nn::Module &layer) {
+    return typeid(layer) == typeid(Layer) ? dynamic_cast<const Layer *>(&layer) : nullptr;
 }
 
 // Of rows and columns.

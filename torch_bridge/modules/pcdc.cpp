@@ -1,19 +1,45 @@
 // Paired central difference convolution.
 #include "pcdc.h"
 
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
 
+#include "../gaussian.h"
 #include "../operators.h"
+#include "../pad.h"
+#include "../per_channel.h"
 #include "check.h"
+#include "difference.h"
 #include "layer.h"
 
 namespace upwell::nn {
 namespace {
 
 constexpr int64_t hidden_channels = 128;
+
+// The tensor's value, its gradient times factor.
+at::Tensor scale_gradient(const at::Tensor &tensor, double factor) {
+    if (factor == 1) {
+        return tensor;
+    }
+    const at::Tensor fixed = tensor.detach();
+    return fixed + factor * (tensor - fixed);
+}
+
+// The 3x3 Gaussian (sigma 1, replicate border) of every channel.
+at::Tensor gaussian3(const at::Tensor &x) {
+    const double side = bridge::gaussian_side(true);
+    const at::Tensor profile = at::tensor({side, 1 - 2 * side, side}, x.options());
+    const int64_t channels = x.size(1);
+    return at::conv2d(bridge::replicate_pad(x, 1, 1), at::outer(profile, profile).expand({channels, 1, 3, 3}), {}, 1,
+                      at::IntArrayRef{0}, 1, channels);
+}
 
 }  // namespace
 
@@ -48,48 +74,88 @@ void PCDCBlockImpl::reset() {
 }
 
 at::Tensor PCDCBlockImpl::forward(const at::Tensor &k, const at::Tensor &q, Ratio rows, Ratio columns, bool blur) {
-    const std::array<c10::SymInt, 4> ratio{rows.high, rows.low, columns.high, columns.low};
-    return scores(k, q, c10::SymIntArrayRef(ratio), blur);
+    return scores(k, q, std::array<Ratio, 2>{rows, columns}, blur);
 }
 
 at::Tensor PCDCBlockImpl::forward_low_res(const at::Tensor &k, const at::Tensor &q) {
     return scores(k, q, std::nullopt, false);
 }
 
-// The parameter's value, its gradient times lr_mult.
 at::Tensor PCDCBlockImpl::scaled(const at::Tensor &parameter) const {
-    if (options.lr_mult() == 1) {
-        return parameter;
-    }
-    const at::Tensor fixed = parameter.detach();
-    return fixed + options.lr_mult() * (parameter - fixed);
+    return scale_gradient(parameter, options.lr_mult());
 }
 
-at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, at::OptionalSymIntArrayRef ratio,
-                                 bool blur) const {
-    const size_t begin = channel_compressor->size() - 4;  // convolution, ReLU, norm, convolution
-    const auto &first = channel_compressor->at<torch::nn::Conv2dImpl>(begin);
-    const auto &middle = channel_compressor->at<torch::nn::GroupNormImpl>(begin + 2);
-    const auto &last = channel_compressor->at<torch::nn::Conv2dImpl>(begin + 3);
-    // They are read and never called, in C++.
-    const auto is_norm = [&](const torch::nn::GroupNormImpl &layer) {
-        const auto &o = layer.options;
-        return typeid(layer) == typeid(torch::nn::GroupNormImpl) && o.affine() && o.num_groups() == options.gn_dim() &&
-               o.eps() == 1e-5;
+// Whether all layers are as reset() makes them, and may be read instead of called.
+bool PCDCBlockImpl::is_plain() const {
+    using namespace torch::nn;
+    const auto is_norm = [&](const GroupNormImpl &layer) {
+        return layer.options.affine() && layer.options.num_groups() == options.gn_dim() && layer.options.eps() == 1e-5;
     };
-    const auto is_pointwise = [](const torch::nn::Conv2dImpl &layer, int64_t groups) {
-        return typeid(layer) == typeid(torch::nn::Conv2dImpl) && is_convolution(layer, 1, groups) &&
-               layer.bias.defined();
+    const auto is_pointwise = [](const Conv2dImpl &layer, int64_t groups) {
+        return is_convolution(layer, 1, groups) && layer.bias.defined();
     };
-    TORCH_CHECK(is_norm(*norm) && is_norm(middle) && is_pointwise(first, options.groups()) && is_pointwise(last, 1),
-                "PCDCBlock: norm and channel_compressor should be as the constructor makes them but are ", *norm, " and ",
-                *channel_compressor);
+    const auto &layers = *channel_compressor;
+    const size_t begin = options.layout() == "published" ? 1 : 0;
+    if (layers.size() != begin + 4) {
+        return false;
+    }
+    const auto *first = own_class<Conv2dImpl>(*layers[begin]), *last = own_class<Conv2dImpl>(*layers[begin + 3]);
+    const auto *middle = own_class<GroupNormImpl>(*layers[begin + 2]);
+    const bool activations = (begin == 0 || own_class<ReLUImpl>(*layers[0])) && own_class<ReLUImpl>(*layers[begin + 1]);
+    return activations && first && middle && last && is_norm(*norm) && is_norm(*middle) &&
+           is_pointwise(*first, options.groups()) && is_pointwise(*last, 1);
+}
+
+at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, std::optional<std::array<Ratio, 2>> ratio,
+                                 bool blur) {
+    check_own_class("PCDCBlock", "norm", *norm);
+    if (!is_plain()) {
+        return composed(k, q, ratio, blur);
+    }
+    const auto &layers = *channel_compressor;
+    const size_t begin = layers.size() - 4;  // convolution, ReLU, norm, convolution
+    const auto &first = layers.at<torch::nn::Conv2dImpl>(begin);
+    const auto &middle = layers.at<torch::nn::GroupNormImpl>(begin + 2);
+    const auto &last = layers.at<torch::nn::Conv2dImpl>(begin + 3);
     // The norm's bias cancels; naming it gives it the gradient 0 that optimisers expect.
     const at::Tensor offset = scaled(bias).flatten() + 0 * norm->bias.sum();
+    std::vector<c10::SymInt> apart;
+    for (const Ratio &axis : ratio.value_or(std::array<Ratio, 2>{})) {
+        apart.insert(apart.end(), {axis.high, axis.low});
+    }
     return ops::pcdc_scores(k, q, scaled(norm->weight), scaled(weight), offset, scaled(first.weight),
                             scaled(first.bias), scaled(middle.weight), scaled(middle.bias), scaled(last.weight),
-                            scaled(last.bias), options.groups(), options.gn_dim(), ratio,
-                            options.layout() == "published", blur);
+                            scaled(last.bias), options.groups(), options.gn_dim(),
+                            ratio ? at::OptionalSymIntArrayRef(apart) : std::nullopt, options.layout() == "published",
+                            blur);
+}
+
+// norm of a map with these statistics; the gradients of its parameters times lr_mult.
+at::Tensor PCDCBlockImpl::normalised(const at::Tensor &x, const std::tuple<at::Tensor, at::Tensor> &statistics) const {
+    const auto at_pixels = [](const at::Tensor &values) { return values.unsqueeze(-1).unsqueeze(-1); };
+    const auto [mean, rstd] = statistics;
+    const at::Tensor y =
+        (x - at_pixels(bridge::per_channel(mean, x.size(1)))) * at_pixels(bridge::per_channel(rstd, x.size(1)));
+    return norm->options.affine() ? y * at_pixels(scaled(norm->weight)) + at_pixels(scaled(norm->bias)) : y;
+}
+
+// scores with the compressor called, as under no autocast.
+at::Tensor PCDCBlockImpl::composed(const at::Tensor &given_k, const at::Tensor &given_q,
+                                   std::optional<std::array<Ratio, 2>> ratio, bool blur) {
+    TORCH_CHECK(options.lr_mult() != 0, "PCDCBlock: lr_mult should not be 0 where layers have to be called");
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const auto dtype = bias.scalar_type();
+    const at::Tensor q = given_q.to(dtype);
+    const at::Tensor k = blur ? gaussian3(given_k.to(dtype)) : given_k.to(dtype);
+    const int64_t groups = norm->options.num_groups();
+    const double eps = norm->options.eps();
+    const Difference difference{scaled(weight), scaled(bias), options.groups()};
+    const at::Tensor query = normalised(q, ops::group_stats(q, groups, eps));
+    const at::Tensor v =
+        ratio ? difference.of_map(normalised(k, ops::group_stats(k, groups, eps)), query, (*ratio)[0], (*ratio)[1])
+              : difference.of_low_res(normalised(k, ops::upsampled_group_stats(k, q.sym_sizes().slice(2), groups, eps)),
+                                      query);
+    return scaled(channel_compressor->forward(scale_gradient(v, 1 / options.lr_mult())));
 }
 
 }  // namespace upwell::nn

@@ -1,7 +1,10 @@
 // Paired central difference convolution (ReSFU): scores of K*K neighbours.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string>
+#include <tuple>
 
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/container/sequential.h>
@@ -48,7 +51,11 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
 
 private:
     at::Tensor scaled(const at::Tensor &parameter) const;
-    at::Tensor scores(const at::Tensor &k, const at::Tensor &q, at::OptionalSymIntArrayRef ratio, bool blur) const;
+    bool is_plain() const;
+    at::Tensor normalised(const at::Tensor &x, const std::tuple<at::Tensor, at::Tensor> &statistics) const;
+    // ratio: of rows and columns; none: k at low resolution.
+    at::Tensor scores(const at::Tensor &k, const at::Tensor &q, std::optional<std::array<Ratio, 2>> ratio, bool blur);
+    at::Tensor composed(const at::Tensor &k, const at::Tensor &q, std::optional<std::array<Ratio, 2>> ratio, bool blur);
 };
 TORCH_MODULE(PCDCBlock);
 
