@@ -1,11 +1,10 @@
 // Makes the three generators of an operator (output, d_value, d_weight) from its description.
 #pragma once
 
-#include "Halide.h"
 #include "algebra/dimensions.h"
 #include "algebra/reassembly.h"
-#include "estimates.h"
-#include "window.h"
+#include "kernel.h"
+#include "schedules/window.h"
 
 namespace upwell {
 
@@ -13,46 +12,49 @@ enum class Direction { Output, ValueAdjoint, WeightAdjoint };
 
 // Describe: kernel -> Operator.
 template<Operator (*describe)(int), Direction direction>
-class ReassemblyGenerator : public Halide::Generator<ReassemblyGenerator<describe, direction>> {
-    using Base = Halide::Generator<ReassemblyGenerator<describe, direction>>;
-    using Buffer = Halide::Buffer<void>;
+class ReassemblyGenerator : public Kernel<ReassemblyGenerator<describe, direction>> {
+    using Base = Kernel<ReassemblyGenerator<describe, direction>>;
+    using typename Base::Input, typename Base::Integer, typename Base::Output;
 
 public:
     Halide::GeneratorParam<int> kernel{"kernel", 1};  // taps per side, odd
     Halide::GeneratorParam<int> ratio{"ratio", 0};    // pixels per cell and axis; 0: any size, from tables
-    // float16 and bfloat16 are for GPUs: maps are passed as uint16; weights, their gradients and fractions as float32.
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
+    // type: float16 and bfloat16 are for GPUs: maps are passed as uint16; weights, their gradients and fractions as
+    // float32.
     // For maps of few channels (any size, on a processor): pixels lie side by side instead of channels.
     Halide::GeneratorParam<bool> few_channels{"few_channels", false};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // sizes of a call, see estimates.h
     WindowKnobs knobs;
 
     void configure() {
         const Operator op = describe(kernel);
         const Halide::Type stored = storage().stored(), wide = storage().arithmetic();
         if (direction != Direction::ValueAdjoint) {
-            value = Base::template add_input<Buffer>("value", stored, 4);  // w, h, C, N
+            value = this->map("value", "w,h,C,N", stored);
         }
         if (op.has_weights()) {
-            logits = Base::template add_input<Buffer>("weight", wide, 4);  // W, H, K*K, N
+            logits = this->map("weight", "W,H,taps,N", wide);
         }
         if (direction != Direction::Output) {
-            d_output = Base::template add_input<Buffer>("d_output", stored, 4);  // W, H, C, N
+            d_output = this->map("d_output", "W,H,C,N", stored);
         }
         if (ratio == 0) {
-            columns = Base::template add_input<Buffer>("columns", Halide::Int(32), 2);  // W, 3
-            rows = Base::template add_input<Buffer>("rows", Halide::Int(32), 2);        // H, 3
-            column_fraction = Base::template add_input<Buffer>("column_fraction", wide, 1);
-            row_fraction = Base::template add_input<Buffer>("row_fraction", wide, 1);
+            columns = this->table("columns", "W,3");
+            rows = this->table("rows", "H,3");
+            column_fraction = this->map("column_fraction", "W", wide);
+            row_fraction = this->map("row_fraction", "H", wide);
             if (direction == Direction::ValueAdjoint) {
-                column_begin = Base::template add_input<Buffer>("column_begin", Halide::Int(32), 1);
-                row_begin = Base::template add_input<Buffer>("row_begin", Halide::Int(32), 1);
-                column_cell = Base::template add_input<int>("column_cell");
-                row_cell = Base::template add_input<int>("row_cell");
+                column_begin = this->table("column_begin", "column begins");
+                row_begin = this->table("row_begin", "row begins");
+                column_cell = this->integer("column_cell");
+                row_cell = this->integer("row_cell");
             }
         }
-        output = Base::template add_output<Buffer>("output", direction == Direction::WeightAdjoint ? wide : stored, 4);
+        const bool of_weights = direction == Direction::WeightAdjoint;
+        output = this->out("output",
+                           of_weights                             ? "W,H,taps,N"
+                           : direction == Direction::ValueAdjoint ? "w,h,C,N"
+                                                                  : "W,H,C,N",
+                           {of_weights ? wide : stored});
     }
 
     void generate() {
@@ -69,10 +71,9 @@ public:
         fix_sizes(problem);
     }
 
-    void schedule() {
-        set_estimates(*this, estimates);
-        if (!default_schedule && !Base::using_autoscheduler()) {
-            upwell::schedule(*parts, knobs, Base::get_target());
+    void place() {
+        if (!this->default_schedule) {
+            upwell::place(this->where(), *parts, knobs);
         }
     }
 
@@ -80,10 +81,7 @@ private:
     using Parts = std::conditional_t<
         direction == Direction::Output, Reassembly,
         std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
-    using Input = Halide::GeneratorInput<Buffer> *;
-
-    // CUDA converts float16 in one instruction; OpenCL may not know the type.
-    Storage storage() const { return Storage(type, Base::get_target().has_feature(Halide::Target::CUDA)); }
+    Storage storage() const { return upwell::storage(this->type, this->where()); }
 
     Problem make_problem() {
         const Input map = value ? value : d_output;
@@ -96,10 +94,8 @@ private:
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
         problem.few_channels = few_channels;
-        problem.plain = Base::using_autoscheduler();
-        if (Base::get_target().has_gpu_feature() && !problem.plain) {
-            problem.tile = direction == Direction::ValueAdjoint ? choose_tile(problem, knobs) : choose_tile(problem);
-        }
+        problem.plain = this->where().scheduled == Scheduled::Automatically;
+        problem.tile = tile_of_d_value(problem, direction == Direction::ValueAdjoint ? &knobs : nullptr, this->where());
         return problem;
     }
 
@@ -140,8 +136,8 @@ private:
 
     Input value = nullptr, logits = nullptr, d_output = nullptr, columns = nullptr, rows = nullptr,
           column_fraction = nullptr, row_fraction = nullptr, column_begin = nullptr, row_begin = nullptr;
-    Halide::GeneratorInput<int> *column_cell = nullptr, *row_cell = nullptr;
-    Halide::GeneratorOutput<Buffer> *output = nullptr;
+    Integer column_cell = nullptr, row_cell = nullptr;
+    Output output = nullptr;
     std::unique_ptr<Parts> parts;
 };
 

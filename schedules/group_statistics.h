@@ -3,7 +3,7 @@
 
 #include "Halide.h"
 #include "algebra/group_statistics.h"
-#include "knobs.h"
+#include "schedules/knobs.h"
 
 namespace upwell::group_statistics {
 
@@ -13,10 +13,6 @@ struct GroupStatisticsKnobs : Knobs {
     Knob thread_rows{this, "thread_rows"}, threads{this, "threads"};        // of a GPU
     Knob tile_columns{this, "tile_columns"}, tile_rows{this, "tile_rows"};  // of a GPU
 };
-
-void schedule(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs, const Halide::Target &target);
-void schedule(GroupStatisticsAdjoint &a, Halide::Expr side, const GroupStatisticsKnobs &knobs,
-              const Halide::Target &target);
 
 void schedule_on_cpu(GroupStatistics &s, Halide::Expr side, const GroupStatisticsKnobs &knobs,
                      const Halide::Target &target);

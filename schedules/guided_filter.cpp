@@ -1,26 +1,11 @@
-// Which schedule of the guided filter serves a target.
-#include "guided_filter.h"
+// How the guided filter's sums are written.
+#include "schedules/guided_filter.h"
 
 namespace upwell {
 
-namespace {
-
-template<class Parts> void schedule_on(Parts &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target) {
-    if (target.has_gpu_feature()) {
-        schedule_on_gpu(parts, knobs);
-    } else {
-        schedule_on_cpu(parts, knobs, target);
-    }
-}
-
-}  // namespace
-
-void schedule(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target) {
-    schedule_on(parts, knobs, target);
-}
-
-void schedule(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target) {
-    schedule_on(parts, knobs, target);
+Form guided_filter_form(const Where &where) {
+    const bool in_threads = where.on_gpu() && where.scheduled == Scheduled::ByHand;
+    return in_threads || where.scheduled == Scheduled::Automatically ? Form::Gather : Form::Scan;
 }
 
 }  // namespace upwell

@@ -1,4 +1,4 @@
-#include "knobs.h"
+#include "schedules/knobs.h"
 
 #include <algorithm>
 #include <fstream>

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "Halide.h"
+#include "algebra/merge_kernels.h"
 
 namespace upwell {
 
-void schedule_merge_kernels(Halide::Func merged, const Halide::Target &target);
-void schedule_merge_kernels_on_cpu(Halide::Func merged, const Halide::Target &target);
-void schedule_merge_kernels_on_gpu(Halide::Func merged);
+void schedule_on_cpu(MergedKernels &parts, const Halide::Target &target);
+void schedule_on_gpu(MergedKernels &parts);
 
 }  // namespace upwell

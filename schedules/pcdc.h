@@ -2,15 +2,24 @@
 #pragma once
 
 #include "Halide.h"
+#include "algebra/form.h"
 #include "algebra/pcdc.h"
 #include "algebra/pcdc_collect.h"
 #include "algebra/pcdc_gather.h"
-#include "knobs.h"
+#include "schedules/knobs.h"
+#include "schedules/place.h"
 
 namespace upwell::pcdc {
 
-inline Tile tile_for(const Halide::Target &target) {
-    return target.has_gpu_feature() ? gpu_tile : cpu_tile;
+// The tiles of an image, and which of two algorithms finds what has two: on a CPU Scores, DifferenceAdjoint and
+// CollectedX, on a GPU JointScores, GatheredAdjoint and GatheredX, whose many sums are independent.
+struct Plan {
+    Tile tile;
+    Form form;
+};
+
+inline Plan plan(const Where &where) {
+    return where.on_gpu() ? Plan{gpu_tile, Form::Gather} : Plan{cpu_tile, Form::Scan};
 }
 
 // A register block: channels x pixels that are summed side by side.
@@ -30,14 +39,6 @@ struct PcdcKnobs : Knobs {
     BlockKnobs weights{{this, "weights_channels"}, {this, "weights_pixels"}};
 };
 
-// For the target: CUDA or OpenCL where it has one, else its CPU.
-void schedule(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs,
-              const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
-              const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
-              const Halide::Target &target);
-
 void schedule_on_cpu(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs,
                      const Halide::Target &target);
 void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
@@ -49,17 +50,17 @@ void schedule_on_gpu(const Difference &d, Halide::Func stored, Halide::Func outp
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs);
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs);
 
-// Of a CPU, and of a GPU.
-void schedule(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
-              const Halide::Target &target);
-void schedule(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs);
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, DifferenceAdjoint &a,
-              const PcdcKnobs &knobs, const Halide::Target &target);
-void schedule(CollectedMap &m, const Halide::Target &target);
-void schedule(CollectedCells &c, const Halide::Target &target);
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v, GatheredAdjoint &a,
-              const PcdcKnobs &knobs);
-void schedule(GatheredMap &m);
-void schedule(GatheredCells &c);
+// What only one of them has.
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v,
+                     DifferenceAdjoint &a, const PcdcKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(CollectedMap &m, const Halide::Target &target);
+void schedule_on_cpu(CollectedCells &c, const Halide::Target &target);
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs);
+void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v,
+                     GatheredAdjoint &a, const PcdcKnobs &knobs);
+void schedule_on_gpu(GatheredMap &m);
+void schedule_on_gpu(GatheredCells &c);
 
 }  // namespace upwell::pcdc

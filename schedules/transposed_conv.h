@@ -3,14 +3,11 @@
 
 #include "Halide.h"
 #include "algebra/transposed_conv.h"
+#include "schedules/place.h"
 
 namespace upwell::transposed_conv {
 
-SumSizes sum_sizes(Halide::Type type, const Halide::Target &target);
-
-void schedule(Forward &f, const Halide::Target &target);
-void schedule(DInput &d, const Halide::Target &target);
-void schedule(DWeight &d, const Halide::Target &target);
+SumSizes sum_sizes(Halide::Type type, const Where &where);
 
 void schedule_on_cpu(Forward &f, const Halide::Target &target);
 void schedule_on_cpu(DInput &d, const Halide::Target &target);

@@ -3,7 +3,8 @@
 
 #include "Halide.h"
 #include "algebra/reassembly.h"
-#include "knobs.h"
+#include "schedules/knobs.h"
+#include "schedules/place.h"
 
 namespace upwell {
 
@@ -30,10 +31,19 @@ struct WindowKnobs : Knobs {
     Knob tile_channels{this, "tile_channels"};
 };
 
-// Places every stage for the target: CUDA or OpenCL where it has one, else its CPU.
-void schedule(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+// Places every stage.
+void schedule_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_on_gpu(Reassembly &parts, const WindowKnobs &knobs);
+void schedule_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs);
+void schedule_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs);
+
+// How numbers of a type lie in memory: CUDA converts float16 in one instruction, OpenCL may not know it.
+Storage storage(Halide::Type type, const Where &where);
+
+// How the schedule wants d_value divided, if it does; knobs: of the kernel that makes it, else null.
+std::optional<Tile> tile_of_d_value(const Problem &problem, const WindowKnobs *knobs, const Where &where);
 
 // Where every low-res cell has the same ratio x ratio pixels.
 void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);

@@ -1,11 +1,15 @@
-// One schedule for each kind of target.
+// The data term: one schedule for each kind of target.
 #pragma once
 
 #include "Halide.h"
+#include "algebra/wrc_data.h"
 
 namespace upwell {
 
-// A function of one dimension that reads nothing else of what it reads.
-void schedule_elements(Halide::Func f, const Halide::Target &target);
+void schedule_on_cpu(WrcData &parts, const Halide::Target &target);
+void schedule_on_cpu(WrcDataAdjoint &parts, const Halide::Target &target);
+
+void schedule_on_gpu(WrcData &parts);
+void schedule_on_gpu(WrcDataAdjoint &parts);
 
 }  // namespace upwell

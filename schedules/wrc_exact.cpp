@@ -1,4 +1,5 @@
-#include "wrc_exact.h"
+// How the exact solver's sums are written, and its plain schedules.
+#include "schedules/wrc_exact.h"
 
 namespace upwell {
 
@@ -10,6 +11,10 @@ void compute_whole(const Dot &dot) {
 }
 
 }  // namespace
+
+Form wrc_exact_form(const Where &where) {
+    return where.on_gpu() || where.scheduled == Scheduled::Plainly ? Form::Gather : Form::Scan;
+}
 
 void schedule_plainly(WrcStart &parts) {
     compute_whole(parts.square);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "Halide.h"
+#include "algebra/form.h"
 #include "algebra/wrc_exact.h"
+#include "schedules/place.h"
 
 namespace upwell {
 
@@ -21,13 +23,8 @@ void schedule_on_gpu(WrcFinish &parts);
 void schedule_on_gpu(WrcLowGradients &parts);
 void schedule_on_gpu(WrcKernelGradient &parts);
 
-template<class Parts> void schedule(Parts &parts, const Halide::Target &target) {
-    if (target.has_gpu_feature()) {
-        schedule_on_gpu(parts);
-    } else {
-        schedule_on_cpu(parts, target);
-    }
-}
+// A GPU has a thread for every pixel.
+Form wrc_exact_form(const Where &where);
 
 // Sums of a plane whole and once, all else inlined.
 template<class Parts> void schedule_plainly(Parts &) {}

@@ -1,19 +1,11 @@
-// Which schedule of the spectral solver serves a target; and the plain one.
-#include "wrc_spectrum.h"
+// How the spectral solver's sums are written, and its plain schedule.
+#include "schedules/wrc_spectrum.h"
 
 namespace upwell {
 
 namespace {
 
 using Halide::Func;
-
-template<class Parts> void schedule_on(Parts &parts, const Halide::Target &target) {
-    if (target.has_gpu_feature()) {
-        schedule_on_gpu(parts);
-    } else {
-        schedule_on_cpu(parts, target);
-    }
-}
 
 void compute_whole(const std::vector<Func> &stages) {
     for (Func stage : stages) {
@@ -33,12 +25,8 @@ void compute_whole(const WrcSpectrumFit &fit) {
 
 }  // namespace
 
-void schedule(WrcSpectrum &parts, const Halide::Target &target) {
-    schedule_on(parts, target);
-}
-
-void schedule(WrcSpectrumAdjoint &parts, const Halide::Target &target) {
-    schedule_on(parts, target);
+Form wrc_spectrum_form(const Where &where) {
+    return where.on_gpu() && where.scheduled == Scheduled::ByHand ? Form::Gather : Form::Scan;
 }
 
 void schedule_plainly(WrcSpectrum &parts) {

@@ -43,6 +43,8 @@ endif ()
 upwell_only_in("generators/|schedules/|tests/algebra/" "(^|[^A-Za-z_])(Func|RDom)([^A-Za-z_]|$)")
 # When, where, how wide.
 upwell_only_in("schedules/" "\\.(vectorize|parallel|compute_at|gpu_[a-z]+)\\(")
+# What a kernel runs on.
+upwell_only_in("schedules/|generators/kernel.h|tests/" "(has_gpu_feature|has_feature|get_target)\\(")
 # Variants and a buffer's layout.
 upwell_only_in("runtime/|tests/runtime/|tests/autotune/" "add_halide_library|halide_buffer_t")
 # The compiler.

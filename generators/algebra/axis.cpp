@@ -1,4 +1,4 @@
-#include "axis.h"
+#include "algebra/axis.h"
 
 #include "grid/position.h"
 

@@ -1,6 +1,6 @@
-#include "box.h"
+#include "algebra/box.h"
 
-#include "tuples.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "Halide.h"
-#include "form.h"
+#include "algebra/form.h"
 
 namespace upwell {
 

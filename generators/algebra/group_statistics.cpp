@@ -1,4 +1,4 @@
-#include "group_statistics.h"
+#include "algebra/group_statistics.h"
 
 namespace upwell::group_statistics {
 

@@ -1,7 +1,7 @@
-#include "guided_filter.h"
+#include "algebra/guided_filter.h"
 
-#include "dimensions.h"
-#include "tuples.h"
+#include "algebra/dimensions.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

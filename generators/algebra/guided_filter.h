@@ -6,8 +6,8 @@
 // Both axes of m and u are separate and commute. A class holds the stages by name, so that a schedule can place them.
 #pragma once
 
-#include "box.h"
-#include "linear.h"
+#include "algebra/box.h"
+#include "algebra/linear.h"
 
 namespace upwell {
 

@@ -1,7 +1,7 @@
-#include "half_spectrum.h"
+#include "algebra/half_spectrum.h"
 
-#include "dimensions.h"
-#include "tuples.h"
+#include "algebra/dimensions.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "Halide.h"
-#include "form.h"
+#include "algebra/form.h"
 
 namespace upwell {
 

@@ -1,6 +1,6 @@
-#include "linear.h"
+#include "algebra/linear.h"
 
-#include "tuples.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "Halide.h"
-#include "form.h"
+#include "algebra/form.h"
 
 namespace upwell {
 

@@ -1,6 +1,6 @@
-#include "log1p.h"
+#include "algebra/log1p.h"
 
-#include "numbers.h"
+#include "algebra/numbers.h"
 
 namespace upwell {
 

@@ -1,4 +1,4 @@
-#include "numbers.h"
+#include "algebra/numbers.h"
 
 namespace upwell {
 

@@ -1,6 +1,6 @@
-#include "pcdc.h"
+#include "algebra/pcdc.h"
 
-#include "numbers.h"
+#include "algebra/numbers.h"
 
 #include <functional>
 

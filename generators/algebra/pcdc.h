@@ -20,7 +20,7 @@
 #include <optional>
 #include <vector>
 
-#include "pcdc_tile.h"
+#include "algebra/pcdc_tile.h"
 
 namespace upwell::pcdc {
 

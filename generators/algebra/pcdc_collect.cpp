@@ -1,4 +1,4 @@
-#include "pcdc_collect.h"
+#include "algebra/pcdc_collect.h"
 
 namespace upwell::pcdc {
 

@@ -1,7 +1,7 @@
 // What tiles found, put together: gradients of whole maps from the frames of the adjoint's tiles.
 #pragma once
 
-#include "pcdc.h"
+#include "algebra/pcdc.h"
 
 namespace upwell::pcdc {
 

@@ -1,6 +1,6 @@
-#include "pcdc_gather.h"
+#include "algebra/pcdc_gather.h"
 
-#include "numbers.h"
+#include "algebra/numbers.h"
 
 namespace upwell::pcdc {
 

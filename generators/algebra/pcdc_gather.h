@@ -2,8 +2,8 @@
 // those scatter, and sums over whole blocks of channels. The same results in the same places.
 #pragma once
 
-#include "pcdc.h"
-#include "pcdc_collect.h"
+#include "algebra/pcdc.h"
+#include "algebra/pcdc_collect.h"
 
 namespace upwell::pcdc {
 

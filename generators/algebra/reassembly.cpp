@@ -1,6 +1,6 @@
-#include "reassembly.h"
+#include "algebra/reassembly.h"
 
-#include "dimensions.h"
+#include "algebra/dimensions.h"
 
 namespace upwell {
 

@@ -5,8 +5,8 @@
 // All three gather. A class holds the stages by name, so that a schedule can place them.
 #pragma once
 
-#include "storage.h"
-#include "weights.h"
+#include "algebra/storage.h"
+#include "algebra/weights.h"
 
 #include <optional>
 

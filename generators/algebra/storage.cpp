@@ -1,4 +1,4 @@
-#include "storage.h"
+#include "algebra/storage.h"
 
 namespace upwell {
 

@@ -1,4 +1,4 @@
-#include "transposed_conv.h"
+#include "algebra/transposed_conv.h"
 
 namespace upwell::transposed_conv {
 

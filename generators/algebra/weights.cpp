@@ -1,7 +1,7 @@
-#include "weights.h"
+#include "algebra/weights.h"
 
-#include "dimensions.h"
-#include "numbers.h"
+#include "algebra/dimensions.h"
+#include "algebra/numbers.h"
 
 namespace upwell {
 

@@ -1,7 +1,7 @@
 // Weights of a pixel: normalised over the taps, lowered to the window, and both transposed.
 #pragma once
 
-#include "axis.h"
+#include "algebra/axis.h"
 
 #include <functional>
 #include <memory>

@@ -1,7 +1,7 @@
-#include "wrc_data.h"
+#include "algebra/wrc_data.h"
 
-#include "dimensions.h"
-#include "log1p.h"
+#include "algebra/dimensions.h"
+#include "algebra/log1p.h"
 
 namespace upwell {
 

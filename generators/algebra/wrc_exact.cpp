@@ -1,6 +1,6 @@
-#include "wrc_exact.h"
+#include "algebra/wrc_exact.h"
 
-#include "tuples.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

@@ -7,7 +7,7 @@
 // beyond the map zero.
 #pragma once
 
-#include "wrc_windows.h"
+#include "algebra/wrc_windows.h"
 
 namespace upwell {
 

@@ -1,7 +1,7 @@
-#include "wrc_prior.h"
+#include "algebra/wrc_prior.h"
 
-#include "dimensions.h"
-#include "log1p.h"
+#include "algebra/dimensions.h"
+#include "algebra/log1p.h"
 
 namespace upwell {
 

@@ -4,7 +4,7 @@
 // add up, then along y. A class holds the stages by name, so that a schedule can place them.
 #pragma once
 
-#include "linear.h"
+#include "algebra/linear.h"
 
 namespace upwell {
 

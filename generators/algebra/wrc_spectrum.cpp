@@ -1,6 +1,6 @@
-#include "wrc_spectrum.h"
+#include "algebra/wrc_spectrum.h"
 
-#include "dimensions.h"
+#include "algebra/dimensions.h"
 
 namespace upwell {
 

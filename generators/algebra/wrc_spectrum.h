@@ -8,8 +8,8 @@
 // so half of all frequencies do.
 #pragma once
 
-#include "complex.h"
-#include "half_spectrum.h"
+#include "algebra/complex.h"
+#include "algebra/half_spectrum.h"
 
 namespace upwell {
 

@@ -1,6 +1,6 @@
-#include "wrc_windows.h"
+#include "algebra/wrc_windows.h"
 
-#include "tuples.h"
+#include "algebra/tuples.h"
 
 namespace upwell {
 

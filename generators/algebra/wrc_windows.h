@@ -8,8 +8,8 @@
 
 #include "Halide.h"
 
-#include "dimensions.h"
-#include "form.h"
+#include "algebra/dimensions.h"
+#include "algebra/form.h"
 
 namespace upwell {
 

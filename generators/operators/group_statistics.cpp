@@ -1,86 +1,72 @@
 // Statistics of a group normalisation, and their gradient.
 #include "algebra/group_statistics.h"
 
-#include "estimates.h"
-#include "group_statistics.h"
+#include "kernel.h"
+#include "schedules/group_statistics.h"
 
 namespace upwell::group_statistics {
 namespace {
 
-using Halide::Expr, Halide::Float;
-using AnyBuffer = Halide::Buffer<void>;
-using MapInput = Halide::GeneratorInput<AnyBuffer> *;
-using MapOutput = Halide::GeneratorOutput<AnyBuffer> *;
-
 // map (W, H, C, N), blur, channels of a group -> mean and variance (2, groups, N).
-class Statistics : public Halide::Generator<Statistics> {
+class Statistics : public Kernel<Statistics> {
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
     GroupStatisticsKnobs knobs;
 
     void configure() {
-        map = add_input<AnyBuffer>("map", type, 4);
-        side = add_input<Expr>("blur", type);
-        channels = add_input<int>("channels");
-        output = add_output<AnyBuffer>("statistics", type, 3);
+        x = map("map", "W,H,C,N");
+        side = real("blur");
+        channels = integer("channels");
+        output = out("statistics", "2,G,N");
     }
 
     void generate() {
-        parts = std::make_unique<GroupStatistics>(*map, *side, *channels, map->dim(0).extent(), map->dim(1).extent());
+        parts = std::make_unique<GroupStatistics>(*x, *side, *channels, size("W"), size("H"));
         *output = parts->output;
-        (*output).dim(0).set_bounds(0, 2);
+        fix_outputs();
     }
 
-    void schedule() {
-        set_estimates(*this, estimates);
-        if (!default_schedule && !using_autoscheduler()) {
-            upwell::group_statistics::schedule(*parts, *side, knobs, get_target());
+    void place() {
+        if (!default_schedule) {
+            upwell::place(where(), *parts, Halide::Expr(*side), knobs);
         }
     }
 
 private:
-    MapInput map = nullptr;
-    Halide::GeneratorInput<Expr> *side = nullptr;
-    Halide::GeneratorInput<int> *channels = nullptr;
-    MapOutput output = nullptr;
+    Input x = nullptr;
+    Real side = nullptr;
+    Integer channels = nullptr;
+    Output output = nullptr;
     std::unique_ptr<GroupStatistics> parts;
 };
 
 // map (W, H, C, N), blur, scale and shift (C, N) -> d_map (W, H, C, N).
-class Adjoint : public Halide::Generator<Adjoint> {
+class Adjoint : public Kernel<Adjoint> {
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
     GroupStatisticsKnobs knobs;
 
     void configure() {
-        map = add_input<AnyBuffer>("map", type, 4);
-        side = add_input<Expr>("blur", type);
-        scale = add_input<AnyBuffer>("scale", type, 2);
-        shift = add_input<AnyBuffer>("shift", type, 2);
-        output = add_output<AnyBuffer>("d_map", type, 4);
+        x = map("map", "W,H,C,N");
+        side = real("blur");
+        scale = map("scale", "C,N");
+        shift = map("shift", "C,N");
+        output = out("d_map", "W,H,C,N");
     }
 
     void generate() {
-        parts = std::make_unique<GroupStatisticsAdjoint>(*map, *side, *scale, *shift, map->dim(0).extent(),
-                                                         map->dim(1).extent());
+        parts = std::make_unique<GroupStatisticsAdjoint>(*x, *side, *scale, *shift, size("W"), size("H"));
         *output = parts->output;
     }
 
-    void schedule() {
-        set_estimates(*this, estimates);
-        if (!default_schedule && !using_autoscheduler()) {
-            upwell::group_statistics::schedule(*parts, *side, knobs, get_target());
+    void place() {
+        if (!default_schedule) {
+            upwell::place(where(), *parts, Halide::Expr(*side), knobs);
         }
     }
 
 private:
-    MapInput map = nullptr, scale = nullptr, shift = nullptr;
-    Halide::GeneratorInput<Expr> *side = nullptr;
-    MapOutput output = nullptr;
+    Input x = nullptr, scale = nullptr, shift = nullptr;
+    Real side = nullptr;
+    Output output = nullptr;
     std::unique_ptr<GroupStatisticsAdjoint> parts;
 };
 

@@ -16,47 +16,47 @@
 //     scale                int32         1 or more; (Ws - 1) scale < W and (Hs - 1) scale < H
 //     eps                  of the type of the maps, as is every fraction
 //     -> output (W, H, P); guided_filter_adjoint: d_guide (W, H, P), d_input (w, h, P)
-#include "guided_filter.h"
-#include "Halide.h"
-#include "algebra/dimensions.h"
-#include "estimates.h"
+#include "algebra/guided_filter.h"
 
+#include "algebra/dimensions.h"
+#include "kernel.h"
+#include "schedules/guided_filter.h"
+
+namespace upwell {
 namespace {
 
-using namespace upwell;
-using Halide::Expr, Halide::Func, Halide::Int;
+using Halide::Expr, Halide::Func;
 
-template<class Parts> class GuidedFilterGenerator : public Halide::Generator<GuidedFilterGenerator<Parts>> {
-    using Base = Halide::Generator<GuidedFilterGenerator<Parts>>;
-    using Buffer = Halide::Buffer<void>;
+template<class Parts> class GuidedFilterKernel : public Kernel<GuidedFilterKernel<Parts>> {
+    using Base = Kernel<GuidedFilterKernel<Parts>>;
+    using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
     static constexpr bool adjoint = std::is_same_v<Parts, GuidedFilterAdjoint>;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
     GuidedFilterKnobs knobs;
 
     void configure() {
-        guide = Base::template add_input<Buffer>("guide", type, 3);
-        input = Base::template add_input<Buffer>("input", type, 3);
+        guide = this->map("guide", "W,H,P");
+        input = this->map("input", "w,h,P");
         if (adjoint) {
-            d_output = Base::template add_input<Buffer>("d_output", type, 3);
+            d_output = this->map("d_output", "W,H,P");
         }
         for (Table *table : {&key_columns, &key_rows, &columns, &rows}) {
-            table->lower = Base::template add_input<Buffer>(table->name, Int(32), 1);
-            table->fraction = Base::template add_input<Buffer>(table->fraction_name, type, 1);
+            table->lower = this->table(table->name + "s", table->places);
+            table->fraction = this->map(table->name + "_fraction", table->places);
         }
-        radius = Base::template add_input<int>("radius");
-        scale = Base::template add_input<int>("scale");
-        eps = Base::template add_input<Expr>("eps", type);
-        output = Base::template add_output<Buffer>(adjoint ? "d_guide" : "output", type, 3);
+        radius = this->integer("radius");
+        scale = this->integer("scale");
+        eps = this->real("eps");
+        output = this->out(adjoint ? "d_guide" : "output", "W,H,P");
         if (adjoint) {
-            d_input = Base::template add_output<Buffer>("d_input", type, 3);
+            d_input = this->out("d_input", "w,h,P");
         }
     }
 
     void generate() {
+        this->set_size("W", columns.lower->dim(0).extent());
+        this->set_size("H", rows.lower->dim(0).extent());
         const GuidedFilterProblem problem = make_problem();
         if constexpr (adjoint) {
             parts = std::make_unique<Parts>(problem, planes_of(d_output));
@@ -66,48 +66,39 @@ public:
             parts = std::make_unique<Parts>(problem);
             *output = parts->output;
         }
-        fix_sizes();
+        this->fix_sizes();
     }
 
-    void schedule() {
-        set_estimates(*this, estimates);
-        if (Base::using_autoscheduler()) {
-            return;
-        }
-        if (default_schedule) {
-            upwell::schedule_plainly(*parts);
+    void place() {
+        if (this->default_schedule) {
+            schedule_plainly(*parts);
         } else {
-            upwell::schedule(*parts, knobs, Base::get_target());
+            upwell::place(this->where(), *parts, knobs);
         }
     }
 
 private:
-    using Input = Halide::GeneratorInput<Buffer> *;
-    using Output = Halide::GeneratorOutput<Buffer> *;
-
     struct Table {
-        std::string name, fraction_name;
+        std::string name, places;
         Input lower = nullptr, fraction = nullptr;
 
         LinearAxis axis(Expr low, Form form) const { return {*lower, *fraction, low, lower->dim(0).extent(), form}; }
     };
 
     GuidedFilterProblem make_problem() {
-        // A GPU has a thread for every place of every plane. Autoschedulers know sums better than scans.
-        const bool gather = Base::using_autoscheduler() || (Base::get_target().has_gpu_feature() && !default_schedule);
-        const Form form = gather ? Form::Gather : Form::Scan;
-        const Expr sample_columns = key_columns.lower->dim(0).extent(), sample_rows = key_rows.lower->dim(0).extent();
+        const Form form = guided_filter_form(this->where());
+        const Expr sample_columns = this->size("Ws"), sample_rows = this->size("Hs");
         return {planes_of(guide),
                 planes_of(input),
-                key_columns.axis(input->dim(0).extent(), form),
-                key_rows.axis(input->dim(1).extent(), form),
+                key_columns.axis(this->size("w"), form),
+                key_rows.axis(this->size("h"), form),
                 columns.axis(sample_columns, form),
                 rows.axis(sample_rows, form),
-                BoxAxis("box_columns", *radius, sample_columns, type, form),
-                BoxAxis("box_rows", *radius, sample_rows, type, form),
+                BoxAxis("box_columns", *radius, sample_columns, this->type, form),
+                BoxAxis("box_rows", *radius, sample_rows, this->type, form),
                 *scale,
                 *eps,
-                type};
+                this->type};
     }
 
     // The last plane stands for those that a rounded-up block asks for.
@@ -117,39 +108,19 @@ private:
         return planes;
     }
 
-    // Every extent follows from the tables, the input and the guide, so that bounds are exact.
-    void fix_sizes() {
-        for (const Table *table : {&key_columns, &key_rows, &columns, &rows}) {
-            table->lower->dim(0).set_min(0);
-            table->fraction->dim(0).set_bounds(0, table->lower->dim(0).extent());
-        }
-        const Expr planes = guide->dim(2).extent();
-        const auto fix = [&](auto *map, Expr width, Expr height) {
-            map->dim(0).set_bounds(0, width).dim(1).set_bounds(0, height).dim(2).set_bounds(0, planes);
-        };
-        const Expr width = columns.lower->dim(0).extent(), height = rows.lower->dim(0).extent();
-        fix(guide, width, height);
-        fix(input, input->dim(0).extent(), input->dim(1).extent());
-        fix(output, width, height);
-        if (adjoint) {
-            fix(d_output, width, height);
-            fix(d_input, input->dim(0).extent(), input->dim(1).extent());
-        }
-    }
-
     Input guide = nullptr, input = nullptr, d_output = nullptr;
-    Table key_columns{"key_columns", "key_column_fraction"}, key_rows{"key_rows", "key_row_fraction"},
-        columns{"columns", "column_fraction"}, rows{"rows", "row_fraction"};
-    Halide::GeneratorInput<int> *radius = nullptr, *scale = nullptr;
-    Halide::GeneratorInput<Expr> *eps = nullptr;
+    Table key_columns{"key_column", "Ws"}, key_rows{"key_row", "Hs"}, columns{"column", "W"}, rows{"row", "H"};
+    Integer radius = nullptr, scale = nullptr;
+    Real eps = nullptr;
     Output output = nullptr, d_input = nullptr;
     std::unique_ptr<Parts> parts;
 };
 
-using Forward = GuidedFilterGenerator<GuidedFilter>;
-using Adjoint = GuidedFilterGenerator<GuidedFilterAdjoint>;
+using GuidedFilterForward = GuidedFilterKernel<GuidedFilter>;
+using GuidedFilterBackward = GuidedFilterKernel<GuidedFilterAdjoint>;
 
 }  // namespace
+}  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(Forward, guided_filter)
-HALIDE_REGISTER_GENERATOR(Adjoint, guided_filter_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterForward, guided_filter)
+HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterBackward, guided_filter_adjoint)

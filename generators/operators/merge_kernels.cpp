@@ -2,45 +2,37 @@
 // and KH - kh are even and not negative.
 #include "algebra/merge_kernels.h"
 
-#include "algebra/dimensions.h"
-#include "merge_kernels.h"
+#include "kernel.h"
+#include "schedules/merge_kernels.h"
 
 namespace upwell {
 namespace {
 
-class MergeKernels : public Halide::Generator<MergeKernels> {
-    using Buffer = Halide::Buffer<void>;
-
+class MergeKernels : public Kernel<MergeKernels> {
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
     void configure() {
-        large = add_input<Buffer>("large", type, 3);
-        small = add_input<Buffer>("small", type, 3);
-        merged = add_output<Buffer>("merged", type, 3);
+        large = map("large", "KW,KH,C");
+        small = map("small", "kw,kh,C");
+        merged = out("merged", "KW,KH,C");
     }
 
     void generate() {
-        for (int d = 0; d < 3; d++) {
-            const Halide::Expr extent = large->dim(d).extent();
-            large->dim(d).set_bounds(0, extent);
-            small->dim(d).set_bounds(0, d < 2 ? small->dim(d).extent() : extent);
-            (*merged).dim(d).set_bounds(0, extent);
-        }
-        const auto margin = [&](int d) { return (large->dim(d).extent() - small->dim(d).extent()) / 2; };
-        *merged = merge_kernels(*large, *small, small->dim(0).extent(), small->dim(1).extent(), margin(0), margin(1));
+        const auto margin = [&](const char *outer, const char *inner) { return (size(outer) - size(inner)) / 2; };
+        parts = {*large, *small, size("kw"), size("kh"), margin("KW", "kw"), margin("KH", "kh")};
+        *merged = parts.merged;
+        fix_sizes();
     }
 
-    void schedule() {
+    void place() {
         if (!default_schedule) {
-            schedule_merge_kernels(*merged, get_target());
+            upwell::place(where(), parts);
         }
     }
 
 private:
-    Halide::GeneratorInput<Buffer> *large = nullptr, *small = nullptr;
-    Halide::GeneratorOutput<Buffer> *merged = nullptr;
+    Input large = nullptr, small = nullptr;
+    Output merged = nullptr;
+    MergedKernels parts;
 };
 
 }  // namespace

@@ -5,8 +5,8 @@
 // blocks; K: scores; N: samples; x tiles, y tiles of the target's Tile.
 #include "algebra/pcdc.h"
 
-#include "estimates.h"
-#include "pcdc.h"
+#include "kernel.h"
+#include "schedules/pcdc.h"
 
 namespace upwell::pcdc {
 namespace {
@@ -16,92 +16,80 @@ using Halide::Expr, Halide::Func;
 enum class Pass { Difference, DifferenceAdjoint, Statistics, Scores, Moments, ScoresAdjoint };
 enum class Key { Map, Upsampled };
 
-template<Pass pass, Key source> class PcdcGenerator : public Halide::Generator<PcdcGenerator<pass, source>> {
-    using Base = Halide::Generator<PcdcGenerator<pass, source>>;
-    using Buffer = Halide::Buffer<void>;
+template<Pass pass, Key source> class PcdcKernel : public Kernel<PcdcKernel<pass, source>> {
+    using Base = Kernel<PcdcKernel<pass, source>>;
+    using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
     static constexpr bool has_hidden = pass != Pass::Difference && pass != Pass::DifferenceAdjoint;
     static constexpr bool has_centre = pass == Pass::Scores || pass == Pass::Moments || pass == Pass::ScoresAdjoint;
     static constexpr bool is_adjoint = pass == Pass::DifferenceAdjoint || pass == Pass::ScoresAdjoint;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-    Halide::GeneratorParam<std::string> estimates{"estimates", ""};  // see estimates.h
     PcdcKnobs knobs;
 
     void configure() {
         if (source == Key::Map) {
-            key = map("key", 4);                // W, H, D, N
-            key_centre = map("key_centre", 2);  // D, N
-            key_weight = map("key_weight", 5);  // L', E, taps, G, N
-            tap_columns = table("tap_columns");
-            tap_rows = table("tap_rows");
-            side = real("blur");
-            reach_x = integer("reach_x");
-            reach_y = integer("reach_y");
+            key = this->map("key", "W,H,D,N");
+            key_centre = this->map("key_centre", "D,N");
+            key_weight = this->map("key_weight", "L',E,taps,G,N");
+            tap_columns = this->table("tap_columns", "taps");
+            tap_rows = this->table("tap_rows", "taps");
+            side = this->real("blur");
+            reach_x = this->integer("reach_x");
+            reach_y = this->integer("reach_y");
         } else {
-            coarse = map("coarse", 5);  // L', w + 2, h + 2, G, N
-            columns = table("columns");
-            rows = table("rows");
-            column_fraction = map("column_fraction", 1);
-            row_fraction = map("row_fraction", 1);
-            frame_columns = integer("frame_columns");
-            frame_rows = integer("frame_rows");
+            coarse = this->map("coarse", "L',w + 2,h + 2,G,N");
+            columns = this->table("columns", "W");
+            rows = this->table("rows", "H");
+            column_fraction = this->map("column_fraction", "W");
+            row_fraction = this->map("row_fraction", "H");
+            frame_columns = this->integer("frame_columns");
+            frame_rows = this->integer("frame_rows");
         }
-        query = map("query", 4);                // W, H, D, N
-        query_centre = map("query_centre", 2);  // D, N
-        query_weight = map("query_weight", 4);  // L', E, G, N
-        bias = map("bias", 3);                  // L', G, N
-        phase_rows = integer("phase_rows");
-        row_step = integer("row_step");
+        query = this->map("query", "W,H,D,N");
+        query_centre = this->map("query_centre", "D,N");
+        query_weight = this->map("query_weight", "L',E,G,N");
+        bias = this->map("bias", "L',G,N");
+        phase_rows = this->integer("phase_rows");
+        row_step = this->integer("row_step");
         if (has_hidden) {
-            floor = real("floor");
-            compress = map("compress", 3);            // M', L, G
-            compress_bias = map("compress_bias", 2);  // M', G
+            floor = this->real("floor");
+            compress = this->map("compress", "M',L,G");
+            compress_bias = this->map("compress_bias", "M',G");
         }
         if (has_centre) {
-            centre = map("centre", 3);  // M', G, N
+            centre = this->map("centre", "M',G,N");
         }
         if (pass == Pass::Scores) {
-            score_weight = map("score_weight", 4);  // K', M, G, N
-            score_bias = map("score_bias", 2);      // K', N
+            score_weight = this->map("score_weight", "K',M,G,N");
+            score_bias = this->map("score_bias", "K',N");
         }
         if (pass == Pass::Moments || pass == Pass::ScoresAdjoint) {
-            d_scores = map("d_scores", 5);  // W, R, P, K, N
+            d_scores = this->map("d_scores", "W,R,P,K,N");
         }
         if (pass == Pass::ScoresAdjoint) {
-            d_hidden_weight = map("d_hidden_weight", 4);  // M', K, G, N
-            d_hidden_offset = map("d_hidden_offset", 3);  // M', G, N
-            d_hidden_slope = map("d_hidden_slope", 3);    // M', G, N
-            compress_back = map("compress_back", 3);      // L', M, G
+            d_hidden_weight = this->map("d_hidden_weight", "M',K,G,N");
+            d_hidden_offset = this->map("d_hidden_offset", "M',G,N");
+            d_hidden_slope = this->map("d_hidden_slope", "M',G,N");
+            compress_back = this->map("compress_back", "L',M,G");
         }
         if (pass == Pass::DifferenceAdjoint) {
-            d_output = map("d_output", 6);  // W, R, P, L, G, N
+            d_output = this->map("d_output", "W,R,P,L,G,N");
         }
         if (is_adjoint) {
-            back_weight = map("back_weight", 4);  // T', L, G, N
+            back_weight = this->map("back_weight", "T',L,G,N");
         }
-        switch (pass) {
-        case Pass::Difference:
-            output = out("output", 6);  // W, R, P, L, G, N
-            break;
-        case Pass::Statistics:
-            output = out("statistics", 7);  // M', 2, G, x tiles, y tiles, P, N
-            break;
-        case Pass::Scores:
-            output = out("scores", 5);  // W, R, P, K, N
-            break;
-        case Pass::Moments:
-            output = out("moments", 7);  // M', K, G, x tiles, y tiles, P, N
-            break;
-        default:
-            output = out("gradients", 6);  // record, G, x tiles, y tiles, P, N
-        }
+        output = pass == Pass::Difference   ? this->out("output", "W,R,P,outputs,G,N")
+                 : pass == Pass::Statistics ? this->out("statistics", "outputs,moments,G,x tiles,y tiles,P,N")
+                 : pass == Pass::Scores     ? this->out("scores", "W,R,P,outputs,N")
+                 : pass == Pass::Moments    ? this->out("moments", "outputs,moments,G,x tiles,y tiles,P,N")
+                                            : this->out("gradients", "record,G,x tiles,y tiles,P,N");
     }
 
     void generate() {
-        grid = {tile_for(Base::get_target()),  query->dim(0).extent(), *phase_rows, *row_step,
-                query_weight->dim(1).extent(), query->dim(2).extent()};
+        const auto [tile, chosen] = plan(this->where());
+        form = chosen;
+        grid = {tile,      query->dim(0).extent(),        *phase_rows,
+                *row_step, query_weight->dim(1).extent(), query->dim(2).extent()};
         difference.grid = grid;
         if (source == Key::Map) {
             difference.taps = (Taps{stage("key", *key, *key_centre, *side, grid), *key_weight, *tap_columns, *tap_rows,
@@ -116,54 +104,44 @@ public:
         difference.define(*bias);
         if constexpr (has_hidden) {
             const Expr channels = compress->dim(1).extent();
-            hidden = on_gpu() ? std::make_unique<Hidden>(difference, *floor, repeat_last(*compress, channels),
-                                                         *compress_bias, whole_blocks(bias->dim(0).extent()))
-                              : std::make_unique<Hidden>(difference, *floor, *compress, *compress_bias, channels);
+            hidden = form == Form::Gather
+                         ? std::make_unique<Hidden>(difference, *floor, repeat_last(*compress, channels),
+                                                    *compress_bias, whole_blocks(bias->dim(0).extent()))
+                         : std::make_unique<Hidden>(difference, *floor, *compress, *compress_bias, channels);
         }
         generate_pass();
-        fix_sizes();
-        if (on_gpu()) {
+        set_sizes();
+        this->fix_outputs();
+        if (form == Form::Gather) {
             align_weights();
         }
     }
 
-    void schedule() {
-        set_estimates(*this, estimates);
-        if (default_schedule || Base::using_autoscheduler()) {
+    void place() {
+        if (this->default_schedule) {
             return;
         }
-        const Halide::Target target = Base::get_target();
+        const Where where = this->where();
         if constexpr (pass == Pass::Difference) {
-            upwell::pcdc::schedule(difference, image, *output, knobs, target);
+            upwell::place(where, difference, image, Func(*output), knobs);
         } else if constexpr (pass == Pass::Statistics) {
-            upwell::pcdc::schedule(difference, *hidden, *statistics, knobs, target);
+            upwell::place(where, difference, *hidden, *statistics, knobs);
+        } else if constexpr (pass == Pass::Moments) {
+            upwell::place(where, difference, *hidden, *moments, knobs);
         } else if constexpr (pass == Pass::Scores) {
             if (joint_scores) {
-                upwell::pcdc::schedule(difference, *hidden, *joint_scores, knobs);
+                upwell::place(where, difference, *hidden, *joint_scores, knobs);
             } else {
-                upwell::pcdc::schedule(difference, *hidden, *scores, knobs, target);
+                upwell::place(where, difference, *hidden, *scores, knobs);
             }
-        } else if constexpr (pass == Pass::Moments) {
-            upwell::pcdc::schedule(difference, *hidden, *moments, knobs, target);
         } else if (gathered) {
-            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *gathered, knobs);
+            upwell::place(where, difference, hidden.get(), hidden_adjoint.get(), image, *gathered, knobs);
         } else {
-            upwell::pcdc::schedule(difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, knobs, target);
+            upwell::place(where, difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, knobs);
         }
     }
 
 private:
-    using Input = Halide::GeneratorInput<Buffer> *;
-    using Output = Halide::GeneratorOutput<Buffer> *;
-
-    Input map(const char *name, int dimensions) { return Base::template add_input<Buffer>(name, type, dimensions); }
-    Input table(const char *name) { return Base::template add_input<Buffer>(name, Halide::Int(32), 1); }
-    Output out(const char *name, int dimensions) { return Base::template add_output<Buffer>(name, type, dimensions); }
-    Halide::GeneratorInput<int> *integer(const char *name) { return Base::template add_input<int>(name); }
-    Halide::GeneratorInput<Expr> *real(const char *name) { return Base::template add_input<Expr>(name, type); }
-
-    bool on_gpu() const { return Base::get_target().has_gpu_feature(); }
-
     void generate_pass() {
         if constexpr (pass == Pass::Difference) {
             image = Func("stored");
@@ -176,7 +154,7 @@ private:
             *output = statistics->output;
         } else if constexpr (pass == Pass::Scores) {
             const Expr channels = score_weight->dim(1).extent(), groups = score_weight->dim(2).extent();
-            if (on_gpu()) {
+            if (form == Form::Gather) {
                 joint_scores =
                     std::make_unique<JointScores>(*hidden, *centre, repeat_last(*score_weight, channels), *score_bias,
                                                   whole_blocks(centre->dim(0).extent()), groups);
@@ -204,7 +182,7 @@ private:
         } else {
             image = stage_gradient(*d_output, outputs, grid);
         }
-        if (on_gpu()) {
+        if (form == Form::Gather) {
             gathered = std::make_unique<GatheredAdjoint>(difference, image, *back_weight, outputs, hidden.get(),
                                                          hidden_adjoint.get(), layout());
             *output = gathered->record;
@@ -243,36 +221,28 @@ private:
     }
 
     // Extents follow from the image and the weights, so that bounds of tiles are exact.
-    void fix_sizes() {
-        const Expr groups = query_weight->dim(2).extent(), samples = query->dim(3).extent();
-        const auto fix = [&](Output buffer, const std::vector<Expr> &extents) {
-            for (size_t d = 0; d < extents.size(); d++) {
-                (*buffer).dim(int(d)).set_bounds(0, extents[d].defined() ? extents[d] : (*buffer).dim(int(d)).extent());
-            }
-        };
-        const Expr any, tiles_x = (grid.columns + grid.tile.columns - 1) / grid.tile.columns,
-                        tiles_y = (grid.rows + grid.tile.rows - 1) / grid.tile.rows;
-        if constexpr (pass == Pass::Difference) {
-            fix(output, {grid.columns, grid.rows, grid.row_step, any, groups, samples});
-        } else if constexpr (pass == Pass::Scores) {
-            fix(output, {grid.columns, grid.rows, grid.row_step, any, samples});
-        } else if constexpr (!is_adjoint) {
-            fix(output, {any, any, groups, tiles_x, tiles_y, grid.row_step, samples});
-        } else {
-            fix(output, {any, groups, tiles_x, tiles_y, grid.row_step, samples});
-        }
+    void set_sizes() {
+        const auto tiles = [](Expr length, int tile) { return (length + tile - 1) / tile; };
+        this->set_size("W", grid.columns);
+        this->set_size("R", grid.rows);
+        this->set_size("P", grid.row_step);
+        this->set_size("G", query_weight->dim(2).extent());
+        this->set_size("N", query->dim(3).extent());
+        this->set_size("x tiles", tiles(grid.columns, grid.tile.columns));
+        this->set_size("y tiles", tiles(grid.rows, grid.tile.rows));
     }
 
+    Form form = Form::Scan;
     Grid grid;
     Difference difference;
     Func image;  // v, or its gradient
     std::unique_ptr<Hidden> hidden;
     std::unique_ptr<Statistics> statistics;
-    std::unique_ptr<Scores> scores;  // or, on a GPU,
+    std::unique_ptr<Scores> scores;  // or
     std::unique_ptr<JointScores> joint_scores;
     std::unique_ptr<Moments> moments;
     std::unique_ptr<HiddenAdjoint> hidden_adjoint;
-    std::unique_ptr<DifferenceAdjoint> adjoint;  // or, on a GPU,
+    std::unique_ptr<DifferenceAdjoint> adjoint;  // or
     std::unique_ptr<GatheredAdjoint> gathered;
 
     Input key = nullptr, key_centre = nullptr, key_weight = nullptr, tap_columns = nullptr, tap_rows = nullptr,
@@ -281,22 +251,22 @@ private:
           compress_bias = nullptr, centre = nullptr, score_weight = nullptr, score_bias = nullptr, d_scores = nullptr,
           d_hidden_weight = nullptr, d_hidden_offset = nullptr, d_hidden_slope = nullptr, compress_back = nullptr,
           d_output = nullptr, back_weight = nullptr;
-    Halide::GeneratorInput<int> *phase_rows = nullptr, *row_step = nullptr, *reach_x = nullptr, *reach_y = nullptr,
-                                *frame_columns = nullptr, *frame_rows = nullptr;
-    Halide::GeneratorInput<Expr> *side = nullptr, *floor = nullptr;
+    Integer phase_rows = nullptr, row_step = nullptr, reach_x = nullptr, reach_y = nullptr, frame_columns = nullptr,
+            frame_rows = nullptr;
+    Real side = nullptr, floor = nullptr;
     Output output = nullptr;
 };
 
-using difference = PcdcGenerator<Pass::Difference, Key::Map>;
-using difference_adjoint = PcdcGenerator<Pass::DifferenceAdjoint, Key::Map>;
-using statistics = PcdcGenerator<Pass::Statistics, Key::Map>;
-using scores = PcdcGenerator<Pass::Scores, Key::Map>;
-using moments = PcdcGenerator<Pass::Moments, Key::Map>;
-using scores_adjoint = PcdcGenerator<Pass::ScoresAdjoint, Key::Map>;
-using upsampled_statistics = PcdcGenerator<Pass::Statistics, Key::Upsampled>;
-using upsampled_scores = PcdcGenerator<Pass::Scores, Key::Upsampled>;
-using upsampled_moments = PcdcGenerator<Pass::Moments, Key::Upsampled>;
-using upsampled_scores_adjoint = PcdcGenerator<Pass::ScoresAdjoint, Key::Upsampled>;
+using difference = PcdcKernel<Pass::Difference, Key::Map>;
+using difference_adjoint = PcdcKernel<Pass::DifferenceAdjoint, Key::Map>;
+using statistics = PcdcKernel<Pass::Statistics, Key::Map>;
+using scores = PcdcKernel<Pass::Scores, Key::Map>;
+using moments = PcdcKernel<Pass::Moments, Key::Map>;
+using scores_adjoint = PcdcKernel<Pass::ScoresAdjoint, Key::Map>;
+using upsampled_statistics = PcdcKernel<Pass::Statistics, Key::Upsampled>;
+using upsampled_scores = PcdcKernel<Pass::Scores, Key::Upsampled>;
+using upsampled_moments = PcdcKernel<Pass::Moments, Key::Upsampled>;
+using upsampled_scores_adjoint = PcdcKernel<Pass::ScoresAdjoint, Key::Upsampled>;
 
 }  // namespace
 }  // namespace upwell::pcdc

@@ -14,56 +14,62 @@
 // Those whose names end in _2 are for stride 2, the others for any.
 #include "algebra/transposed_conv.h"
 
-#include "transposed_conv.h"
+#include "kernel.h"
+#include "schedules/transposed_conv.h"
 
 namespace upwell::transposed_conv {
 namespace {
 
-using Halide::Expr, Halide::Func, Halide::Int;
+using Halide::Expr, Halide::Func;
 
 // Parts: Forward, DInput or DWeight. stride: 0 is any.
-template<class Parts, int stride> class Generator : public Halide::Generator<Generator<Parts, stride>> {
-    using Base = Halide::Generator<Generator<Parts, stride>>;
-    using Buffer = Halide::Buffer<void>;
+template<class Parts, int stride> class TransposedConv : public Kernel<TransposedConv<Parts, stride>> {
+    using Base = Kernel<TransposedConv<Parts, stride>>;
+    using typename Base::Input, typename Base::Integer, typename Base::Output;
     static constexpr bool forward = std::is_same_v<Parts, Forward>, d_input = std::is_same_v<Parts, DInput>,
                           d_weight = std::is_same_v<Parts, DWeight>;
+    static constexpr const char *low_sizes = "w,h,A,G,N", *high_sizes = "SX,W,SY,H,B,G,N",
+                                *weight_sizes = "KW,KH,B,A,G";
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
     void configure() {
-        const auto add = [&](const char *name, int dimensions) {
-            return Base::template add_input<Buffer>(name, type, dimensions);
-        };
         if (!d_input) {
-            low = add("input", 5);
+            low = this->map("input", low_sizes);
         }
         if (!forward) {
-            high = add("d_output", 7);
+            high = this->map("d_output", high_sizes);
         }
         if (!d_weight) {
-            weight = add("weight", 5);
+            weight = this->map("weight", weight_sizes);
         }
         if (forward) {
-            bias = add("bias", 2);
+            bias = this->map("bias", "B,G");
         }
-        columns = Base::template add_input<Buffer>("columns", Int(32), 2);
-        rows = Base::template add_input<Buffer>("rows", Int(32), 2);
-        first_column = Base::template add_input<int>("first_column");
-        first_row = Base::template add_input<int>("first_row");
+        columns = this->table("columns", "x taps,SX");
+        rows = this->table("rows", "y taps,SY");
+        first_column = this->integer("first_column");
+        first_row = this->integer("first_row");
         if (d_weight) {
-            places_x = Base::template add_input<Buffer>("places_x", Int(32), 2);
-            places_y = Base::template add_input<Buffer>("places_y", Int(32), 2);
+            places_x = this->table("places_x", "KW,2");
+            places_y = this->table("places_y", "KH,2");
         }
-        result = Base::template add_output<Buffer>(forward   ? "output"
-                                                   : d_input ? "d_input"
-                                                             : "d_weight",
-                                                   type, forward ? 7 : 5);
+        result = forward   ? this->out("output", high_sizes)
+                 : d_input ? this->out("d_input", low_sizes)
+                           : this->out("d_weight", weight_sizes);
     }
 
     void generate() {
-        const Problem problem = make_problem();
+        this->set_size("SX", stride ? Expr(stride) : columns->dim(1).extent());
+        this->set_size("SY", stride ? Expr(stride) : rows->dim(1).extent());
+        const Problem problem{{*columns, this->size("x taps"), this->size("SX"), *first_column, this->size("w"),
+                               this->size("W"), this->size("KW")},
+                              {*rows, this->size("y taps"), this->size("SY"), *first_row, this->size("h"),
+                               this->size("H"), this->size("KH")},
+                              weight ? Func(*weight) : Func(),
+                              this->size("A"),
+                              this->size("B"),
+                              this->size("N"),
+                              this->type};
         if constexpr (forward) {
             parts = std::make_unique<Parts>(problem, *low, *bias);
             *result = parts->output;
@@ -72,87 +78,40 @@ public:
             *result = parts->d_input;
         } else {
             parts = std::make_unique<Parts>(problem, *high, *low, *places_x, *places_y,
-                                            sum_sizes(type, Base::get_target()));
+                                            sum_sizes(this->type, this->where()));
             *result = parts->d_weight;
         }
-        fix(*result, result_sizes);
+        this->fix_sizes();
+        // The blocks of a row lie beside each other.
+        if (forward) {
+            (*result).dim(1).set_stride(this->size("SX"));
+        } else {
+            high->dim(1).set_stride(this->size("SX"));
+        }
     }
 
-    void schedule() {
-        if (default_schedule) {
+    void place() {
+        if (this->default_schedule) {
             schedule_plainly(*parts);
         } else {
-            upwell::transposed_conv::schedule(*parts, Base::get_target());
+            upwell::place(this->where(), *parts);
         }
     }
 
 private:
-    using Input = Halide::GeneratorInput<Buffer> *;
-
-    // A size that is undefined is free. The blocks of a row lie beside each other.
-    template<class Map> static void fix(Map &map, const std::vector<Expr> &sizes) {
-        for (size_t d = 0; d < sizes.size(); d++) {
-            map.dim(int(d)).set_bounds(0, sizes[d].defined() ? sizes[d] : map.dim(int(d)).extent());
-        }
-        if (sizes.size() == 7) {
-            map.dim(1).set_stride(sizes[0]);
-        }
-    }
-
-    // Sets the sizes of all inputs from a few of them, so that bounds are exact. Those of the result follow, or are its
-    // own, and are set when it is there.
-    Problem make_problem() {
-        const auto extent = [](Input buffer, int d) { return buffer ? buffer->dim(d).extent() : Expr(); };
-        const Input any = low ? low : high;
-        const int groups = low ? 3 : 5;  // their dimension
-        const Expr A = low ? extent(low, 2) : extent(weight, 3), B = high ? extent(high, 4) : extent(weight, 2),
-                   G = extent(any, groups), N = extent(any, groups + 1);
-        // d: 0 for columns, 1 for rows.
-        const auto axis = [&](Input table, Input places, Expr first, int d) {
-            const Expr fixed_stride = stride ? Expr(stride) : extent(table, 1);
-            fix(*table, {extent(table, 0), fixed_stride});
-            if (places) {
-                fix(*places, {extent(places, 0), 2});
-            }
-            return Axis{*table,
-                        extent(table, 0),
-                        fixed_stride,
-                        first,
-                        extent(low, d),
-                        extent(high, 2 * d + 1),
-                        places ? extent(places, 0) : extent(weight, d)};
-        };
-        const Axis across = axis(columns, places_x, *first_column, 0), down = axis(rows, places_y, *first_row, 1);
-        const auto fix_map = [&](Input input, const std::vector<Expr> &sizes) {
-            if (input) {
-                fix(*input, sizes);
-            } else {
-                result_sizes = sizes;
-            }
-        };
-        fix_map(low, {across.low, down.low, A, G, N});
-        fix_map(high, {across.stride, across.blocks, down.stride, down.blocks, B, G, N});
-        fix_map(weight, {across.kernel, down.kernel, B, A, G});
-        if (bias) {
-            fix(*bias, {B, G});
-        }
-        return {across, down, weight ? Func(*weight) : Func(), A, B, N, type};
-    }
-
     Input low = nullptr, high = nullptr, weight = nullptr, bias = nullptr, columns = nullptr, rows = nullptr,
           places_x = nullptr, places_y = nullptr;
-    Halide::GeneratorInput<int> *first_column = nullptr, *first_row = nullptr;
-    Halide::GeneratorOutput<Buffer> *result = nullptr;
-    std::vector<Expr> result_sizes;
+    Integer first_column = nullptr, first_row = nullptr;
+    Output result = nullptr;
     std::unique_ptr<Parts> parts;
 };
 
-using Any = Generator<Forward, 0>;
-using ByTwo = Generator<Forward, 2>;
-using DInputAny = Generator<DInput, 0>;
-using DInputByTwo = Generator<DInput, 2>;
-using DWeightAny = Generator<DWeight, 0>;
-using DWeightByTwo = Generator<DWeight, 2>;
+using Any = TransposedConv<Forward, 0>;
+using ByTwo = TransposedConv<Forward, 2>;
+using DInputAny = TransposedConv<DInput, 0>;
+using DInputByTwo = TransposedConv<DInput, 2>;
+using DWeightAny = TransposedConv<DWeight, 0>;
+using DWeightByTwo = TransposedConv<DWeight, 2>;
 
 }  // namespace
 }  // namespace upwell::transposed_conv

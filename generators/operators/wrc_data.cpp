@@ -3,57 +3,51 @@
 //     sample, response [, d_weight, d_weighted] -> weight, weighted; wrc_data_adjoint: d_sample, d_response
 #include "algebra/wrc_data.h"
 
-#include "wrc_data.h"
+#include "kernel.h"
+#include "schedules/wrc_data.h"
 
+namespace upwell {
 namespace {
 
-using namespace upwell;
-
-template<class Parts> class WrcDataGenerator : public Halide::Generator<WrcDataGenerator<Parts>> {
-    using Base = Halide::Generator<WrcDataGenerator<Parts>>;
-    using Buffer = Halide::Buffer<void>;
+template<class Parts> class WrcDataKernel : public Kernel<WrcDataKernel<Parts>> {
+    using Base = Kernel<WrcDataKernel<Parts>>;
+    using typename Base::Input, typename Base::Output;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
     void configure() {
         for (const std::string &name : Parts::input_names()) {
-            inputs.push_back(Base::template add_input<Buffer>(name, type, 1));
+            inputs.push_back(this->map(name, "n"));
         }
-        output = Base::template add_output<Buffer>("both", std::vector<Halide::Type>{type, type}, 1);
+        output = this->out("both", "n", 2);
     }
 
     void generate() {
         std::vector<Halide::Func> functions;
-        for (const auto *input : inputs) {
+        for (const Input input : inputs) {
             functions.push_back(*input);
         }
         parts = std::make_unique<Parts>(functions);
         *output = parts->output;
-        const Halide::Expr size = inputs[0]->dim(0).extent();
-        for (auto *input : inputs) {
-            input->dim(0).set_bounds(0, size);
-        }
-        parts->output.output_buffers()[0].dim(0).set_bounds(0, size);
+        this->fix_sizes();
     }
 
-    void schedule() {
-        if (!default_schedule) {
-            upwell::schedule_elements(parts->output, Base::get_target());
+    void place() {
+        if (!this->default_schedule) {
+            upwell::place(this->where(), *parts);
         }
     }
 
 private:
-    std::vector<Halide::GeneratorInput<Buffer> *> inputs;
-    Halide::GeneratorOutput<Buffer> *output = nullptr;
+    std::vector<Input> inputs;
+    Output output = nullptr;
     std::unique_ptr<Parts> parts;
 };
 
-using Forward = WrcDataGenerator<WrcData>;
-using Adjoint = WrcDataGenerator<WrcDataAdjoint>;
+using WrcDataForward = WrcDataKernel<WrcData>;
+using WrcDataBackward = WrcDataKernel<WrcDataAdjoint>;
 
 }  // namespace
+}  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(Forward, wrc_data)
-HALIDE_REGISTER_GENERATOR(Adjoint, wrc_data_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcDataForward, wrc_data)
+HALIDE_REGISTER_GENERATOR(upwell::WrcDataBackward, wrc_data_adjoint)

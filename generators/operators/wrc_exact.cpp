@@ -24,184 +24,150 @@
 //     cell_x, place_x        (W) int32
 //     cell_y, place_y        (H) int32
 #include "algebra/wrc_exact.h"
-#include "Halide.h"
-#include "wrc_exact.h"
 
+#include "kernel.h"
+#include "schedules/wrc_exact.h"
+
+namespace upwell {
 namespace {
 
-using namespace upwell;
-using Halide::Expr, Halide::Func, Halide::Int;
-using AnyBuffer = Halide::Buffer<void>;
+using Halide::Expr;
 
-template<class Self, class Parts> class WrcGenerator : public Halide::Generator<Self> {
-    using Base = Halide::Generator<Self>;
+constexpr const char *high = "W,H,C,N", *low = "w,h,C,N", *stored_low = "w',h,C,N", *three = "w',h,3,C,N",
+                     *planes = "C,N", *of_rows = "reciprocals,s,s,h,C,N";
+
+template<class Self, class Parts> class WrcKernel : public Kernel<Self> {
+    using Base = Kernel<Self>;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
-    void schedule() {
-        if (default_schedule) {
-            upwell::schedule_plainly(*parts);
+    void place() {
+        if (this->default_schedule) {
+            schedule_plainly(*parts);
         } else {
-            upwell::schedule(*parts, Base::get_target());
+            upwell::place(this->where(), *parts);
         }
     }
 
 protected:
-    using Input = Halide::GeneratorInput<AnyBuffer> *;
-    using Output = Halide::GeneratorOutput<AnyBuffer> *;
+    using typename Base::Input, typename Base::Integer, typename Base::Output;
 
-    Input add_map(const std::string &name, int dimensions) {
-        return Base::template add_input<AnyBuffer>(name, type, dimensions);
-    }
-    Input add_table(const std::string &name) { return Base::template add_input<AnyBuffer>(name, Int(32), 1); }
-    Output add_result(const std::string &name, int dimensions) {
-        return Base::template add_output<AnyBuffer>(name, type, dimensions);
-    }
-
+    // After all maps.
     void add_windows() {
-        kernel = add_map("kernel", 5);
-        columns = Base::template add_input<int>("columns");
-        rows = Base::template add_input<int>("rows");
-        before_x = Base::template add_input<int>("before_x");
-        before_y = Base::template add_input<int>("before_y");
+        kernel = this->map("kernel", "s,span x,s,span y,C");
+        columns = this->integer("columns");
+        rows = this->integer("rows");
+        before_x = this->integer("before_x");
+        before_y = this->integer("before_y");
     }
-
-    WrcWindows windows() const {
-        // A GPU has a thread for every pixel.
-        const Form form = Base::get_target().has_gpu_feature() || default_schedule ? Form::Gather : Form::Scan;
-        return {*kernel, scale(), *columns, *rows, span_x(), span_y(), *before_x, *before_y, type, form};
-    }
-
-    Expr scale() const { return kernel->dim(0).extent(); }
-    Expr span_x() const { return kernel->dim(1).extent(); }
-    Expr span_y() const { return kernel->dim(3).extent(); }
 
     // Every extent follows from the kernel's and the low-res sizes, so that bounds are exact.
-    template<class Map> static void fix(Map *map, const std::vector<Expr> &extents) {
-        for (size_t i = 0; i < extents.size(); i++) {
-            map->dim(static_cast<int>(i)).set_bounds(0, extents[i]);
-        }
+    WrcWindows windows() {
+        const Expr s = kernel->dim(0).extent();
+        this->set_size("s", s);
+        this->set_size("C", kernel->dim(4).extent());
+        this->set_size("w", *columns);
+        this->set_size("h", *rows);
+        this->set_size("w'", stored(*columns));
+        this->set_size("W", *columns * s);
+        this->set_size("H", *rows * s);
+        this->set_size("reciprocals", stored(*columns + this->size("span x") - 1));
+        return {*kernel,
+                s,
+                *columns,
+                *rows,
+                this->size("span x"),
+                this->size("span y"),
+                *before_x,
+                *before_y,
+                this->type,
+                wrc_exact_form(this->where())};
     }
-    template<class... Map> void fix_high(Map *...map) {
-        (fix(map, {*columns * scale(), *rows * scale(), channels(), batch()}), ...);
-    }
-    template<class... Map> void fix_low(Map *...map) { (fix(map, {*columns, *rows, channels(), batch()}), ...); }
-    template<class... Map> void fix_stored(Map *...map) {
-        (fix(map, {stored(*columns), *rows, channels(), batch()}), ...);
-    }
-    template<class... Map> void fix_three(Map *...map) {
-        (fix(map, {stored(*columns), *rows, 3, channels(), batch()}), ...);
-    }
-    template<class... Map> void fix_planes(Map *...map) { (fix(map, {channels(), batch()}), ...); }
-    void fix_kernel() { fix(kernel, {scale(), span_x(), scale(), span_y(), channels()}); }
 
-    Expr channels() const { return kernel->dim(4).extent(); }
-    Expr batch() const { return first->dim(first->dimensions() - 1).extent(); }
-
-    Input first = nullptr, kernel = nullptr;
-    Halide::GeneratorInput<int> *columns = nullptr, *rows = nullptr, *before_x = nullptr, *before_y = nullptr;
+    Input kernel = nullptr;
+    Integer columns = nullptr, rows = nullptr, before_x = nullptr, before_y = nullptr;
     std::unique_ptr<Parts> parts;
 };
 
-class Start : public WrcGenerator<Start, WrcStart> {
+class Start : public WrcKernel<Start, WrcStart> {
 public:
     void configure() {
-        first = add_map("precision", 4);
-        weighted = add_map("weighted", 4);
-        data_weight = add_map("data_weight", 4);
-        data = add_map("data", 4);
+        precision = map("precision", high);
+        weighted = map("weighted", high);
+        data_weight = map("data_weight", low);
+        data = map("data", low);
         add_windows();
-        output = add_result("system", 5);
-        squares = add_result("squares", 2);
+        output = out("system", three);
+        squares = out("squares", planes);
     }
 
     void generate() {
-        parts = std::make_unique<WrcStart>(*first, *weighted, *data_weight, *data, windows());
+        parts = std::make_unique<WrcStart>(*precision, *weighted, *data_weight, *data, windows());
         *output = parts->output;
         *squares = parts->squares;
-        fix_high(first, weighted);
-        fix_low(data_weight, data);
-        fix_kernel();
-        fix_three(output);
-        fix_planes(squares);
+        fix_sizes();
     }
 
 private:
-    Input weighted = nullptr, data_weight = nullptr, data = nullptr;
+    Input precision = nullptr, weighted = nullptr, data_weight = nullptr, data = nullptr;
     Output output = nullptr, squares = nullptr;
 };
 
-class Reciprocals : public WrcGenerator<Reciprocals, WrcReciprocals> {
+class Reciprocals : public WrcKernel<Reciprocals, WrcReciprocals> {
 public:
     void configure() {
-        first = add_map("precision", 4);
+        precision = map("precision", high);
         add_windows();
-        output = add_result("reciprocals", 6);
+        output = out("reciprocals", of_rows);
     }
 
     void generate() {
-        parts = std::make_unique<WrcReciprocals>(*first, windows());
+        parts = std::make_unique<WrcReciprocals>(*precision, windows());
         *output = parts->output;
-        fix_high(first);
-        fix_kernel();
-        fix(output, {stored(*columns + span_x() - 1), scale(), scale(), *rows, channels(), batch()});
+        fix_sizes();
     }
 
 private:
+    Input precision = nullptr;
     Output output = nullptr;
 };
 
-class Step : public WrcGenerator<Step, WrcStep> {
+class Step : public WrcKernel<Step, WrcStep> {
 public:
     void configure() {
-        first = add_map("reciprocals", 6);
-        system = add_map("system", 5);
-        state = add_map("state", 5);
-        squares = add_map("squares", 2);
-        limits = add_map("limits", 2);
+        reciprocals = map("reciprocals", of_rows);
+        system = map("system", three);
+        state = map("state", three);
+        squares = map("squares", planes);
+        limits = map("limits", planes);
         add_windows();
-        next_state = add_result("next_state", 5);
-        next_squares = add_result("next_squares", 2);
+        next_state = out("next_state", three);
+        next_squares = out("next_squares", planes);
     }
 
     void generate() {
-        parts = std::make_unique<WrcStep>(*first, *system, *state, *squares, *limits, windows());
+        parts = std::make_unique<WrcStep>(*reciprocals, *system, *state, *squares, *limits, windows());
         *next_state = parts->output;
         *next_squares = parts->squares;
-        fix(first, {stored(*columns + span_x() - 1), scale(), scale(), *rows, channels(), batch()});
-        fix_three(system, state, next_state);
-        fix_planes(squares, limits, next_squares);
-        fix_kernel();
+        fix_sizes();
     }
 
 private:
-    Input system = nullptr, state = nullptr, squares = nullptr, limits = nullptr;
+    Input reciprocals = nullptr, system = nullptr, state = nullptr, squares = nullptr, limits = nullptr;
     Output next_state = nullptr, next_squares = nullptr;
 };
 
-template<class Self, class Parts> class Finishing : public WrcGenerator<Self, Parts> {
+template<class Self, class Parts> class Finishing : public WrcKernel<Self, Parts> {
 protected:
-    using Base = WrcGenerator<Self, Parts>;
-    using typename Base::Input, typename Base::Output;
+    using typename WrcKernel<Self, Parts>::Input;
 
     void add_places() {
-        cell_x = Base::add_table("cell_x");
-        pixel_place_x = Base::add_table("pixel_place_x");
-        cell_y = Base::add_table("cell_y");
-        pixel_place_y = Base::add_table("pixel_place_y");
+        cell_x = this->table("cell_x", "W");
+        pixel_place_x = this->table("pixel_place_x", "W");
+        cell_y = this->table("cell_y", "H");
+        pixel_place_y = this->table("pixel_place_y", "H");
     }
     PixelPlaces x_places() { return {*cell_x, *pixel_place_x}; }
     PixelPlaces y_places() { return {*cell_y, *pixel_place_y}; }
-    void fix_places() {
-        for (Input table : {cell_x, pixel_place_x}) {
-            Base::fix(table, {*Base::columns * Base::scale()});
-        }
-        for (Input table : {cell_y, pixel_place_y}) {
-            Base::fix(table, {*Base::rows * Base::scale()});
-        }
-    }
 
 private:
     Input cell_x = nullptr, pixel_place_x = nullptr, cell_y = nullptr, pixel_place_y = nullptr;
@@ -210,116 +176,102 @@ private:
 class Finish : public Finishing<Finish, WrcFinish> {
 public:
     void configure() {
-        first = add_map("precision", 4);
-        weighted = add_map("weighted", 4);
-        gain = add_map("gain", 4);
-        solution = add_map("solution", 4);
+        precision = map("precision", high);
+        weighted = map("weighted", high);
+        gain = map("gain", stored_low);
+        solution = map("solution", stored_low);
         add_places();
         add_windows();
-        output = add_result("X", 4);
+        output = out("X", high);
     }
 
     void generate() {
-        parts = std::make_unique<WrcFinish>(*first, *weighted, *gain, *solution, x_places(), y_places(), windows());
+        parts = std::make_unique<WrcFinish>(*precision, *weighted, *gain, *solution, x_places(), y_places(), windows());
         *output = parts->output;
-        fix_high(first, weighted, output);
-        fix_stored(gain, solution);
-        fix_places();
-        fix_kernel();
+        fix_sizes();
     }
 
 private:
-    Input weighted = nullptr, gain = nullptr, solution = nullptr;
+    Input precision = nullptr, weighted = nullptr, gain = nullptr, solution = nullptr;
     Output output = nullptr;
 };
 
 class FinishAdjoint : public Finishing<FinishAdjoint, WrcFinishAdjoint> {
 public:
     void configure() {
-        first = add_map("precision", 4);
-        d_output = add_map("d_output", 4);
-        gain = add_map("gain", 4);
-        solution = add_map("solution", 4);
-        X = add_map("X", 4);
+        precision = map("precision", high);
+        d_output = map("d_output", high);
+        gain = map("gain", stored_low);
+        solution = map("solution", stored_low);
+        X = map("X", high);
         add_places();
         add_windows();
-        output = add_output<Func>("gradients", std::vector<Halide::Type>{type, type}, 4);
+        output = out("gradients", high, 2);
     }
 
     void generate() {
-        parts = std::make_unique<WrcFinishAdjoint>(*first, *d_output, *gain, *solution, *X, x_places(), y_places(),
+        parts = std::make_unique<WrcFinishAdjoint>(*precision, *d_output, *gain, *solution, *X, x_places(), y_places(),
                                                    windows());
         *output = parts->output;
-        fix_high(first, d_output, X);
-        Halide::OutputImageParam result = parts->output.output_buffers()[0];  // the others are alike
-        fix_high(&result);
-        fix_stored(gain, solution);
-        fix_places();
-        fix_kernel();
+        fix_sizes();
     }
 
 private:
-    Input d_output = nullptr, gain = nullptr, solution = nullptr, X = nullptr;
-    Halide::GeneratorOutput<Func> *output = nullptr;
+    Input precision = nullptr, d_output = nullptr, gain = nullptr, solution = nullptr, X = nullptr;
+    Output output = nullptr;
 };
 
-class LowGradients : public WrcGenerator<LowGradients, WrcLowGradients> {
+class LowGradients : public WrcKernel<LowGradients, WrcLowGradients> {
 public:
     void configure() {
-        first = add_map("v", 4);
-        X = add_map("X", 4);
-        data_weight = add_map("data_weight", 4);
-        data = add_map("data", 4);
+        v = map("v", high);
+        X = map("X", high);
+        data_weight = map("data_weight", low);
+        data = map("data", low);
         add_windows();
-        output = add_output<Func>("gradients", std::vector<Halide::Type>{type, type, type}, 4);
+        output = out("gradients", low, 3);
     }
 
     void generate() {
-        parts = std::make_unique<WrcLowGradients>(*first, *X, *data_weight, *data, windows());
+        parts = std::make_unique<WrcLowGradients>(*v, *X, *data_weight, *data, windows());
         *output = parts->output;
-        fix_high(first, X);
-        fix_low(data_weight, data);
-        Halide::OutputImageParam result = parts->output.output_buffers()[0];  // the others are alike
-        fix_low(&result);
-        fix_kernel();
+        fix_sizes();
     }
 
 private:
-    Input X = nullptr, data_weight = nullptr, data = nullptr;
-    Halide::GeneratorOutput<Func> *output = nullptr;
+    Input v = nullptr, X = nullptr, data_weight = nullptr, data = nullptr;
+    Output output = nullptr;
 };
 
-class KernelGradient : public WrcGenerator<KernelGradient, WrcKernelGradient> {
+class KernelGradient : public WrcKernel<KernelGradient, WrcKernelGradient> {
 public:
     void configure() {
-        first = add_map("v", 4);
-        X = add_map("X", 4);
-        misfit = add_map("misfit", 4);
-        d_data = add_map("d_data", 4);
+        v = map("v", high);
+        X = map("X", high);
+        misfit = map("misfit", low);
+        d_data = map("d_data", low);
         add_windows();
-        output = add_result("d_kernel", 6);
+        output = out("d_kernel", "s,span x,s,span y,C,N");
     }
 
     void generate() {
-        parts = std::make_unique<WrcKernelGradient>(*first, *X, *misfit, *d_data, windows());
+        parts = std::make_unique<WrcKernelGradient>(*v, *X, *misfit, *d_data, windows());
         *output = parts->output;
-        fix_high(first, X);
-        fix_low(misfit, d_data);
-        fix_kernel();
-        fix(output, {scale(), span_x(), scale(), span_y(), channels(), batch()});
+        fix_sizes();
     }
 
 private:
-    Input X = nullptr, misfit = nullptr, d_data = nullptr;
+    Input v = nullptr, X = nullptr, misfit = nullptr, d_data = nullptr;
     Output output = nullptr;
 };
 
 }  // namespace
+}  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(Start, wrc_exact_start)
-HALIDE_REGISTER_GENERATOR(Reciprocals, wrc_exact_reciprocals)
-HALIDE_REGISTER_GENERATOR(Step, wrc_exact_step)
-HALIDE_REGISTER_GENERATOR(Finish, wrc_exact_finish)
-HALIDE_REGISTER_GENERATOR(FinishAdjoint, wrc_exact_finish_adjoint)
-HALIDE_REGISTER_GENERATOR(LowGradients, wrc_exact_low_gradients)
-HALIDE_REGISTER_GENERATOR(KernelGradient, wrc_exact_kernel_gradient)
+HALIDE_REGISTER_GENERATOR(upwell::Start, wrc_exact_start)
+HALIDE_REGISTER_GENERATOR(upwell::Reciprocals, wrc_exact_reciprocals)
+HALIDE_REGISTER_GENERATOR(upwell::Step, wrc_exact_step)
+HALIDE_REGISTER_GENERATOR(upwell::Finish, wrc_exact_finish)
+HALIDE_REGISTER_GENERATOR(upwell::FinishAdjoint, wrc_exact_finish_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::LowGradients, wrc_exact_low_gradients)
+HALIDE_REGISTER_GENERATOR(upwell::KernelGradient, wrc_exact_kernel_gradient)

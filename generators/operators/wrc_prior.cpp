@@ -14,60 +14,54 @@
 //     row_first        (h) int32
 //     row_weight       (n, h)
 //     -> precision, weighted (W, H, P); wrc_prior_adjoint: d_value (w, h, P), d_mixed (w, h, 9, P), d_lam (P)
-#include "wrc_prior.h"
-#include "Halide.h"
-#include "algebra/dimensions.h"
+#include "algebra/wrc_prior.h"
 
+#include "algebra/dimensions.h"
+#include "kernel.h"
+#include "schedules/wrc_prior.h"
+
+namespace upwell {
 namespace {
 
-using namespace upwell;
-using Halide::Expr, Halide::Func, Halide::Int;
+using Halide::Expr, Halide::Func;
 
-template<class Parts> class WrcPriorGenerator : public Halide::Generator<WrcPriorGenerator<Parts>> {
-    using Base = Halide::Generator<WrcPriorGenerator<Parts>>;
-    using Buffer = Halide::Buffer<void>;
+template<class Parts> class WrcPriorKernel : public Kernel<WrcPriorKernel<Parts>> {
+    using Base = Kernel<WrcPriorKernel<Parts>>;
+    using typename Base::Input, typename Base::Output;
     static constexpr bool adjoint = std::is_same_v<Parts, WrcPriorAdjoint>;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
     void configure() {
-        value = Base::template add_input<Buffer>("value", type, 3);
-        mixed = Base::template add_input<Buffer>("mixed", type, 4);
-        lam = Base::template add_input<Buffer>("lam", type, 1);
+        value = this->map("value", "w,h,P");
+        mixed = this->map("mixed", "w,h,taps,P");
+        lam = this->map("lam", "P");
         if (adjoint) {
-            d_precision = Base::template add_input<Buffer>("d_precision", type, 3);
-            d_weighted = Base::template add_input<Buffer>("d_weighted", type, 3);
+            d_precision = this->map("d_precision", "W,H,P");
+            d_weighted = this->map("d_weighted", "W,H,P");
         }
         for (Table *table : {&columns, &rows}) {
-            table->lower = Base::template add_input<Buffer>(table->name + "s", Int(32), 1);
-            table->fraction = Base::template add_input<Buffer>(table->name + "_fraction", type, 1);
+            table->lower = this->table(table->name + "s", table->high);
+            table->fraction = this->map(table->name + "_fraction", table->high);
         }
         if (!adjoint) {
-            outputs = {Base::template add_output<Buffer>("prior", std::vector<Halide::Type>{type, type}, 3)};
+            outputs = {this->out("prior", "W,H,P", 2)};
             return;
         }
         for (Table *table : {&columns, &rows}) {
-            table->first = Base::template add_input<Buffer>(table->name + "_first", Int(32), 1);
-            table->weight = Base::template add_input<Buffer>(table->name + "_weight", type, 2);
+            table->first = this->table(table->name + "_first", table->low);
+            table->weight = this->map(table->name + "_weight", table->name + " reads," + table->low);
         }
-        outputs = {Base::template add_output<Buffer>("d_value", type, 3),
-                   Base::template add_output<Buffer>("d_mixed", type, 4),
-                   Base::template add_output<Buffer>("d_lam", type, 1)};
+        outputs = {this->out("d_value", "w,h,P"), this->out("d_mixed", "w,h,taps,P"), this->out("d_lam", "P")};
     }
 
     void generate() {
-        // A GPU has a thread for every place of every plane.
-        const Form form = Base::get_target().has_gpu_feature() && !default_schedule ? Form::Gather : Form::Scan;
-        const Expr width = value->dim(0).extent(), height = value->dim(1).extent();
-        const WrcPriorProblem problem{low_planes(value, {x, y, c}),
-                                      low_planes(mixed, {x, y, tap, c}),
-                                      planes_of(lam, {c}),
-                                      columns.axis(width),
-                                      rows.axis(height),
-                                      type,
-                                      form};
+        this->set_size("W", columns.lower->dim(0).extent());
+        this->set_size("H", rows.lower->dim(0).extent());
+        this->set_size("taps", wrc_taps);
+        const WrcPriorProblem problem{low_planes(value, {x, y, c}), low_planes(mixed, {x, y, tap, c}),
+                                      planes_of(lam, {c}),          columns.axis(this->size("w")),
+                                      rows.axis(this->size("h")),   this->type,
+                                      wrc_prior_form(this->where())};
         if constexpr (adjoint) {
             parts =
                 std::make_unique<Parts>(problem, planes_of(d_precision, {x, y, c}), planes_of(d_weighted, {x, y, c}));
@@ -78,23 +72,20 @@ public:
             parts = std::make_unique<Parts>(problem);
             *outputs[0] = parts->output;
         }
-        fix_sizes();
+        this->fix_sizes();
     }
 
-    void schedule() {
-        if (default_schedule) {
-            upwell::schedule_plainly(*parts);
+    void place() {
+        if (this->default_schedule) {
+            schedule_plainly(*parts);
         } else {
-            upwell::schedule(*parts, Base::get_target());
+            upwell::place(this->where(), *parts);
         }
     }
 
 private:
-    using Input = Halide::GeneratorInput<Buffer> *;
-    using Output = Halide::GeneratorOutput<Buffer> *;
-
     struct Table {
-        std::string name;
+        std::string name, high, low;
         Input lower = nullptr, fraction = nullptr, first = nullptr, weight = nullptr;
 
         WrcAxis axis(Expr cells) const {
@@ -114,7 +105,7 @@ private:
     Func planes_of(Input map, std::vector<Halide::Var> dimensions) {
         Func planes("planes");
         std::vector<Expr> place(dimensions.begin(), dimensions.end());
-        place.back() = clamp(c, 0, value->dim(2).extent() - 1);
+        place.back() = clamp(c, 0, this->size("P") - 1);
         planes(dimensions) = (*map)(place);
         return planes;
     }
@@ -123,54 +114,22 @@ private:
     Func low_planes(Input map, std::vector<Halide::Var> dimensions) {
         Func rows("low_planes");
         std::vector<Expr> place(dimensions.begin(), dimensions.end());
-        place[1] = clamp(y, 0, value->dim(1).extent() - 1);
+        place[1] = clamp(y, 0, this->size("h") - 1);
         rows(dimensions) = planes_of(map, dimensions)(place);
         return rows;
     }
 
-    // Every extent follows from the tables and the value, so that bounds are exact.
-    void fix_sizes() {
-        const auto fix = [](auto dimensioned, const std::vector<Expr> &sizes) {
-            for (int i = 0; i < static_cast<int>(sizes.size()); i++) {
-                dimensioned.dim(i).set_bounds(0, sizes[i]);
-            }
-        };
-        const Expr w = value->dim(0).extent(), h = value->dim(1).extent(), planes = value->dim(2).extent();
-        const Expr W = columns.lower->dim(0).extent(), H = rows.lower->dim(0).extent();
-        fix(buffer(value), {w, h, planes});
-        fix(buffer(mixed), {w, h, wrc_taps, planes});
-        fix(buffer(lam), {planes});
-        for (const auto &[table, high, low] : {std::tuple(&columns, W, w), std::tuple(&rows, H, h)}) {
-            fix(buffer(table->lower), {high});
-            fix(buffer(table->fraction), {high});
-            if (adjoint) {
-                fix(buffer(table->first), {low});
-                fix(buffer(table->weight), {table->weight->dim(0).extent(), low});
-            }
-        }
-        if constexpr (adjoint) {
-            fix(buffer(d_precision), {W, H, planes});
-            fix(buffer(d_weighted), {W, H, planes});
-            fix(parts->d_value.output_buffer(), {w, h, planes});
-            fix(parts->d_mixed.output_buffer(), {w, h, wrc_taps, planes});
-            fix(parts->d_lam.output_buffer(), {planes});
-        } else {
-            fix(parts->output.output_buffers()[0], {W, H, planes});
-        }
-    }
-
-    static Halide::ImageParam buffer(Input input) { return *input; }
-
     Input value = nullptr, mixed = nullptr, lam = nullptr, d_precision = nullptr, d_weighted = nullptr;
-    Table columns{"column"}, rows{"row"};
+    Table columns{"column", "W", "w"}, rows{"row", "H", "h"};
     std::vector<Output> outputs;
     std::unique_ptr<Parts> parts;
 };
 
-using Forward = WrcPriorGenerator<WrcPrior>;
-using Adjoint = WrcPriorGenerator<WrcPriorAdjoint>;
+using WrcPriorForward = WrcPriorKernel<WrcPrior>;
+using WrcPriorBackward = WrcPriorKernel<WrcPriorAdjoint>;
 
 }  // namespace
+}  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(Forward, wrc_prior)
-HALIDE_REGISTER_GENERATOR(Adjoint, wrc_prior_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcPriorForward, wrc_prior)
+HALIDE_REGISTER_GENERATOR(upwell::WrcPriorBackward, wrc_prior_adjoint)

@@ -12,48 +12,38 @@
 //     d_output             (2, V, h, s, P)  wrc_spectrum_adjoint only: the gradient of the output's whole spectrum
 //     -> output (2, V, h, s, P); wrc_spectrum_adjoint: d_spectrum, d_samples, d_precision, d_data_weight and d_kernel,
 //        of the sizes above, the first two gradients of whole spectra.
-#include "wrc_spectrum.h"
-#include "Halide.h"
-#include "algebra/dimensions.h"
+#include "algebra/wrc_spectrum.h"
 
+#include "kernel.h"
+#include "schedules/wrc_spectrum.h"
+
+namespace upwell {
 namespace {
 
-using namespace upwell;
-using Halide::Expr, Halide::Func, Halide::Int;
-
-template<class Parts> class WrcSpectrumGenerator : public Halide::Generator<WrcSpectrumGenerator<Parts>> {
-    using Base = Halide::Generator<WrcSpectrumGenerator<Parts>>;
-    using Buffer = Halide::Buffer<void>;
+template<class Parts> class WrcSpectrumKernel : public Kernel<WrcSpectrumKernel<Parts>> {
+    using Base = Kernel<WrcSpectrumKernel<Parts>>;
+    using typename Base::Input, typename Base::Output;
     static constexpr bool adjoint = std::is_same_v<Parts, WrcSpectrumAdjoint>;
 
 public:
-    Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
-    Halide::GeneratorParam<bool> default_schedule{"default_schedule", false};
-
     void configure() {
-        const auto input = [&](const std::string &name, int dimensions) {
-            return Base::template add_input<Buffer>(name, type, dimensions);
-        };
-        const auto output = [&](const std::string &name, int dimensions) {
-            return Base::template add_output<Buffer>(name, type, dimensions);
-        };
-        spectrum = input("spectrum", 5);
-        samples = input("samples", 4);
-        precision = input("precision", 4);
-        data_weight = input("data_weight", 3);
-        kernel = input("kernel", 3);
-        column_waves = input("column_waves", 3);
-        row_waves = input("row_waves", 4);
-        columns = Base::template add_input<Buffer>("columns", Int(32), 2);
+        spectrum = this->map("spectrum", high);
+        samples = this->map("samples", low);
+        precision = this->map("precision", "W,h,s,P");
+        data_weight = this->map("data_weight", "w,h,P");
+        kernel = this->map("kernel", "KW,KH,P");
+        column_waves = this->map("column_waves", "2,V,KW");
+        row_waves = this->map("row_waves", "2,h,s,KH");
+        columns = this->table("columns", "V,2");
         if (adjoint) {
-            d_output = input("d_output", 5);
-            d_spectrum = output("d_spectrum", 5);
-            d_samples = output("d_samples", 4);
-            d_precision = output("d_precision", 4);
-            d_data_weight = output("d_data_weight", 3);
-            d_kernel = output("d_kernel", 3);
+            d_output = this->map("d_output", high);
+            d_spectrum = this->out("d_spectrum", high);
+            d_samples = this->out("d_samples", low);
+            d_precision = this->out("d_precision", "W,h,s,P");
+            d_data_weight = this->out("d_data_weight", "w,h,P");
+            d_kernel = this->out("d_kernel", "KW,KH,P");
         } else {
-            solved = output("output", 5);
+            solved = this->out("output", high);
         }
     }
 
@@ -70,72 +60,45 @@ public:
             parts = std::make_unique<Parts>(problem);
             *solved = parts->output;
         }
-        fix_sizes(problem.size);
+        this->fix_sizes();
+        for (const Input complex : {spectrum, samples, column_waves, row_waves, d_output}) {
+            if (complex) {
+                complex->dim(1).set_stride(2);
+            }
+        }
+        for (const Output complex : {solved, d_spectrum, d_samples}) {
+            if (complex) {
+                (*complex).dim(1).set_stride(2);
+            }
+        }
     }
 
-    void schedule() {
-        if (default_schedule) {
-            upwell::schedule_plainly(*parts);
+    void place() {
+        if (this->default_schedule) {
+            schedule_plainly(*parts);
         } else {
-            upwell::schedule(*parts, Base::get_target());
+            upwell::place(this->where(), *parts);
         }
     }
 
 private:
-    using Input = Halide::GeneratorInput<Buffer> *;
-    using Output = Halide::GeneratorOutput<Buffer> *;
-
-    WrcSpectrumProblem make_problem() {
-        // A GPU has a thread for every place of every plane.
-        const Form form = Base::get_target().has_gpu_feature() && !default_schedule ? Form::Gather : Form::Scan;
-        const Expr low_width = data_weight->dim(0).extent(), low_height = data_weight->dim(1).extent();
-        const SpectrumSize size{row_waves->dim(2).extent(), low_width, low_height, form, *columns};
-        return {*spectrum,
-                *samples,
-                *precision,
-                *data_weight,
-                *kernel,
-                *column_waves,
-                *row_waves,
-                kernel->dim(0).extent(),
-                kernel->dim(1).extent(),
-                size,
-                type};
-    }
+    static constexpr const char *high = "2,V,h,s,P", *low = "2,v,h,P";
 
     // Every extent follows from the low-res map's, the scale, the kernel's and the number of planes.
-    void fix_sizes(const SpectrumSize &size) {
-        const auto fix = [&](auto *map, const std::vector<Expr> &extents) {
-            for (size_t i = 0; i < extents.size(); i++) {
-                map->dim(static_cast<int>(i)).set_bounds(0, extents[i]);
-            }
-        };
-        const auto interleaved = [&](auto *map, const std::vector<Expr> &extents) {
-            fix(map, extents);
-            map->dim(1).set_stride(2);
-        };
-        const Expr h = data_weight->dim(1).extent(), s = row_waves->dim(2).extent(),
-                   planes = data_weight->dim(2).extent();
-        const Expr kernel_columns = kernel->dim(0).extent(), kernel_rows = kernel->dim(1).extent();
-        const std::vector<Expr> high{2, size.half(), h, s, planes}, low{2, size.low_half(), h, planes};
-        interleaved(spectrum, high);
-        interleaved(samples, low);
-        fix(precision, {size.W(), h, s, planes});
-        fix(data_weight, {size.w, h, planes});
-        fix(kernel, {kernel_columns, kernel_rows, planes});
-        interleaved(column_waves, {2, size.half(), kernel_columns});
-        interleaved(row_waves, {2, h, s, kernel_rows});
-        fix(columns, {size.half(), 2});
-        if (adjoint) {
-            interleaved(d_output, high);
-            interleaved(d_spectrum, high);
-            interleaved(d_samples, low);
-            fix(d_precision, {size.W(), h, s, planes});
-            fix(d_data_weight, {size.w, h, planes});
-            fix(d_kernel, {kernel_columns, kernel_rows, planes});
-        } else {
-            interleaved(solved, high);
-        }
+    WrcSpectrumProblem make_problem() {
+        const auto extent = [](Input map, int d) { return map->dim(d).extent(); };
+        const SpectrumSize size{extent(row_waves, 2), extent(data_weight, 0), extent(data_weight, 1),
+                                wrc_spectrum_form(this->where()), *columns};
+        this->set_size("V", size.half());
+        this->set_size("v", size.low_half());
+        this->set_size("W", size.W());
+        this->set_size("h", size.h);
+        this->set_size("s", extent(row_waves, 2));
+        this->set_size("P", extent(data_weight, 2));
+        this->set_size("KW", extent(kernel, 0));
+        this->set_size("KH", extent(kernel, 1));
+        return {*spectrum,  *samples,         *precision,       *data_weight, *kernel,   *column_waves,
+                *row_waves, this->size("KW"), this->size("KH"), size,         this->type};
     }
 
     Input spectrum = nullptr, samples = nullptr, precision = nullptr, data_weight = nullptr, kernel = nullptr,
@@ -145,10 +108,11 @@ private:
     std::unique_ptr<Parts> parts;
 };
 
-using Forward = WrcSpectrumGenerator<WrcSpectrum>;
-using Adjoint = WrcSpectrumGenerator<WrcSpectrumAdjoint>;
+using WrcSpectrumForward = WrcSpectrumKernel<WrcSpectrum>;
+using WrcSpectrumBackward = WrcSpectrumKernel<WrcSpectrumAdjoint>;
 
 }  // namespace
+}  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(Forward, wrc_spectrum)
-HALIDE_REGISTER_GENERATOR(Adjoint, wrc_spectrum_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcSpectrumForward, wrc_spectrum)
+HALIDE_REGISTER_GENERATOR(upwell::WrcSpectrumBackward, wrc_spectrum_adjoint)

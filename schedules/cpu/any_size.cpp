@@ -1,9 +1,9 @@
 // CPU schedules of the window kernel and its transposes where cells differ in size: lanes are channels, so that a
 // pixel's window can start anywhere.
-#include "../window.h"
+#include "schedules/window.h"
 
 #include "algebra/dimensions.h"
-#include "weights.h"
+#include "schedules/cpu/weights.h"
 
 namespace upwell {
 

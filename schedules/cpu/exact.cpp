@@ -1,8 +1,8 @@
 // CPU schedules of the window kernel and its transposes at an integer ratio: lanes are pixel columns.
-#include "../window.h"
+#include "schedules/window.h"
 
 #include "algebra/dimensions.h"
-#include "weights.h"
+#include "schedules/cpu/weights.h"
 
 namespace upwell {
 

@@ -1,10 +1,10 @@
 // CPU schedules of the window kernel and its transposes for maps of few channels where cells differ in size: lanes are
 // pixel columns, and nothing of the size of a map is kept.
-#include "../unroll.h"
-#include "../window.h"
+#include "schedules/unroll.h"
+#include "schedules/window.h"
 
 #include "algebra/dimensions.h"
-#include "weights.h"
+#include "schedules/cpu/weights.h"
 
 namespace upwell {
 

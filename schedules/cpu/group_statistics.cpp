@@ -1,5 +1,5 @@
 // CPU schedules of group statistics: lanes are columns, a task is a strip of rows of a group.
-#include "../group_statistics.h"
+#include "schedules/group_statistics.h"
 
 namespace upwell::group_statistics {
 

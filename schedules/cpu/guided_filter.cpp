@@ -1,7 +1,7 @@
 // CPU schedules of the guided filter, plane by plane: the stages of a plane pass each other whole planes of samples.
 // What goes along y runs in tiles of columns, its lanes columns, and what goes along x in bands of rows, its lanes
 // rows. A task is a few planes; tiles, bands and groups of rows are tasks inside it, for calls of few planes.
-#include "../guided_filter.h"
+#include "schedules/guided_filter.h"
 
 #include "algebra/dimensions.h"
 

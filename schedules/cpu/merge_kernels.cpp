@@ -1,5 +1,5 @@
 // CPU schedule of the merged kernel. A row is shorter than a vector.
-#include "../merge_kernels.h"
+#include "schedules/merge_kernels.h"
 
 #include "algebra/dimensions.h"
 
@@ -7,7 +7,8 @@ namespace upwell {
 
 using namespace Halide;
 
-void schedule_merge_kernels_on_cpu(Func merged, const Target &target) {
+void schedule_on_cpu(MergedKernels &parts, const Target &target) {
+    Func &merged = parts.merged;
     constexpr int task_kernels = 64;
     const int lanes = target.natural_vector_size(merged.types()[0]);
     Var task("task");

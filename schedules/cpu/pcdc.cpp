@@ -1,6 +1,6 @@
 // CPU schedules of the PCDC family. A task is a tile. Lanes are channels; pixels are unrolled beside them, so that a
 // loaded weight serves several pixels and a loaded value several channels.
-#include "../pcdc.h"
+#include "schedules/pcdc.h"
 
 namespace upwell::pcdc {
 
@@ -226,7 +226,8 @@ void schedule_on_cpu(const Difference &d, Func stored, Func output, const PcdcKn
     schedule_difference(d, stored, schedule_blocks(stored, o, x, b), b);
 }
 
-void schedule(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs, const Target &target) {
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
+                     const Target &target) {
     Choice choice(knobs, target, d.v.types()[0]);
     add_hidden_blocks(choice);
     choice.add_narrow_block(knobs.scores, "scores");
@@ -293,8 +294,8 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, cons
     schedule_tile_sum(m.sum, c, choice[knobs.weights], {m.pixels.x, m.pixels.y}, {m.output, g});
 }
 
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func d_v, DifferenceAdjoint &a,
-              const PcdcKnobs &knobs, const Target &target) {
+void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func d_v, DifferenceAdjoint &a,
+                     const PcdcKnobs &knobs, const Target &target) {
     Choice choice(knobs, target, d_v.types()[0]);
     std::vector<const BlockKnobs *> blocks{&knobs.spread};
     if (adjoint) {
@@ -369,7 +370,7 @@ void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint,
 }
 
 // Lanes are columns. A task is a phase of a group's channels, then a group's image.
-void schedule(CollectedMap &m, const Target &target) {
+void schedule_on_cpu(CollectedMap &m, const Target &target) {
     BorderFold &fold = m.fold;
     const int lanes = target.natural_vector_size(fold.output.types()[0]);
     m.padded.compute_root().fuse(phase, n, task).fuse(g, task, task).parallel(task).vectorize(x, lanes, whole);
@@ -397,7 +398,7 @@ void schedule(CollectedMap &m, const Target &target) {
     fold.along.compute_at(fold.output, line).store_at(fold.output, task).vectorize(x, lanes, whole);
 }
 
-void schedule(CollectedCells &c, const Target &target) {
+void schedule_on_cpu(CollectedCells &c, const Target &target) {
     const int lanes = target.natural_vector_size(c.output.types()[0]);
     c.output.fuse(g, n, task).parallel(task).vectorize(o, lanes, guard);
     c.output.update().fuse(g, n, task).parallel(task).vectorize(o, lanes, guard);

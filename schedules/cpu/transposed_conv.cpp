@@ -1,6 +1,6 @@
 // CPU schedules of the transposed convolution: lanes are columns of blocks, sums stay in registers, each map is padded
 // or taken apart by phases once for a group of a sample.
-#include "../transposed_conv.h"
+#include "schedules/transposed_conv.h"
 
 namespace upwell::transposed_conv {
 

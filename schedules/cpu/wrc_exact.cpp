@@ -1,6 +1,6 @@
 // CPU schedules of the exact solver of weighted reverse convolution. A task is a plane; lanes are low-res columns, or
 // the columns of a high-res row of scratch, from which pixels are taken apart by place, or put together again.
-#include "../wrc_exact.h"
+#include "schedules/wrc_exact.h"
 
 namespace upwell {
 

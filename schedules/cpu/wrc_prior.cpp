@@ -1,6 +1,6 @@
 // CPU schedules of the prior, plane by plane; lanes are columns. Only the adjoint's sums along x, which read pixels
 // here and there, run in bands of as many rows of cells as there are lanes, and have rows as lanes.
-#include "../wrc_prior.h"
+#include "schedules/wrc_prior.h"
 
 #include "algebra/dimensions.h"
 

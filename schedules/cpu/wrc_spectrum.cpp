@@ -1,6 +1,6 @@
 // CPU schedules of the spectral solver. A task is a plane: its stages pass each other the whole plane, which stays in
 // cache, real and imaginary parts apart. Lanes are columns.
-#include "../wrc_spectrum.h"
+#include "schedules/wrc_spectrum.h"
 
 #include "algebra/dimensions.h"
 

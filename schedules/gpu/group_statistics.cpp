@@ -1,7 +1,7 @@
 // GPU schedules (CUDA, OpenCL) of group statistics. A sum over a group is taken apart until there are threads enough,
 // always at the same places, and put together always in the same order: no atomics, and the same bits every time.
 // Neighbouring threads are neighbouring columns. Sums are found in registers; `in()` stores them.
-#include "../group_statistics.h"
+#include "schedules/group_statistics.h"
 
 namespace upwell::group_statistics {
 

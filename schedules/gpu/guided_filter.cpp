@@ -2,7 +2,7 @@
 // threads are neighbouring columns, so that loads and stores coalesce. What a box reads again its block has in L1.
 // Stages pass each other a chunk of planes at a time: enough to fill a GPU, little enough to stay mostly in its L2, and
 // scratch that does not grow with the number of planes.
-#include "../guided_filter.h"
+#include "schedules/guided_filter.h"
 
 #include "algebra/dimensions.h"
 

@@ -1,5 +1,5 @@
 // GPU schedule (CUDA, OpenCL) of the merged kernel: a thread is an element, then a small kernel.
-#include "../merge_kernels.h"
+#include "schedules/merge_kernels.h"
 
 #include "algebra/dimensions.h"
 
@@ -7,7 +7,8 @@ namespace upwell {
 
 using namespace Halide;
 
-void schedule_merge_kernels_on_gpu(Func merged) {
+void schedule_on_gpu(MergedKernels &parts) {
+    Func &merged = parts.merged;
     constexpr int block_columns = 8, block_rows = 8, block_kernels = 4;
     Var block_x("block_x"), block_y("block_y"), block_c("block_c"), thread_x("thread_x"), thread_y("thread_y"),
         thread_c("thread_c");

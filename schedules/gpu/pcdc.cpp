@@ -1,6 +1,6 @@
 // GPU schedules (CUDA, OpenCL) of the PCDC family's forward passes and moments. A thread finds some pixels' hidden
 // channels block by block in registers; nothing of them reaches memory.
-#include "pcdc.h"
+#include "schedules/gpu/pcdc.h"
 
 namespace upwell::pcdc {
 
@@ -171,7 +171,7 @@ void schedule_on_gpu(const Difference &d, Func, Func output, const PcdcKnobs &kn
     make_difference(d, {output, store_image(output, o, b, {space[knobs.tile_columns], space[knobs.tile_rows]})}, b);
 }
 
-void schedule(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs) {
+void schedule_on_gpu(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs) {
     Space space;
     add_hidden(space, knobs, 32);
     space.add(knobs.scores.channels, "scores that a thread finds at a time", 16, {4, 8, 16});

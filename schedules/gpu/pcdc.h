@@ -2,7 +2,7 @@
 // columns, and weights are the same for all of a warp.
 #pragma once
 
-#include "../pcdc.h"
+#include "schedules/pcdc.h"
 
 namespace upwell::pcdc::gpu {
 

@@ -1,6 +1,6 @@
 // GPU schedules (CUDA, OpenCL) of the PCDC family's adjoints. What leads to d_v is stored by launches of its own; then
 // every part of the tiles' records is a launch.
-#include "pcdc.h"
+#include "schedules/gpu/pcdc.h"
 
 namespace upwell::pcdc {
 
@@ -150,8 +150,8 @@ void schedule_cells(GatheredAdjoint &a, int k) {
 
 }  // namespace
 
-void schedule(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func, GatheredAdjoint &a,
-              const PcdcKnobs &knobs) {
+void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func, GatheredAdjoint &a,
+                     const PcdcKnobs &knobs) {
     const Choice choice = settled_choice(knobs, a.record, adjoint != nullptr);
     stage_inputs(d);
     if (adjoint) {

@@ -1,5 +1,5 @@
 // GPU schedules (CUDA, OpenCL) of what tiles found, put together. A thread is a place of the map.
-#include "pcdc.h"
+#include "schedules/gpu/pcdc.h"
 
 namespace upwell::pcdc {
 
@@ -31,7 +31,7 @@ void launch_all(Func f) {
 
 }  // namespace
 
-void schedule(GatheredMap &m) {
+void schedule_on_gpu(GatheredMap &m) {
     Var bx("bx"), by("by"), tx("tx"), ty("ty");
     Func stored = m.padded.in();
     stored.compute_root()
@@ -49,7 +49,7 @@ void schedule(GatheredMap &m) {
 }
 
 // A thread is a channel of a cell.
-void schedule(GatheredCells &c) {
+void schedule_on_gpu(GatheredCells &c) {
     Var block("block"), lane("lane"), bx("bx"), tx("tx");
     c.output.split(o, block, lane, 32, guard)
         .split(x, bx, tx, 4, guard)

@@ -1,7 +1,7 @@
 // GPU schedules (CUDA, OpenCL) of the transposed convolution. A thread is two blocks of output pixels, all their
 // phases, or two pixels of the input; neighbouring threads are neighbouring columns. Each reads the map itself, which
 // its block has in L1, and weights that are the same for all threads of a block.
-#include "../transposed_conv.h"
+#include "schedules/transposed_conv.h"
 
 namespace upwell::transposed_conv {
 

@@ -1,7 +1,7 @@
-#include "weights.h"
+#include "schedules/gpu/weights.h"
 
-#include "../unroll.h"
 #include "algebra/dimensions.h"
+#include "schedules/unroll.h"
 
 namespace upwell {
 

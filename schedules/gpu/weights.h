@@ -1,9 +1,9 @@
 // GPU schedule of a pixel's weights and of their transpose: a thread has a column, every stage in its registers.
 #pragma once
 
-#include "../window.h"
 #include "Halide.h"
 #include "algebra/reassembly.h"
+#include "schedules/window.h"
 
 namespace upwell {
 

@@ -1,10 +1,10 @@
 // GPU schedules (CUDA, OpenCL) of the window kernel and its transposes where cells differ in size: every pixel has a
 // window of its own.
-#include "../unroll.h"
-#include "../window.h"
+#include "schedules/unroll.h"
+#include "schedules/window.h"
 
 #include "algebra/dimensions.h"
-#include "weights.h"
+#include "schedules/gpu/weights.h"
 
 namespace upwell {
 

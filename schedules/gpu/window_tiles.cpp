@@ -1,8 +1,8 @@
 // GPU schedules (CUDA, OpenCL) of d_value, in tiles.
-#include "../window.h"
+#include "schedules/window.h"
 
 #include "algebra/dimensions.h"
-#include "weights.h"
+#include "schedules/gpu/weights.h"
 
 namespace upwell {
 

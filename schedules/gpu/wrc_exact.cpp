@@ -1,6 +1,6 @@
 // GPU schedules (CUDA, OpenCL) of the exact solver of weighted reverse convolution. A thread is a low-res cell or a
 // pixel of a plane and finds its sums in registers; neighbouring threads are neighbouring columns.
-#include "../wrc_exact.h"
+#include "schedules/wrc_exact.h"
 
 namespace upwell {
 

@@ -2,7 +2,7 @@
 // are neighbouring columns, so that loads and stores coalesce. Stages pass each other a chunk of planes at a time:
 // enough to fill a GPU, little enough to stay mostly in its L2, and scratch that does not grow with the number of
 // planes.
-#include "../wrc_prior.h"
+#include "schedules/wrc_prior.h"
 
 #include "algebra/dimensions.h"
 

@@ -2,7 +2,7 @@
 // neighbouring threads are neighbouring columns. Sums over blocks, rows or taps are found by the thread that stores
 // them, in a fixed order. Stages pass each other a chunk of planes at a time: enough to fill a GPU, and scratch that
 // does not grow with the number of planes.
-#include "../wrc_spectrum.h"
+#include "schedules/wrc_spectrum.h"
 
 #include "algebra/dimensions.h"
 
