@@ -1,6 +1,10 @@
 // Kernels that are called by name with arguments of their own.
+#include <string_view>
+#include <tuple>
+
 #include "arguments.h"
 #include "registry.h"
+#include "rows.h"
 
 #define UPWELL_KERNEL(NAME, MAP, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET) extern "C" int SYMBOL##_argv(void **);
 #include "kernels.inc"
@@ -18,18 +22,24 @@ struct KernelRow {
     std::optional<Bucket> bucket;
     const char *symbol;
     Kernel run;
+
+    using Key = std::tuple<std::string_view, Dtype, Backend>;
+    Key key() const { return {name, dtype, backend}; }
 };
 
-constexpr KernelRow rows[] = {
+const std::vector<KernelRow> &kernel_rows() {
+    static const std::vector<KernelRow> rows = sorted_by_key<KernelRow>({
 #define UPWELL_KERNEL(NAME, MAP, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                                                \
     {#NAME, MAP, Dtype::DTYPE, Backend::BACKEND, InstructionSet::NEEDS, BUCKET, #SYMBOL, SYMBOL##_argv},
 #include "kernels.inc"
 #undef UPWELL_KERNEL
-};
+    });
+    return rows;
+}
 
 [[noreturn]] void refuse_kernel(const std::string &kernel, Dtype dtype, Backend backend) {
     std::string built;
-    for (const KernelRow &row : rows) {
+    for (const KernelRow &row : kernel_rows()) {
         if (!row.bucket && backend == row.backend) {
             built += (built.empty() ? "" : "; ") + std::string(row.name) + ", " + name(row.dtype);
         }
@@ -40,11 +50,9 @@ constexpr KernelRow rows[] = {
 
 const KernelRow &find_kernel(const std::string &kernel, Dtype dtype, Backend backend,
                              const std::vector<Argument> &arguments) {
-    const auto is_one = [&](const KernelRow &row) {
-        return dtype == row.dtype && backend == row.backend && kernel == row.name;
-    };
+    const auto rows = rows_with(kernel_rows(), KernelRow::Key{kernel, dtype, backend});
     const auto size_of_row = [&](const KernelRow &row) { return size_of(arguments, row.map); };
-    if (const KernelRow *row = choose_row(rows, is_one, size_of_row, means(backend))) {
+    if (const KernelRow *row = choose_row(rows, size_of_row, means(backend))) {
         return *row;
     }
     refuse_kernel(kernel, dtype, backend);
@@ -63,7 +71,7 @@ template<class Rows> void add_tuned(std::vector<TunedKernel> &list, const Rows &
 std::vector<TunedKernel> tuned_kernels() {
     std::vector<TunedKernel> list;
     add_tuned(list, registry());
-    add_tuned(list, rows);
+    add_tuned(list, kernel_rows());
     return list;
 }
 

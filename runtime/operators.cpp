@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
+#include <unordered_map>
 
 #include "error.h"
 #include "tensor.h"
@@ -121,11 +123,18 @@ const std::vector<Operator> &operators() {
 }
 
 const Operator &find_operator(const std::string &name) {
+    static const auto by_name = [] {
+        std::unordered_map<std::string_view, const Operator *> all;
+        for (const Operator &op : operators()) {
+            all.emplace(op.name, &op);
+        }
+        return all;
+    }();
+    if (const auto found = by_name.find(name); found != by_name.end()) {
+        return *found->second;
+    }
     std::string known;
     for (const Operator &op : operators()) {
-        if (op.name == name) {
-            return op;
-        }
         known += (known.empty() ? "" : ", ") + op.name;
     }
     refuse("upwell", "operator", "one of " + known, "'" + name + "'");

@@ -2,6 +2,11 @@
 #include "registry.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "rows.h"
 
 #define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                     \
     extern "C" int SYMBOL##_argv(void **);
@@ -47,29 +52,23 @@ int64_t integer_ratio(const Problem &p) {
     return exact && (p.parameters.mask_ratio == 0 || p.parameters.mask_ratio == ratio) ? ratio : 0;
 }
 
-bool is_one(const Row &row, const std::string &generator, Direction direction, int64_t kernel, int64_t ratio,
-            Dtype dtype, Backend backend) {
-    return row.kernel == kernel && row.ratio == ratio && row.dtype == dtype && row.direction == direction &&
-           row.backend == backend && row.generator == generator;
-}
-
 }  // namespace
 
 const std::vector<Row> &registry() {
-    static const std::vector<Row> rows{
+    static const std::vector<Row> rows = sorted_by_key<Row>({
 #define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                     \
     {#GENERATOR,       Direction::DIRECTION,  KERNEL, RATIO,   Dtype::DTYPE,                                           \
      Backend::BACKEND, InstructionSet::NEEDS, BUCKET, #SYMBOL, SYMBOL##_argv},
 #include "variants.inc"
 #undef UPWELL_VARIANT
-    };
+    });
     return rows;
 }
 
 const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
                 Backend backend) {
-    for (const Row &row : registry()) {
-        if (!row.bucket && is_one(row, generator, direction, kernel, ratio, dtype, backend)) {
+    for (const Row &row : rows_with(registry(), Row::Key{generator, direction, kernel, ratio, dtype, backend})) {
+        if (!row.bucket) {
             return &row;
         }
     }
@@ -91,12 +90,10 @@ const Row &choose(const Problem &problem, Backend backend) {
     const int64_t narrow = has_at_most(most_few_channels) ? few_channels : general;
     const bool is_first = !exact || !problem.op.family->weights || has_at_most(most_weighted_channels);
     for (const int64_t ratio : {is_first ? narrow : exact, is_first ? exact : narrow, general}) {
-        const auto is_its_own = [&](const Row &row) {
-            return is_one(row, generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype,
-                          backend);
-        };
+        const Row::Key key{generator, problem.op.direction, problem.parameters.kernel, ratio, problem.dtype, backend};
+        const auto rows = rows_with(registry(), key);
         const auto size_of_row = [&](const Row &) { return size; };
-        if (const Row *row = choose_row(registry(), is_its_own, size_of_row, means(backend))) {
+        if (const Row *row = choose_row(rows, size_of_row, means(backend))) {
             return *row;
         }
     }
@@ -117,16 +114,16 @@ std::vector<Variant> variants() {
 }
 
 std::vector<int64_t> kernels(const std::string &operator_name) {
-    const std::string generator = find_operator(operator_name).family->generator;
-    std::vector<int64_t> list;
-    for (const Row &row : registry()) {
-        if (row.generator == generator) {
-            list.push_back(row.kernel);
+    static const auto kernels_of = [] {
+        std::map<std::string_view, std::set<int64_t>> all;
+        for (const Row &row : registry()) {
+            all[row.generator].insert(row.kernel);
         }
-    }
-    std::sort(list.begin(), list.end());
-    list.erase(std::unique(list.begin(), list.end()), list.end());
-    return list;
+        return all;
+    }();
+    const auto found = kernels_of.find(find_operator(operator_name).family->generator);
+    return found == kernels_of.end() ? std::vector<int64_t>{}
+                                     : std::vector<int64_t>(found->second.begin(), found->second.end());
 }
 
 }  // namespace upwell

@@ -1,6 +1,9 @@
 // Finds the compiled kernel for a call.
 #pragma once
 
+#include <string_view>
+#include <tuple>
+
 #include "arguments.h"
 #include "operators.h"
 #include "tuned.h"
@@ -23,6 +26,11 @@ struct Row {
     std::optional<Bucket> bucket;
     const char *symbol;
     Kernel run;
+
+    // What the rows of one kernel have in common: they differ in what they need of a processor and in what they were
+    // tuned for.
+    using Key = std::tuple<std::string_view, Direction, int64_t, int64_t, Dtype, Backend>;
+    Key key() const { return {generator, direction, kernel, ratio, dtype, backend}; }
 };
 
 const std::vector<Row> &registry();

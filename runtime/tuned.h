@@ -30,17 +30,13 @@ struct Means {
 
 Means means(Backend backend);
 
-// Among the rows that pass `is_one`: the one tuned for the size of the call, else the one scheduled by hand; null: none
+// Among the rows of a kernel: the one tuned for the size of the call, else the one scheduled by hand; null: none
 // that runs. A kernel tuned for fewer instructions than there are is passed over: it was compared with a schedule by
 // hand for as few.
-template<class Rows, class IsOne, class SizeOf>
-auto choose_row(const Rows &rows, const IsOne &is_one, const SizeOf &size_of_row, const Means &means)
-    -> decltype(&*std::begin(rows)) {
+template<class Rows, class SizeOf>
+auto choose_row(const Rows &rows, const SizeOf &size_of_row, const Means &means) -> decltype(&*std::begin(rows)) {
     decltype(&*std::begin(rows)) by_hand = nullptr;
     for (const auto &row : rows) {
-        if (!is_one(row)) {
-            continue;
-        }
         if (!row.bucket && !by_hand && row.needs <= means.has) {
             by_hand = &row;
         } else if (row.bucket && means.tuned && row.needs == means.has) {
