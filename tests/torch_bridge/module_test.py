@@ -41,8 +41,13 @@ def test_every_module_takes_maps_one_pixel_wide(name, low):
 
 @every_module
 def test_every_module_takes_a_batch_of_none(name):
-    guide, x = maps(n=0)
-    assert upwell.nn.make(name, 8, 12, 2)(guide, x).shape == (0, 8, 8, 10)
+    guide, x = (each.requires_grad_() for each in maps(n=0))
+    module = upwell.nn.make(name, 8, 12, 2)
+    output = module(guide, x)
+    assert output.shape == (0, 8, 8, 10)
+    output.sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in module.parameters())
 
 
 @every_module

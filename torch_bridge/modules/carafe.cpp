@@ -9,6 +9,17 @@
 #include "layer.h"
 
 namespace upwell::nn {
+namespace {
+
+// torch's, whose backward of an empty batch gives the wrong shape on a CPU (torch 2.11).
+at::Tensor shuffle(const at::Tensor &x, int64_t scale) {
+    if (x.size(0) == 0) {
+        return x.reshape({0, x.size(1) / (scale * scale), scale * x.size(2), scale * x.size(3)});
+    }
+    return at::pixel_shuffle(x, scale);
+}
+
+}  // namespace
 
 CARAFEImpl::CARAFEImpl(CARAFEOptions given) : options(std::move(given)) {
     TORCH_CHECK(options.scale_factor() >= 1, "CARAFE: scale_factor should be a positive integer but is ",
@@ -43,7 +54,7 @@ at::Tensor CARAFEImpl::forward(const at::Tensor &x) {
     check_own_class("CARAFE", "channel_compressor", *channel_compressor);
     check_own_class("CARAFE", "content_encoder", *content_encoder);
     const at::Tensor code = content_encoder(channel_compressor(x));
-    const at::Tensor logits = at::pixel_shuffle(code, options.scale_factor());
+    const at::Tensor logits = shuffle(code, options.scale_factor());
     return ops::carafe(x, logits, options.up_kernel(), options.up_group(), options.border());
 }
 

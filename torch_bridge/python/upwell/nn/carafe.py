@@ -66,5 +66,11 @@ class CARAFE(nn.Module):
         """x [N, C, h, w] -> [N, C, r h, r w]."""
         check_map("CARAFE", "x", x, self.channels)
         code = self.content_encoder(self.channel_compressor(x))
-        logits = F.pixel_shuffle(code, self.scale_factor)
+        logits = _pixel_shuffle(code, self.scale_factor)
         return ops.carafe(x, logits, self.up_kernel, self.up_group, self.border)
+
+
+def _pixel_shuffle(x: Tensor, scale: int) -> Tensor:
+    """torch's, whose backward of an empty batch gives the wrong shape on a CPU (torch 2.11)."""
+    N, C, h, w = x.shape
+    return x.reshape(0, C // scale**2, scale * h, scale * w) if N == 0 else F.pixel_shuffle(x, scale)
