@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import upwell  # torch.ops.upwell
 
 FORWARD = "forward"
 TRAINING = "forward+backward"

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -83,9 +84,7 @@ protected:
         for (const auto &[input, names] : inputs) {
             fix(*input, names);
         }
-        for (const auto &[output, names] : outputs) {
-            fix_output(output, names);
-        }
+        fix_outputs();
     }
     void fix_outputs() {
         for (const auto &[output, names] : outputs) {
@@ -120,7 +119,11 @@ private:
         }
     }
     void fix_output(Output output, const Names &names) const {
-        fix(Halide::Func(*output).output_buffers()[0], names);  // those of a tuple are alike
+        Halide::Func defined(*output);
+        if (!defined.defined()) {
+            throw std::logic_error("sizes of outputs are fixed once they are defined: until then Halide drops them");
+        }
+        fix(defined.output_buffers()[0], names);  // those of a tuple are alike
     }
 
     std::vector<std::pair<Input, Names>> inputs;
