@@ -17,6 +17,7 @@ import torch.nn.functional as F
 import upwell
 from torch import Tensor, nn
 
+from compare import assert_close
 from problems import random
 from process_test import python
 from reference import composition, formula, wrc
@@ -190,6 +191,10 @@ def resfu(module: nn.Module, y: Tensor, x: Tensor) -> Tensor:
     return composition.resfu(module, y + cancelled, x)
 
 
+def guided_filter(module: nn.Module, guide: Tensor, input: Tensor) -> Tensor:
+    return composition.guided_filter(guide, input, module.radius, module.eps, module.scale)
+
+
 def carafe(module: nn.Module, x: Tensor) -> Tensor:
     logits = F.pixel_shuffle(module.content_encoder(module.channel_compressor(x)), module.scale_factor)
     return formula.carafe(x, logits, module.up_kernel, module.up_group, module.border)
@@ -212,6 +217,8 @@ def add_modules() -> None:
     ):
         module = upwell.nn.ReSFU(8, 8, embedding_dim=16, **options)
         add_module(f"ReSFU {what}", module, resfu, {}, y=y, x=low)
+    module = upwell.nn.GuidedFilter(2, 1e-2, 4, scale=2)
+    add_module("GuidedFilter", module, guided_filter, {}, guide=(2, 4, *HIGH), input=x)
     for border in ("zero", "mask"):
         module = upwell.nn.CARAFE(4, 2, up_kernel=3, compressed_channels=8, border=border)
         add_module(f"CARAFE {border}", module, carafe, {"wider": ("gradient of x",)}, x=x)
@@ -394,3 +401,16 @@ def test_the_loss_of_a_training_that_has_seen_a_nan_is_a_nan_from_then_on():
         optimiser.step()
         losses.append(loss.detach())
     assert torch.stack(losses).isnan().tolist() == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "logits" in case.tensors])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_logits_of_any_size_have_numbers_as_their_softmax_and_its_gradients(name, dtype):
+    """Equal logits are equal weights, also where a sum of them would be infinite (masks are often the least number)."""
+    one = trial(name)
+    index = list(one.case.tensors).index("logits")
+    expected = one.composed([*one.given[:index], torch.zeros_like(one.given[index]), *one.given[index + 1 :]])
+    for value in (torch.finfo(dtype).min, torch.finfo(dtype).max, torch.finfo(dtype).min / 3):
+        given = [*one.given[:index], torch.full_like(one.given[index], value), *one.given[index + 1 :]]
+        for what, own, right in zip(one.names, one.own(given, dtype), expected, strict=True):
+            assert_close(own, right, 1e-5, f"{value} in logits, {dtype}: {what}", 1)

@@ -1,10 +1,11 @@
 """Upsamplers as modules. Each keeps its published call; `make` gives every one the same forward(guide, x)."""
 
 from upwell.nn.carafe import CARAFE
+from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
 from upwell.nn.resfu import ReSFU
 from upwell.nn.wrc import WRC
 
-__all__ = ["CARAFE", "LCTC", "WRC", "Bilinear", "Nearest", "ReSFU", "make"]
+__all__ = ["CARAFE", "LCTC", "WRC", "Bilinear", "GuidedFilter", "Nearest", "ReSFU", "make"]
