@@ -51,6 +51,17 @@ def test_every_module_takes_a_batch_of_none(name):
 
 
 @every_module
+@pytest.mark.parametrize("dynamic", [None, True], ids=["automatic", "dynamic"])
+def test_every_module_is_compiled_whole_for_any_size(name, dynamic):
+    torch._dynamo.reset()
+    module = upwell.nn.make(name, 8, 12, 2)
+    compiled = torch.compile(module, fullgraph=True, dynamic=dynamic, backend="eager")
+    for n, low in ((2, (4, 5)), (3, (6, 8)), (2, (5, 9))):
+        given = maps(low, n=n)
+        assert_close(compiled(*given), module(*given), 1e-5)
+
+
+@every_module
 @pytest.mark.parametrize("reentrant", [False, True], ids=["not reentrant", "reentrant"])
 def test_every_module_can_be_checkpointed(name, reentrant):
     module = upwell.nn.make(name, 8, 12, 2)

@@ -34,11 +34,10 @@ class Unguided(nn.Module):
 
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, Cy, r h, r w], x [N, C, h, w] -> [N, C, r h, r w]."""
-        size = [length * self.scale_factor for length in x.shape[2:]]
+        H, W = (length * self.scale_factor for length in x.shape[2:])
         check(
-            list(guide.shape[2:]) == size,
-            f"{type(self.upsampler).__name__}: guide should be [N, C, {', '.join(map(str, size))}] "
-            f"but is {list(guide.shape)}",
+            list(guide.shape[2:]) == [H, W],
+            f"{type(self.upsampler).__name__}: guide should be [N, C, {H}, {W}] but is {list(guide.shape)}",
         )
         return self.upsampler(x)
 
