@@ -1,4 +1,5 @@
 // Kernels that are called by name with arguments of their own.
+#include <span>
 #include <string_view>
 #include <tuple>
 
@@ -6,7 +7,9 @@
 #include "registry.h"
 #include "rows.h"
 
-#define UPWELL_KERNEL(NAME, MAP, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET) extern "C" int SYMBOL##_argv(void **);
+#define UPWELL_KERNEL(NAME, MAP, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                                                \
+    extern "C" int SYMBOL##_argv(void **);                                                                             \
+    extern "C" const halide_filter_metadata_t *SYMBOL##_metadata();
 #include "kernels.inc"
 #undef UPWELL_KERNEL
 
@@ -22,6 +25,7 @@ struct KernelRow {
     std::optional<Bucket> bucket;
     const char *symbol;
     Kernel run;
+    const halide_filter_metadata_t *(*describe)();  // what the compiled kernel says of its arguments
 
     using Key = std::tuple<std::string_view, Dtype, Backend>;
     Key key() const { return {name, dtype, backend}; }
@@ -30,7 +34,8 @@ struct KernelRow {
 const std::vector<KernelRow> &kernel_rows() {
     static const std::vector<KernelRow> rows = sorted_by_key<KernelRow>({
 #define UPWELL_KERNEL(NAME, MAP, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                                                \
-    {#NAME, MAP, Dtype::DTYPE, Backend::BACKEND, InstructionSet::NEEDS, BUCKET, #SYMBOL, SYMBOL##_argv},
+    {#NAME,  MAP,     Dtype::DTYPE,  Backend::BACKEND, InstructionSet::NEEDS,                                          \
+     BUCKET, #SYMBOL, SYMBOL##_argv, SYMBOL##_metadata},
 #include "kernels.inc"
 #undef UPWELL_KERNEL
     });
@@ -58,6 +63,38 @@ const KernelRow &find_kernel(const std::string &kernel, Dtype dtype, Backend bac
     refuse_kernel(kernel, dtype, backend);
 }
 
+const char *kind_of(const Argument &argument) {
+    return std::holds_alternative<Tensor>(argument)    ? "a tensor"
+           : std::holds_alternative<int64_t>(argument) ? "an integer"
+                                                       : "a real number";
+}
+
+// Halide checks sizes and types; it takes it for granted that there are as many arguments as there should be, and
+// buffers where they should be.
+void check_arguments(const KernelRow &row, const std::vector<Argument> &arguments) {
+    const halide_filter_metadata_t &own = *row.describe();
+    const std::span expected(own.arguments + 1, own.num_arguments - 1);  // behind the user context
+    if (arguments.size() != expected.size()) {
+        std::string names;
+        for (const halide_filter_argument_t &argument : expected) {
+            names += (names.empty() ? "" : ", ") + std::string(argument.name);
+        }
+        throw Error(row.name, "arguments",
+                    "should be " + std::to_string(expected.size()) + " (" + names + ") but are " +
+                        std::to_string(arguments.size()));
+    }
+    for (size_t i = 0; i < expected.size(); i++) {
+        const halide_filter_argument_t &argument = expected[i];
+        const char *const wanted = argument.kind != halide_argument_kind_input_scalar ? "a tensor"
+                                   : argument.type.code == halide_type_float          ? "a real number"
+                                                                                      : "an integer";
+        if (kind_of(arguments[i]) != std::string_view(wanted)) {
+            throw Error(row.name, argument.name,
+                        std::string("should be ") + wanted + " but is " + kind_of(arguments[i]));
+        }
+    }
+}
+
 template<class Rows> void add_tuned(std::vector<TunedKernel> &list, const Rows &rows) {
     for (const auto &row : rows) {
         if (row.bucket) {
@@ -78,6 +115,7 @@ std::vector<TunedKernel> tuned_kernels() {
 void run_kernel(const std::string &kernel, Dtype dtype, const std::vector<Argument> &arguments, const Queue *queue) {
     install_once();
     const KernelRow &row = find_kernel(kernel, dtype, backend(queue != nullptr), arguments);
+    check_arguments(row, arguments);
     Arguments list(kernel, dtype, queue);
     for (const Argument &argument : arguments) {
         std::visit([&](const auto &value) { list.add(value); }, argument);

@@ -123,6 +123,38 @@ TEST_CASE("more elements than an int32 counts are refused before any is touched"
     CHECK_THAT(call.message(), ContainsSubstring("fns: output should have at most 2147483647 elements"));
 }
 
+TEST_CASE("a kernel called by name refuses other arguments than its own", "[error]") {
+    std::vector<float> numbers(16);
+    const Tensor map{numbers.data(), Dtype::Float32, {1, 4, 4}, {}};
+    const auto message = [&](const std::vector<Argument> &arguments) {
+        try {
+            run_kernel("merge_kernels", Dtype::Float32, arguments);
+        } catch (const Error &error) {
+            return std::string(error.what());
+        }
+        return std::string("no error");
+    };
+    CHECK(message({}) == "merge_kernels: arguments should be 3 (large, small, merged) but are 0");
+    CHECK(message({map, map}) == "merge_kernels: arguments should be 3 (large, small, merged) but are 2");
+    CHECK(message({map, map, map, map}) == "merge_kernels: arguments should be 3 (large, small, merged) but are 4");
+    CHECK(message({map, int64_t(3), map}) == "merge_kernels: small should be a tensor but is an integer");
+    CHECK(message({map, map, 0.5}) == "merge_kernels: merged should be a tensor but is a real number");
+    const auto filter = [&](size_t at, const Argument &argument) {
+        std::vector<Argument> arguments(14, map);
+        arguments[10] = arguments[11] = int64_t(1);
+        arguments[12] = 0.1;
+        arguments[at] = argument;
+        try {
+            run_kernel("guided_filter", Dtype::Float32, arguments);
+        } catch (const Error &error) {
+            return std::string(error.what());
+        }
+        return std::string("no error");
+    };
+    CHECK(filter(10, map) == "guided_filter: radius should be an integer but is a tensor");
+    CHECK(filter(12, int64_t(1)) == "guided_filter: eps should be a real number but is an integer");
+}
+
 TEST_CASE("calls go on after an error", "[error]") {
     Call bad;
     bad.parameters.kernel = 4;
