@@ -353,6 +353,14 @@ TEST_CASE("Bilinear and Nearest by a real factor are torch's Upsample, by either
     }
 }
 
+TEST_CASE("a file that holds no plain dict is named", "[error]") {
+    const std::string path = folder + "/no_dict.pt";
+    std::ofstream(path) << "no pickle";
+    upwell::nn::Bilinear bilinear(2);
+    CHECK_THROWS_WITH(upwell::nn::load_state_dict(*bilinear, path),
+                      ContainsSubstring("no_dict.pt") && ContainsSubstring("plain dict"));
+}
+
 TEST_CASE("a module refuses what does not fit and names it", "[error]") {
     upwell::nn::ReSFU resfu(upwell::nn::ReSFUOptions(16).dim_x(32));
     const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});

@@ -137,6 +137,15 @@ def test_a_run_that_is_there_is_not_written_over(data, finished):
     assert (finished / "last.pt").read_bytes() == before
 
 
+def test_a_run_of_its_own_is_not_resumed_into_the_folder_of_another(data, finished, tmp_path):
+    other = tmp_path / "other"
+    run(data, other)
+    before = {file.name: file.read_bytes() for file in other.iterdir()}
+    with pytest.raises(TrainingError, match=f"{other}/last.pt: is of another run than {finished}/last.pt"):
+        run(data, other, resume=str(finished / "last.pt"))
+    assert {file.name: file.read_bytes() for file in other.iterdir()} == before
+
+
 @pytest.mark.parametrize("option", [{"classes": 4}, {"upsampler": "nearest"}])
 def test_a_checkpoint_of_another_model_is_refused(option, data, finished):
     ((name, value),) = option.items()

@@ -14,8 +14,13 @@ c10::impl::GenericDict read(const std::string &path) {
     std::ifstream file(path, std::ios::binary);
     TORCH_CHECK(file, "load_state_dict: cannot read ", path);
     const std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
-    const c10::IValue content = torch::jit::pickle_load(bytes);
-    TORCH_CHECK(content.isGenericDict(), "load_state_dict: ", path, " should hold a dict of tensors");
+    c10::IValue content;
+    try {
+        content = torch::jit::pickle_load(bytes);
+    } catch (const std::exception &) {  // torch's message names no file, and asks for a report
+    }
+    TORCH_CHECK(content.isGenericDict(), "load_state_dict: ", path,
+                " should hold a plain dict of tensors, as torch.save(dict(module.state_dict()), path) writes it");
     return content.toGenericDict();
 }
 

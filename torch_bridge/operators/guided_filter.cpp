@@ -75,9 +75,10 @@ void check(const char *op, const Tensor &guide, const Tensor &input, const Optio
     const Sizes high = check_map(op, "guide", guide), low = check_map(op, "input", input);
     check_alike(op, "input", input, "guide", guide);
     check_sizes(op, "input", low, {high[0], high[1], low[2], low[3]});
-    TORCH_CHECK(radius >= 0 && radius < INT32_MAX / 4, op, ": radius should be at least 0 but is ", radius);
-    TORCH_CHECK(scale >= 1 && scale < INT32_MAX, op, ": scale should be at least 1 but is ", scale);
-    TORCH_CHECK(std::isfinite(eps) && eps >= 0, op, ": eps should be at least 0 but is ", eps);
+    TORCH_CHECK(radius >= 0 && radius < INT32_MAX / 4, op, ": radius should be in 0 .. ", INT32_MAX / 4 - 1, " but is ",
+                radius);
+    TORCH_CHECK(scale >= 1 && scale < INT32_MAX, op, ": scale should be in 1 .. ", INT32_MAX - 1, " but is ", scale);
+    TORCH_CHECK(std::isfinite(eps) && eps >= 0, op, ": eps should be at least 0 and finite but is ", eps);
     TORCH_CHECK(border == "inside" || border == "reflect" || border == "symmetric", op,
                 ": border should be 'inside', 'reflect' or 'symmetric' but is '", border, "'");
 }
@@ -123,9 +124,9 @@ public:
         const auto [d_guide, d_input] = filter_backward(each_axis(&Mirror::embed, d_output), extend(guide),
                                                         extend(full(input)), axis(1, guide), axis(0, guide), options_);
         const Tensor d_full = each_axis(&Mirror::fold, d_input);
-        return {each_axis(&Mirror::fold, d_guide), is_low_res_ ? resample("bilinear_d_value", "d_input", d_full,
-                                                                          c10::fromIntArrayRefSlow(low_), {}, {})
-                                                                : d_full};
+        return {each_axis(&Mirror::fold, d_guide),
+                is_low_res_ ? resample("bilinear_d_value", "d_input", d_full, c10::fromIntArrayRefSlow(low_), {}, {})
+                            : d_full};
     }
 
 private:
