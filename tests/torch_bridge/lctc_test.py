@@ -248,7 +248,7 @@ def test_a_wrong_argument_of_a_gradient_is_refused():
 
 
 def test_kernels_that_do_not_merge_are_refused():
-    for small in ((4, 3, 2, 3), (4, 3, 7, 3), (4, 2, 3, 3)):
+    for small in ((4, 3, 2, 3), (4, 3, 7, 3), (4, 2, 3, 3), (4, 3, 3), (3,)):
         with refused("merge_kernels", "small", str(list(small))):
             upwell.ops.merge_kernels(zeros(4, 3, 5, 5), zeros(*small))
 

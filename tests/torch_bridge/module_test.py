@@ -172,3 +172,29 @@ def test_lr_mult_scales_the_gradients_of_the_pcdc_parameters_and_no_others():
             continue  # 0, see the published defects
         factor = 10 if name.startswith(("semantic_scores.", "detail_scores.")) else 1
         assert_close(gradients[1][name], factor * once, 1e-10, name)
+
+
+@pytest.mark.parametrize(
+    "construct, message",
+    [
+        (lambda: upwell.nn.CARAFE(4, float("nan")), "CARAFE: scale_factor should be an integer >= 1 but is nan"),
+        (lambda: upwell.nn.CARAFE(4, None), "CARAFE: scale_factor should be an integer >= 1 but is None"),
+        (lambda: upwell.nn.CARAFE(4, 1.5), "CARAFE: scale_factor should be an integer >= 1 but is 1.5"),
+        (lambda: upwell.nn.Bilinear(None), "Bilinear: scale_factor should be positive and finite but is None"),
+        (lambda: upwell.nn.Nearest("2x"), "Nearest: scale_factor should be positive and finite but is 2x"),
+        (
+            lambda: upwell.nn.ReSFU(4, scale_factor=float("inf")),
+            "ReSFU: scale_factor should be positive and finite or None but is inf",
+        ),
+    ],
+)
+def test_a_scale_factor_that_cannot_be_is_named(construct, message):
+    with pytest.raises(ValueError, match=message):
+        construct()
+
+
+@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc"])
+def test_a_map_of_another_rank_is_named(name):
+    guide, x = maps()
+    with pytest.raises(ValueError, match=r": x should be \[N, C, h, w\] but is \[8, 4, 5\]"):
+        upwell.nn.make(name, 8, 12, 2)(guide, x[0])

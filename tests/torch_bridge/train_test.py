@@ -157,6 +157,9 @@ BAD_OPTIONS = [
     {"crop": "x"},
     {"ignore": 0},
     {"ignore": CLASSES - 1},
+    {"ignore": 2**63},
+    {"seed": 2**64},
+    {"threads": 2**31},
     {"classes": 300},  # so that the usual --ignore 255 is one of them
 ]
 

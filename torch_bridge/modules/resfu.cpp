@@ -71,8 +71,8 @@ ReSFUImpl::ReSFUImpl(ReSFUOptions given) : options(std::move(given)) {
     check_odd("ReSFU", "kernel_size", options.kernel_size());
     TORCH_CHECK(options.radius() >= 0, "ReSFU: radius should be at least 0 but is ", options.radius());
     TORCH_CHECK(options.gf_scale() >= 1, "ReSFU: gf_scale should be at least 1 but is ", options.gf_scale());
-    TORCH_CHECK(!options.scale_factor() || *options.scale_factor() > 0,
-                "ReSFU: scale_factor should be positive or none but is ", *options.scale_factor());
+    TORCH_CHECK(!options.scale_factor() || (*options.scale_factor() > 0 && std::isfinite(*options.scale_factor())),
+                "ReSFU: scale_factor should be positive and finite or none but is ", *options.scale_factor());
     TORCH_CHECK(options.y_conv() || options.dim_y() == options.embedding_dim(),
                 "ReSFU: without y_conv, dim_y should be embedding_dim ", options.embedding_dim(), " but is ",
                 options.dim_y());

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_divides, check_map, check_odd
+from upwell.nn.check import check, check_divides, check_map, check_odd, check_whole
 
 
 class CARAFE(nn.Module):
@@ -33,10 +33,7 @@ class CARAFE(nn.Module):
         border: str = "zero",
     ):
         super().__init__()
-        check(
-            scale_factor == int(scale_factor) and scale_factor >= 1,
-            f"CARAFE: scale_factor should be a positive integer but is {scale_factor}",
-        )
+        check_whole("CARAFE", "scale_factor", scale_factor, 1)
         check_odd("CARAFE", "up_kernel", up_kernel)
         check_odd("CARAFE", "encoder_kernel", encoder_kernel)
         check_divides("CARAFE", "up_group", up_group, "channels", channels)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ class _Interpolate(nn.Module):
         super().__init__()
         factors = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
         check(
-            len(factors) == 2 and all(0 < factor < math.inf for factor in factors),
+            len(factors) == 2 and all(isinstance(factor, Real) and 0 < factor < math.inf for factor in factors),
             f"{type(self).__name__}: scale_factor should be positive and finite but is {scale_factor}",
         )
         self.scale_factor = scale_factor

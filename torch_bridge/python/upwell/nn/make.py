@@ -34,10 +34,12 @@ class Unguided(nn.Module):
 
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, Cy, r h, r w], x [N, C, h, w] -> [N, C, r h, r w]."""
+        name = type(self.upsampler).__name__
+        check(x.dim() == 4, f"{name}: x should be [N, C, h, w] but is {list(x.shape)}")
         H, W = (length * self.scale_factor for length in x.shape[2:])
         check(
             list(guide.shape[2:]) == [H, W],
-            f"{type(self.upsampler).__name__}: guide should be [N, C, {H}, {W}] but is {list(guide.shape)}",
+            f"{name}: guide should be [N, C, {H}, {W}] but is {list(guide.shape)}",
         )
         return self.upsampler(x)
 

@@ -1,5 +1,7 @@
 """ReSFU (arXiv 2407.02283): upsampling by the similarity of aligned high-res queries and low-res keys."""
 
+import math
+
 from torch import Tensor, nn
 
 from upwell import ops
@@ -56,8 +58,8 @@ class ReSFU(nn.Module):
         check(radius >= 0, f"ReSFU: radius should be at least 0 but is {radius}")
         check(gf_scale >= 1, f"ReSFU: gf_scale should be at least 1 but is {gf_scale}")
         check(
-            scale_factor is None or scale_factor > 0,
-            f"ReSFU: scale_factor should be positive or None but is {scale_factor}",
+            scale_factor is None or 0 < scale_factor < math.inf,
+            f"ReSFU: scale_factor should be positive and finite or None but is {scale_factor}",
         )
         check(
             y_conv or dim_y == embedding_dim,

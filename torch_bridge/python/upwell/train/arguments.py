@@ -23,11 +23,13 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def at_least(least: int):
+def at_least(least: int, most: int = 2**31 - 1):
     def convert(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"should be at least {least} but is {value}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"should be at most {most} but is {value}")
         return value
 
     convert.__name__ = "integer"  # argparse names it where the text is no integer
@@ -73,7 +75,8 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         "--classes", type=at_least(2), required=True, metavar="N", help="mask values are 0 to N - 1"
     )
     group.add_argument(
-        "--ignore", type=int, default=255, metavar="I", help="mask value that does not count, none of the classes"
+        "--ignore", type=at_least(-(2**31)), default=255, metavar="I",
+        help="mask value that does not count, none of the classes",
     )
     group.add_argument(
         "--allow-empty-classes", action="store_true", help="train though classes occur in no mask"
@@ -103,7 +106,7 @@ def add_recipe(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--lr", type=positive, default=1e-3, help="peak learning rate of AdamW")
     group.add_argument("--weight-decay", type=not_negative, default=1e-2, help="of AdamW")
     group.add_argument(
-        "--seed", type=at_least(0), default=0, help="of initial values, order, crops and flips"
+        "--seed", type=at_least(0, 2**63 - 1), default=0, help="of initial values, order, crops and flips"
     )
 
 
