@@ -80,11 +80,11 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         }
         w.peak(x, y, n) = peak;
         for (int i = 0; i < op.taps.count(); i++) {
-            // Strict: a sum of logits less as many peaks, which is the same to algebra, could pass infinity twice.
             const Expr valid = tap_is_valid(op, columns, rows, px, py, i),
-                       lower = strict_float(logits(px, py, i, n) - w.peak(x, y, n));
+                       lower = logits(px, py, i, n) - w.peak(x, y, n);
             exponentials.push_back(select(valid, exp(lower), make_zero(type)));
-            below_peak = strict_float(below_peak + select(valid, lower, make_zero(type)));
+            // Strict: a sum of logits less as many peaks, which is the same to algebra, could pass infinity twice.
+            below_peak = strict_float(below_peak + select(valid, strict_float(lower), make_zero(type)));
         }
         w.exponential(x, y, tap, n) = mux(tap, exponentials);
         for (int i = 0; i < op.taps.count(); i++) {
