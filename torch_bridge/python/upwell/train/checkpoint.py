@@ -69,9 +69,10 @@ def find(resume: str | None, out: Path) -> Path | None:
         raise TrainingError(f"{here[0]}: exists; continue it with --resume auto, or choose another --out")
     if resume == "auto":
         return here[0] if here else None
-    if resume is not None and here and Path(resume).resolve().parent != out.resolve():
-        raise TrainingError(f"{here[0]}: is of another run than {resume}; choose another --out")
-    return None if resume is None else Path(resume)
+    path = None if resume is None else Path(resume)
+    if path and here and path.is_file() and path.resolve().parent != out.resolve():
+        raise TrainingError(f"{here[0]}: is of another run than {path}; choose another --out")
+    return path
 
 
 def load_model(path: str | Path) -> nn.Module:
