@@ -7,8 +7,9 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from upwell.inspect.reassembly import Taps
 
-from workloads import TRAINING, Work, read_rows, window_cells
+from workloads import TRAINING, Work, read_rows
 
 NORM_GROUPS, RADIUS, EPS, FILTER_SCALE = 8, 8, 1e-3, 2  # as published: gn_dim, radius, eps, gf_scale
 KINKED = ("semantic_scores", "detail_scores", "pcdc_block", "resfu")  # have ReLUs inside
@@ -135,7 +136,7 @@ class FilterWorkload:
         # Per pixel: 4 for each of a and b, and a * guide + b.
         guided = self.D * (samples * 35 + high * 9)
         projections = self.D * (low * self.C + high * self.Cy)
-        fns = high * self.C * window_cells("fns", self.kernel)
+        fns = high * self.C * Taps.of("fns", self.kernel).window
         return {
             "guided_filter": guided,
             "semantic_scores": semantic,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-import upwell  # torch.ops.upwell
+from upwell.inspect.reassembly import Taps
 
 FORWARD = "forward"
 TRAINING = "forward+backward"
@@ -14,12 +14,6 @@ TRAINING = "forward+backward"
 T = TypeVar("T")
 
 _WEIGHTED = {"fns", "carafe", "carafe_reassembly"}
-
-
-def window_cells(operator: str, kernel: int) -> int:
-    """Low-res cells that an output element is made of."""
-    _, side = torch.ops.upwell.window(operator, kernel)
-    return side**2
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Workload:
     @property
     def window(self) -> int:
         """Multiply-adds per output element of the window kernel."""
-        return window_cells(self.operator, self.kernel or 1)
+        return Taps.of(self.operator, self.kernel or 1).window
 
     def tensors(self, dtype: torch.dtype) -> list[torch.Tensor]:
         """Value N,C,h,w and, where the operator takes them, logits or weights N,groups*K*K,H,W."""

@@ -37,8 +37,8 @@ struct Problem {
 
     Taps taps() const;
 
-    // Parameters::scale of rows and columns; 0 too where it is a whole number and the true ratio, and where torch's
-    // nearest leaves it aside.
+    // Parameters::scale of rows and columns; 0 too where it is a whole number and the true ratio, and where torch
+    // leaves it aside.
     std::array<double, 2> scale() const;
 };
 

@@ -25,6 +25,10 @@ def check_divides(module: str, argument: str, value: int, dividend_name: str, di
     )
 
 
+def check_rank(module: str, argument: str, x: Tensor) -> None:
+    check(x.dim() == 4, f"{module}: {argument} should be [N, C, h, w] but is {list(x.shape)}")
+
+
 def check_map(module: str, argument: str, x: Tensor, channels: int) -> None:
     """x should be [N, channels, H, W] with H and W at least 1."""
     shape = list(x.shape)

@@ -7,7 +7,7 @@ from numbers import Real
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check
+from upwell.nn.check import check, check_rank
 
 
 class _Interpolate(nn.Module):
@@ -36,7 +36,7 @@ class _Interpolate(nn.Module):
 
     def _target(self, x: Tensor, size: Sequence[int] | None) -> dict:
         """What the operator takes besides x."""
-        check(x.dim() == 4, f"{type(self).__name__}: x should be [N, C, h, w] but is {list(x.shape)}")
+        check_rank(type(self).__name__, "x", x)
         if size is not None:
             return {"size": size}
         return {"scale_factor": self.scale_factor, "recompute_scale_factor": self.recompute_scale_factor}

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from upwell.nn.carafe import CARAFE
-from upwell.nn.check import check
+from upwell.nn.check import check, check_rank
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.resfu import ReSFU
@@ -35,7 +35,7 @@ class Unguided(nn.Module):
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, Cy, r h, r w], x [N, C, h, w] -> [N, C, r h, r w]."""
         name = type(self.upsampler).__name__
-        check(x.dim() == 4, f"{name}: x should be [N, C, h, w] but is {list(x.shape)}")
+        check_rank(name, "x", x)
         H, W = (length * self.scale_factor for length in x.shape[2:])
         check(
             list(guide.shape[2:]) == [H, W],
