@@ -85,8 +85,9 @@ at::Tensor PCDCBlockImpl::scaled(const at::Tensor &parameter) const {
     return scale_gradient(parameter, options.lr_mult());
 }
 
-// Whether all layers are as reset() makes them, and may be read instead of called.
-bool PCDCBlockImpl::is_plain() const {
+// The compressor's layers with parameters, where all of the block's are as reset() makes them and may be read instead
+// of called.
+std::optional<PCDCBlockImpl::Layers> PCDCBlockImpl::plain_layers() const {
     using namespace torch::nn;
     const auto is_norm = [&](const GroupNormImpl &layer) {
         return layer.options.affine() && layer.options.num_groups() == options.gn_dim() && layer.options.eps() == 1e-5;
@@ -97,26 +98,24 @@ bool PCDCBlockImpl::is_plain() const {
     const auto &layers = *channel_compressor;
     const size_t begin = options.layout() == "published" ? 1 : 0;
     if (layers.size() != begin + 4) {
-        return false;
+        return std::nullopt;
     }
     const auto *first = own_class<Conv2dImpl>(*layers[begin]), *last = own_class<Conv2dImpl>(*layers[begin + 3]);
     const auto *middle = own_class<GroupNormImpl>(*layers[begin + 2]);
     const bool activations = (begin == 0 || own_class<ReLUImpl>(*layers[0])) && own_class<ReLUImpl>(*layers[begin + 1]);
-    return activations && first && middle && last && is_norm(*norm) && is_norm(*middle) &&
-           is_pointwise(*first, options.groups()) && is_pointwise(*last, 1);
+    const bool plain = activations && first && middle && last && is_norm(*norm) && is_norm(*middle) &&
+                       is_pointwise(*first, options.groups()) && is_pointwise(*last, 1);
+    return plain ? std::optional<Layers>({*first, *middle, *last}) : std::nullopt;
 }
 
 at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, std::optional<std::array<Ratio, 2>> ratio,
                                  bool blur) {
     check_own_class("PCDCBlock", "norm", *norm);
-    if (!is_plain()) {
+    const std::optional<Layers> layers = plain_layers();
+    if (!layers) {
         return composed(k, q, ratio, blur);
     }
-    const auto &layers = *channel_compressor;
-    const size_t begin = layers.size() - 4;  // convolution, ReLU, norm, convolution
-    const auto &first = layers.at<torch::nn::Conv2dImpl>(begin);
-    const auto &middle = layers.at<torch::nn::GroupNormImpl>(begin + 2);
-    const auto &last = layers.at<torch::nn::Conv2dImpl>(begin + 3);
+    const auto &[first, middle, last] = *layers;
     // The norm's bias cancels; naming it gives it the gradient 0 that optimisers expect.
     const at::Tensor offset = scaled(bias).flatten() + 0 * norm->bias.sum();
     std::vector<c10::SymInt> apart;

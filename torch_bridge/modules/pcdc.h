@@ -50,8 +50,14 @@ struct PCDCBlockImpl : torch::nn::Cloneable<PCDCBlockImpl> {
     at::Tensor weight, bias;  // L,D/G,K,K and 1,L,1,1
 
 private:
+    struct Layers {
+        const torch::nn::Conv2dImpl &first;
+        const torch::nn::GroupNormImpl &middle;
+        const torch::nn::Conv2dImpl &last;
+    };
+
     at::Tensor scaled(const at::Tensor &parameter) const;
-    bool is_plain() const;
+    std::optional<Layers> plain_layers() const;
     at::Tensor normalised(const at::Tensor &x, const std::tuple<at::Tensor, at::Tensor> &statistics) const;
     // ratio: of rows and columns; none: k at low resolution.
     at::Tensor scores(const at::Tensor &k, const at::Tensor &q, std::optional<std::array<Ratio, 2>> ratio, bool blur);
