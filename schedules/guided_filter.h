@@ -3,10 +3,8 @@
 #pragma once
 
 #include "Halide.h"
-#include "algebra/form.h"
 #include "algebra/guided_filter.h"
 #include "schedules/knobs.h"
-#include "schedules/place.h"
 
 namespace upwell {
 
@@ -20,9 +18,6 @@ struct GuidedFilterKnobs : Knobs {
     Knob columns_along_x{this, "columns_along_x"}, rows_along_x{this, "rows_along_x"};
     Knob columns_along_y{this, "columns_along_y"}, rows_along_y{this, "rows_along_y"};
 };
-
-// A GPU has a thread for every place of every plane. Autoschedulers know sums better than scans.
-Form guided_filter_form(const Where &where);
 
 void schedule_on_cpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);
 void schedule_on_cpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);

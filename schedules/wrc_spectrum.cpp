@@ -1,4 +1,4 @@
-// How the spectral solver's sums are written, and its plain schedule.
+// The plain schedule of the spectral solver.
 #include "schedules/wrc_spectrum.h"
 
 namespace upwell {
@@ -24,10 +24,6 @@ void compute_whole(const WrcSpectrumFit &fit) {
 }
 
 }  // namespace
-
-Form wrc_spectrum_form(const Where &where) {
-    return where.on_gpu() && where.scheduled == Scheduled::ByHand ? Form::Gather : Form::Scan;
-}
 
 void schedule_plainly(WrcSpectrum &parts) {
     compute_whole(parts.start);

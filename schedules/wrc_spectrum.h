@@ -3,14 +3,9 @@
 #pragma once
 
 #include "Halide.h"
-#include "algebra/form.h"
 #include "algebra/wrc_spectrum.h"
-#include "schedules/place.h"
 
 namespace upwell {
-
-// A GPU has a thread for every place of every plane.
-Form wrc_spectrum_form(const Where &where);
 
 void schedule_on_cpu(WrcSpectrum &parts, const Halide::Target &target);
 void schedule_on_cpu(WrcSpectrumAdjoint &parts, const Halide::Target &target);

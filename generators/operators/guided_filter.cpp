@@ -20,6 +20,7 @@
 
 #include "algebra/dimensions.h"
 #include "kernel.h"
+#include "schedules/form.h"
 #include "schedules/guided_filter.h"
 
 namespace upwell {
@@ -86,7 +87,7 @@ private:
     };
 
     GuidedFilterProblem make_problem() {
-        const Form form = guided_filter_form(this->where());
+        const Form form = form_of_sums(this->where());
         const Expr sample_columns = this->size("Ws"), sample_rows = this->size("Hs");
         return {planes_of(guide),
                 planes_of(input),

@@ -18,6 +18,7 @@
 
 #include "algebra/dimensions.h"
 #include "kernel.h"
+#include "schedules/form.h"
 #include "schedules/wrc_prior.h"
 
 namespace upwell {
@@ -61,7 +62,7 @@ public:
         const WrcPriorProblem problem{low_planes(value, {x, y, c}), low_planes(mixed, {x, y, tap, c}),
                                       planes_of(lam, {c}),          columns.axis(this->size("w")),
                                       rows.axis(this->size("h")),   this->type,
-                                      wrc_prior_form(this->where())};
+                                      form_of_sums(this->where())};
         if constexpr (adjoint) {
             parts =
                 std::make_unique<Parts>(problem, planes_of(d_precision, {x, y, c}), planes_of(d_weighted, {x, y, c}));

@@ -15,6 +15,7 @@
 #include "algebra/wrc_spectrum.h"
 
 #include "kernel.h"
+#include "schedules/form.h"
 #include "schedules/wrc_spectrum.h"
 
 namespace upwell {
@@ -88,7 +89,7 @@ private:
     WrcSpectrumProblem make_problem() {
         const auto extent = [](Input map, int d) { return map->dim(d).extent(); };
         const SpectrumSize size{extent(row_waves, 2), extent(data_weight, 0), extent(data_weight, 1),
-                                wrc_spectrum_form(this->where()), *columns};
+                                form_of_sums(this->where()), *columns};
         this->set_size("V", size.half());
         this->set_size("v", size.low_half());
         this->set_size("W", size.W());
