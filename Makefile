@@ -2,6 +2,7 @@
 PRESET ?= cpu
 PYTHON ?= python3
 JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ PACKAGE ?= $(BUILD)/python
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
+.PHONY: help setup build install test test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -35,6 +36,9 @@ build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch br
 	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
 	@test ! -d $(BUILD)/python || echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
 	@printf '#!%s\nfrom upwell.__main__ import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/upwell && chmod +x $(BIN)/upwell
+
+install: build ## Install libraries, headers and the CMake package to PREFIX
+	@$(BIN)/cmake --install $(BUILD) --prefix $(PREFIX)
 
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)

@@ -46,7 +46,7 @@ void fill_begin(AxisTable &table, int64_t low, int64_t high) {
 
 AxisTable make_axis_table(const AxisRule &rule, int64_t low, int64_t high) {
     AxisTable table;
-    const Sampling sampling = rule.taps.sampling;
+    const Sampling &sampling = rule.taps.sampling;
     const int64_t reach = rule.taps.radius();
     table.margin = rule.taps.kernel + 2;
     table.taps.resize(3 * high);

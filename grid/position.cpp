@@ -42,22 +42,22 @@ int64_t ceil_divide(int64_t a, int64_t b) {
     return -floor_divide(-a, b);
 }
 
-Position position(Sampling sampling, int64_t p, int64_t low, int64_t high) {
-    if (sampling == Sampling::Nearest) {
+Position position(const Sampling &sampling, int64_t p, int64_t low, int64_t high) {
+    if (!sampling.between_cells) {
         return {floor_divide(p * low, high), 0};
     }
     return divided((2 * p + 1) * low - high, 2 * high);
 }
 
-Position position_by_scale(Sampling sampling, int64_t p, int64_t low, double scale, bool in_float64) {
-    if (sampling == Sampling::Nearest) {
+Position position_by_scale(const Sampling &sampling, int64_t p, int64_t low, double scale, bool in_float64) {
+    if (!sampling.between_cells) {
         return scaled_cell(p, scale, low);
     }
     return in_float64 ? scaled_centre<double>(p, scale, low) : scaled_centre<float>(p, scale, low);
 }
 
-int phase_shift(Sampling sampling, int ratio) {
-    return sampling == Sampling::Nearest ? 0 : ratio / 2;
+int phase_shift(const Sampling &sampling, int ratio) {
+    return sampling.between_cells ? ratio / 2 : 0;
 }
 
 }  // namespace upwell

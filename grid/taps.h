@@ -1,16 +1,37 @@
 // What an operator of the reassembly family reads: its taps.
 #pragma once
 
+#include <array>
 #include <compare>
 
 namespace upwell {
+
+// Coefficients of 1, f, f^2, f^3.
+using Polynomial = std::array<double, 4>;
 
 // Where the step between two taps is measured: one low-res cell either way, but on Grid::HighRes a tap is
 // a high-res pixel (one ratio away from its neighbour) and on Grid::LowRes it is a low-res one.
 enum class Grid { LowRes, HighRes };
 
-// How a tap that falls between low-res cells is read.
-enum class Sampling { Nearest, Bilinear };
+// How a tap that falls between low-res cells is read along an axis. A further way is a further value.
+struct Sampling {
+    // Positions are those of pixel centres among cell centres, and f is the fraction of the way to the next cell; else
+    // a pixel lies in its cell, and f is 0.
+    bool between_cells;
+    int first;  // offset of the first cell that is read from the one at the position
+    int cells;
+    std::array<Polynomial, 4> weights;  // of these cells, in terms of f
+
+    static const Sampling Nearest, Bilinear, Bicubic;
+
+    auto operator<=>(const Sampling &) const = default;
+};
+
+inline constexpr Sampling Sampling::Nearest{false, 0, 1, {{{1, 0, 0, 0}}}};
+inline constexpr Sampling Sampling::Bilinear{true, 0, 2, {{{1, -1, 0, 0}, {0, 1, 0, 0}}}};
+// Cubic convolution (Keys, 1981) with a = -3/4, as torch's interpolate has it.
+inline constexpr Sampling Sampling::Bicubic{
+    true, -1, 4, {{{0, -0.75, 1.5, -0.75}, {1, 0, -2.25, 1.25}, {0, 0.75, 1.5, -1.25}, {0, 0, -0.75, 0.75}}}};
 
 // What a tap outside the image is: the nearest edge value, zero, or no tap at all (it leaves the softmax).
 enum class Border { Replicate, Zero, Masked };

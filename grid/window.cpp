@@ -11,17 +11,6 @@ namespace {
 
 constexpr Polynomial zero{0, 0, 0, 0};
 
-// The cells one sample reads, from its base cell on, and their weights.
-std::vector<Polynomial> footprint(Sampling sampling) {
-    switch (sampling) {
-    case Sampling::Nearest:
-        return {Polynomial{1, 0, 0, 0}};
-    case Sampling::Bilinear:
-        return {Polynomial{1, -1, 0, 0}, Polynomial{0, 1, 0, 0}};
-    }
-    throw std::invalid_argument("window: unknown sampling");
-}
-
 }  // namespace
 
 double evaluate(const Polynomial &polynomial, double fraction) {
@@ -41,9 +30,8 @@ AxisWindow lower(const Taps &taps) {
     if (taps.kernel < 1 || taps.kernel % 2 == 0) {
         throw std::invalid_argument("window: kernel should be odd and positive but is " + std::to_string(taps.kernel));
     }
-    const std::vector<Polynomial> sample = footprint(taps.sampling);
-    const int reach = static_cast<int>(sample.size());
-    AxisWindow window{-taps.radius(), taps.kernel + reach - 1, {}};
+    const auto &[between_cells, first, reach, sample] = taps.sampling;
+    AxisWindow window{first - taps.radius(), taps.kernel + reach - 1, {}};
     for (int tap = 0; tap < taps.kernel; tap++) {
         // A shift by one tap is a shift by one low-res cell: the phase, and so the footprint, stays the same.
         std::vector<Polynomial> cells(window.size, zero);

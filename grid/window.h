@@ -8,13 +8,9 @@
 
 #include "taps.h"
 
-#include <array>
 #include <vector>
 
 namespace upwell {
-
-// Coefficients of 1, f, f^2, f^3.
-using Polynomial = std::array<double, 4>;
 
 double evaluate(const Polynomial &polynomial, double fraction);
 

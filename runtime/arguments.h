@@ -4,11 +4,10 @@
 #include <deque>
 
 #include "error.h"
+#include "row.h"
 #include "tensor.h"
 
 namespace upwell {
-
-using Kernel = int (*)(void **arguments);
 
 class Arguments {
 public:

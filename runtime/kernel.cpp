@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "arguments.h"
+#include "named.h"
 #include "registry.h"
 #include "rows.h"
 
@@ -110,6 +111,29 @@ std::vector<TunedKernel> tuned_kernels() {
     add_tuned(list, registry());
     add_tuned(list, kernel_rows());
     return list;
+}
+
+void run_kernel(const std::string &kernel, Dtype dtype, const std::vector<NamedArgument> &arguments,
+                const Queue *queue) {
+    const auto rows = rows_with(kernel_rows(), KernelRow::Key{kernel, dtype, backend(queue != nullptr)});
+    if (rows.empty()) {
+        refuse_kernel(kernel, dtype, backend(queue != nullptr));
+    }
+    // All rows of a kernel take the same.
+    const halide_filter_metadata_t &own = *rows.front().describe();
+    Named named(kernel, arguments);
+    std::vector<Argument> in_order;
+    for (const halide_filter_argument_t &argument : std::span(own.arguments + 1, own.num_arguments - 1)) {
+        if (argument.kind != halide_argument_kind_input_scalar) {
+            in_order.emplace_back(named.tensor(argument.name));
+        } else if (argument.type.code == halide_type_float) {
+            in_order.emplace_back(named.real(argument.name));
+        } else {
+            in_order.emplace_back(named.integer(argument.name));
+        }
+    }
+    named.finish();
+    run_kernel(kernel, dtype, in_order, queue);
 }
 
 void run_kernel(const std::string &kernel, Dtype dtype, const std::vector<Argument> &arguments, const Queue *queue) {

@@ -1,35 +1,83 @@
-// What the operators are: their arguments, shapes and sampling grids.
+// The operators that follow from descriptions: their arguments, shapes and sampling grids.
 #pragma once
 
+#include <array>
+
 #include "grid/window.h"
+#include "language/window.h"
 #include "upwell.h"
 
 namespace upwell {
 
-enum class Direction { Forward, DValue, DWeight };
+class WindowKernels;
 
-struct Family {
-    const char *name;
-    const char *generator;  // what the compiled kernels are called
-    const char *weights;    // name of the weights argument, or null
-    Grid grid;
-    Sampling sampling;
-    Border border;  // has_border: unless a call says another
-    bool has_groups, has_border, has_mask_ratio;
+// What a call of a window may choose.
+struct Parameters {
+    int64_t kernel = 1;      // taps per side, odd; 1 for operators without
+    int64_t groups = 1;      // channel groups with weights of their own
+    int64_t mask_ratio = 0;  // high-res pixels between taps where the border mask is found; 0: the true ratio H/h
+    int border = 0;          // which of the operator's choices
+    // Without weights: of rows and columns, high-res pixels per low-res pixel where positions are a pixel's over this
+    // number, computed as torch does for its scale_factor; 0: the true ratio H/h, W/w.
+    std::array<double, 2> scale{};
 };
 
+// One direction of a window. Of value (low-res), weights and d_output (high-res) it makes what it does not take; an
+// operator calls them by names of its own.
 struct Operator {
-    const Family *family;
+    // What the argument `border` chooses; one without a name where the operator does not have it.
+    struct Choice {
+        std::string border;
+        Taps taps;  // of some kernel
+        const WindowKernels *kernels;
+    };
+
+    std::string name, doc;
     Direction direction;
-    std::string name;
+    Normaliser normaliser;
+    std::string value, weights, d_output, output;  // what the arguments are called; empty: there is none
+    std::vector<std::string> inputs;               // those that are taken, in order
+    std::vector<Choice> choices;
+    bool has_kernel, has_groups, has_mask_ratio;
+    bool is_derivative;                             // of another operator, not described by anybody
+    std::array<const Operator *, 3> directions{};  // of the same window; null: it has none
+
+    bool has_weights() const { return normaliser != Normaliser::Constant; }
+    bool has_border() const { return choices.size() > 1; }
+    const Sampling &sampling() const { return choices.front().taps.sampling; }
 };
 
-const std::vector<Operator> &operators();
-const Operator &find_operator(const std::string &name);  // throws Error with the names there are
+// Taps per side that there are kernels for, ascending.
+const std::vector<int64_t> &sides_of(const Operator &op);
+
+// Weights that are products, and the sum with them: two operators, one after the other.
+struct Chain {
+    std::string name, doc;
+    std::vector<std::string> inputs;
+    std::array<int, 3> parts;  // numbers of the inputs that are value, query and key
+    const Operator *scores, *sum;
+};
+
+// By name; null: there is none.
+const Operator *find_window_operator(const std::string &name);
+const Chain *find_chain(const std::string &name);
+// Throws Error with the names there are.
+const Operator &find_operator(const std::string &name);
+std::vector<const Operator *> operators();
+
+// What was wrong with kernels that a library could not add since the last call.
+std::vector<std::string> take_refused_rows();
+
+// Calls them for every operator there is and for each that is added, derivatives before what they belong to.
+struct OperatorVisitor {
+    std::function<void(const Operator &)> visit_operator;
+    std::function<void(const Chain &)> visit_chain;
+};
+void for_each_operator_and_chain(OperatorVisitor visitor);
 
 // The tensors of a call by role, and its sizes; what the direction does not use is null.
-struct Problem {
-    Operator op;
+struct WindowCall {
+    const Operator *op;
     Parameters parameters;
     Dtype dtype;
     int64_t N, C, h, w, H, W;
@@ -42,8 +90,18 @@ struct Problem {
     std::array<double, 2> scale() const;
 };
 
-// Checks everything that can be wrong with a call; throws Error.
-Problem check(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
-              const Tensor &output);
+// Roles and sizes of a call whose tensors fit each other.
+WindowCall window_call(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
+                       const Tensor &output);
+
+// The same, after checking everything that can be wrong with a call; throws Error.
+WindowCall check(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
+                 const Tensor &output);
+
+// A choice by its name; throws Error.
+int border_of(const Operator &op, const std::string &name);
+
+// Runs a checked call.
+void run(const WindowCall &call, const Queue *queue);
 
 }  // namespace upwell

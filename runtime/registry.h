@@ -1,11 +1,9 @@
 // Finds the compiled kernel for a call.
 #pragma once
 
-#include <string_view>
-#include <tuple>
-
 #include "arguments.h"
 #include "operators.h"
+#include "row.h"
 #include "tuned.h"
 
 namespace upwell {
@@ -15,34 +13,31 @@ constexpr int few_channels = -1;
 // than a kernel of the integer ratio.
 constexpr int64_t most_few_channels = 8, most_weighted_channels = 2;
 
-struct Row {
-    const char *generator;
-    Direction direction;
-    int kernel;
-    int ratio;  // 0: any size; few_channels: any size, for maps of at most most_few_channels
-    Dtype dtype;
-    Backend backend;
-    InstructionSet needs;
-    std::optional<Bucket> bucket;
-    const char *symbol;
-    Kernel run;
+// The compiled kernels of a window.
+class WindowKernels {
+public:
+    void add(const Row &row);
 
-    // What the rows of one kernel have in common: they differ in what they need of a processor and in what they were
-    // tuned for.
-    using Key = std::tuple<std::string_view, Direction, int64_t, int64_t, Dtype, Backend>;
-    Key key() const { return {generator, direction, kernel, ratio, dtype, backend}; }
+    // By key.
+    const std::vector<Row> &rows() const { return rows_; }
+    // Taps per side, ascending.
+    const std::vector<int64_t> &sides() const { return sides_; }
+    // The one of this exact ratio that is scheduled by hand, or null.
+    const Row *find(Direction direction, int64_t kernel, int64_t ratio, Dtype dtype, Backend backend) const;
+
+private:
+    std::vector<Row> rows_;
+    std::vector<int64_t> sides_;
 };
 
-const std::vector<Row> &registry();
+// Of a window by its name; none where it was not compiled. It stays where it is.
+const WindowKernels &kernels_of(const std::string &window);
 
-// The kernel of this exact ratio that is scheduled by hand, or null.
-const Row *find(const std::string &generator, Direction direction, int64_t kernel, int64_t ratio, Dtype dtype,
-                Backend backend);
+// The rows of all windows.
+std::vector<Row> registry();
 
-// The best kernel for a problem: its integer ratio's own, the one for few channels, or the general one; of these the
+// The best kernel for a call: its integer ratio's own, the one for few channels, or the general one; of these the
 // one tuned for its size, if there is one. Throws Error with what there is.
-const Row &choose(const Problem &problem, Backend backend);
-
-std::string generator_of(const Problem &problem);
+const Row &choose(const WindowCall &call, Backend backend);
 
 }  // namespace upwell

@@ -17,7 +17,7 @@ if (PROJECT_SOURCE_DIR)
 endif ()
 
 set(upwell_tuned_dtypes float32 float64 float16 bfloat16)
-set(upwell_window_operators fns carafe carafe_masked reassembly bilinear nearest)
+set(upwell_window_operators fns carafe carafe_masked carafe_reassembly bilinear nearest)
 
 set(upwell_target_of_x86-64-avx512 avx512)
 set(upwell_target_of_x86-64-avx2 avx2)

@@ -1,6 +1,6 @@
 // The public API: upsampling operators on raw buffers, without torch.
 //
-//     upwell::run("fns", {3}, {value, logits}, output);
+//     upwell::run("fns", {{"value", value}, {"logits", logits}, {"kernel", 3}, {"output", output}});
 //
 // Shapes, N,C,H,W; low-res h x w, high-res H x W, K the kernel, G the groups:
 //
@@ -9,8 +9,23 @@
 //   carafe_reassembly   value [N, C, h, w], weight [N, G*K*K, H, W]         -> output [N, C, H, W]
 //   bilinear, nearest   value [N, C, h, w]                                  -> output [N, C, H, W]
 //   <any>_d_value       d_output [N, C, H, W] and logits or weight, if any  -> d_value [N, C, h, w]
-//   fns_d_logits, carafe_d_logits, carafe_reassembly_d_weight
-//                       d_output [N, C, H, W], value, logits or weight      -> gradient of logits or weight
+//   fns_d_logits, carafe_d_logits
+//                       d_output [N, C, H, W], value and logits             -> d_logits [N, G*K*K, H, W]
+//   carafe_reassembly_d_weight
+//                       d_output [N, C, H, W], value                        -> d_weight [N, G*K*K, H, W]
+//
+//   guided_filter       guide [N, D, H, W], input [N, D, h, w]              -> output [N, D, H, W]
+//   merge_kernels       large [A, B, KH, KW], small [A, B, kh, kw]          -> merged [A, B, KH, KW]
+//   wrc_data            x, response [N, C, h, w]                            -> weight, weighted [N, C, h, w]
+//   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [N, C]    -> precision, weighted [N, C, s*h, s*w]
+//
+// and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side, odd);
+// groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res pixels
+// between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour outside the
+// map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear, nearest: high-res
+// pixels per low-res pixel where positions are a pixel's over this number, computed as torch does for its scale_factor;
+// 0: the true ratio H/h, W/w); radius, eps (1e-3), scale (1), centred (0 or 1; 0) of guided_filter, and scale s of
+// wrc_prior, are those of upwell.ops; these four take contiguous tensors.
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.
@@ -25,8 +40,6 @@
 #include <variant>
 #include <vector>
 
-#include "grid/taps.h"
-
 namespace upwell {
 
 // Float16, BFloat16: maps with a queue; arithmetic and weights are Float32 then. Int32: of tables only.
@@ -39,17 +52,6 @@ struct Tensor {
     Dtype dtype = Dtype::Float32;
     std::vector<int64_t> sizes;    // N, C, H, W
     std::vector<int64_t> strides;  // in elements; empty: contiguous
-};
-
-struct Parameters {
-    int64_t kernel = 1;      // taps per side, odd; 1 for bilinear and nearest
-    int64_t groups = 1;      // channel groups with weights of their own (carafe, carafe_reassembly)
-    int64_t mask_ratio = 0;  // fns: high-res pixels between taps where the border mask is found; 0: the true ratio H/h
-    // carafe: a neighbour outside the map weighs and is Zero (as published), or it leaves the softmax, Masked.
-    Border border = Border::Zero;
-    // bilinear, nearest: of rows and columns, high-res pixels per low-res pixel where positions are a pixel's over this
-    // number, computed as torch does for its scale_factor; 0: the true ratio H/h, W/w.
-    std::array<double, 2> scale{};
 };
 
 // Bad input, or a call that failed. what() is `<operator>: <argument> <message>`.
@@ -75,10 +77,16 @@ struct Queue {
     std::function<void *(const void *data, size_t bytes)> upload;
 };
 
+// A tensor or an option by its name.
+using Value = std::variant<Tensor, int64_t, double, std::string>;
+struct NamedArgument {
+    std::string name;
+    Value value;
+};
+
 // Runs an operator. Throws Error. An output without elements needs no run. Without a queue, tensors lie in host memory
 // and the output is complete on return; with one, all of them lie on its device.
-void run(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs, const Tensor &output,
-         const Queue *queue = nullptr);
+void run(const std::string &name, const std::vector<NamedArgument> &arguments, const Queue *queue = nullptr);
 
 // One argument of run_kernel: a tensor of up to 8 dimensions, outermost first, an integer, or a real number.
 using Argument = std::variant<Tensor, int64_t, double>;
@@ -87,6 +95,10 @@ using Argument = std::variant<Tensor, int64_t, double>;
 // generator's arguments in their order (generators/operators/), its outputs last; dtype: of the maps. Strides are any
 // whose last one is 1. Throws Error: no such kernel, or sizes that do not fit each other; outputs are unwritten then.
 void run_kernel(const std::string &name, Dtype dtype, const std::vector<Argument> &arguments,
+                const Queue *queue = nullptr);
+
+// The same, its arguments by the names they have there.
+void run_kernel(const std::string &name, Dtype dtype, const std::vector<NamedArgument> &arguments,
                 const Queue *queue = nullptr);
 
 // Called before every kernel, on the thread of the call, with the kernel's symbol and its arguments as compiled kernels
@@ -126,7 +138,7 @@ struct Bucket {
 
 // One compiled kernel.
 struct Variant {
-    std::string operator_name;  // as run() takes it; carafe with border Masked: carafe_masked...
+    std::string name;  // of its generator: fns, fns_d_value, fns_d_weight; carafe with border "mask": carafe_masked...
     int kernel;
     int ratio;  // 0: any size; -1: any size, maps of at most 8 channels a group
     Dtype dtype;

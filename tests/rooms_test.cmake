@@ -23,7 +23,7 @@ function(upwell_only_in rooms pattern)
     set(failures ${failures} PARENT_SCOPE)
 endfunction()
 
-set(rooms grid generators schedules runtime torch_bridge tests autotune examples)
+set(rooms grid language operators generators schedules runtime torch_bridge tests autotune examples)
 set(sources "")
 foreach (room IN LISTS rooms)
     file(

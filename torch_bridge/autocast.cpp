@@ -1,6 +1,5 @@
-// What torch.autocast does to the operators. Maps of the reassembly family are stored in 16 bits; their weights, and
-// all that finds statistics, a variance or scores, stay in float32. The transposed convolution is a convolution as
-// torch's. bilinear and nearest take what they are given.
+// What torch.autocast does to the operators that are not described (operators/window.cpp has those). All that finds
+// statistics, a variance or scores stays in float32. The transposed convolution is a convolution as torch's.
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
 
@@ -16,17 +15,6 @@ using at::autocast::cached_cast;
 // Below autocast, as every operator that it knows.
 struct Below {
     c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
-};
-
-// An operator with weights: value in autocast's dtype, weights in float32.
-template<auto op, at::DeviceType device> struct Weighted;
-template<class... Options, Tensor (*op)(const Tensor &, const Tensor &, Options...), at::DeviceType device>
-struct Weighted<op, device> {
-    static Tensor call(const Tensor &value, const Tensor &weights, Options... options) {
-        const Below below;
-        return op(cached_cast(at::autocast::get_autocast_dtype(device), value, device),
-                  cached_cast(at::kFloat, weights, device), options...);
-    }
 };
 
 // An operator whose tensors are all in float32.
@@ -49,9 +37,6 @@ struct Narrow<op, device> {
 };
 
 template<at::DeviceType device> void implement(torch::Library &m) {
-    m.impl("fns", &Weighted<&ops::fns, device>::call);
-    m.impl("carafe", &Weighted<&ops::carafe, device>::call);
-    m.impl("carafe_reassembly", &Weighted<&ops::carafe_reassembly, device>::call);
     m.impl("guided_filter", &Float<&ops::guided_filter, device>::call);
     m.impl("group_stats", &Float<&ops::group_stats, device>::call);
     m.impl("upsampled_group_stats", &Float<&ops::upsampled_group_stats, device>::call);

@@ -2,7 +2,7 @@
 // stops before the call, so all have the same checks, and they take symbolic sizes.
 #pragma once
 
-#include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -15,8 +15,6 @@
 namespace upwell::bridge {
 
 using at::Tensor;
-using Size = std::array<c10::SymInt, 2>;  // height, width
-
 using Sizes = std::vector<c10::SymInt>;
 
 std::string format(c10::SymIntArrayRef sizes);
@@ -46,23 +44,10 @@ upwell::Tensor view(const Tensor &tensor);
 using Given = std::variant<Tensor, int64_t, double>;
 void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
 
-// An operator with weights (logits or given).
-struct Weighted {
-    std::string name;     // of the operator called, e.g. fns_d_value
-    std::string family;   // fns
-    std::string weights;  // logits
-    Parameters parameters;
-};
+// Calls run(queue) with torch's threads, or the current stream of the device of `like`.
+void on_queue(const Tensor &like, const std::function<void(const Queue *)> &run);
 
-Tensor weighted_forward(const Weighted &op, const Tensor &value, const Tensor &weights);
-Tensor weighted_d_value(const Weighted &op, const Tensor &d_output, const Tensor &weights, const Size &low);
-Tensor weighted_d_weight(const Weighted &op, const Tensor &d_output, const Tensor &value, const Tensor &weights);
-
-// High-res pixels per low-res pixel along an axis where positions follow that number; none: the true ratio of sizes.
-using Scale = std::optional<double>;
-
-// An operator without: `argument` (a value or a gradient of the output) to a map of this size.
-Tensor resample(const std::string &name, const std::string &argument, const Tensor &input, c10::SymIntArrayRef size,
-                Scale scale_h, Scale scale_w);
+// What bilinear and its gradient, by name, make of a map: one of this height and width; without gradients.
+Tensor resample(const std::string &name, const Tensor &input, at::IntArrayRef size);
 
 }  // namespace upwell::bridge

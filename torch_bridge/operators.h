@@ -16,36 +16,20 @@ using at::Tensor;
 
 // logits: N,K*K,H,W. mask_ratio: high-res pixels between taps where the border mask is found; none: the true ratio.
 Tensor fns(const Tensor &value, const Tensor &logits, int64_t kernel, std::optional<int64_t> mask_ratio = std::nullopt);
-Tensor fns_d_value(const Tensor &d_output, const Tensor &logits, c10::SymInt h, c10::SymInt w, int64_t kernel,
-                   std::optional<int64_t> mask_ratio = std::nullopt);
-Tensor fns_d_logits(const Tensor &d_output, const Tensor &value, const Tensor &logits, int64_t kernel,
-                    std::optional<int64_t> mask_ratio = std::nullopt);
 
 // logits: N,groups*K*K,H,W. border: "zero" or "mask".
 Tensor carafe(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t groups = 1,
               std::string_view border = "zero");
-Tensor carafe_d_value(const Tensor &d_output, const Tensor &logits, c10::SymInt h, c10::SymInt w, int64_t kernel,
-                      int64_t groups = 1, std::string_view border = "zero");
-Tensor carafe_d_logits(const Tensor &d_output, const Tensor &value, const Tensor &logits, int64_t kernel,
-                       int64_t groups = 1, std::string_view border = "zero");
 
 // weight: N,groups*K*K,H,W, used as given.
 Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kernel, int64_t groups = 1);
-Tensor carafe_reassembly_d_value(const Tensor &d_output, const Tensor &weight, c10::SymInt h, c10::SymInt w,
-                                 int64_t kernel, int64_t groups = 1);
-Tensor carafe_reassembly_d_weight(const Tensor &d_output, const Tensor &value, const Tensor &weight, int64_t kernel,
-                                  int64_t groups = 1);
 
-// size: H,W of the output; of the d_value functions: h,w of the value. scale_h, scale_w: high-res pixels per low-res
+// size: H,W of the output. scale_h, scale_w: high-res pixels per low-res
 // pixel where positions follow a scale_factor, as torch's interpolate has it; none: the true ratio H/h, W/w.
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
                 std::optional<double> scale_w = std::nullopt);
-Tensor bilinear_d_value(const Tensor &d_output, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
-                        std::optional<double> scale_w = std::nullopt);
 Tensor nearest(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
                std::optional<double> scale_w = std::nullopt);
-Tensor nearest_d_value(const Tensor &d_output, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
-                       std::optional<double> scale_w = std::nullopt);
 
 // Statistics of group normalisations: mean and 1 / sqrt(variance + eps), both N,groups. blur: of x blurred by the 3x3
 // Gaussian (sigma 1, replicate border). upsampled: of x's bilinear upsampling to size, in closed form.

@@ -1,8 +1,11 @@
-// What the lowering makes of an operator's taps.
+// What the library knows of the operators that were described.
+#include <dlfcn.h>
+
 #include <tuple>
 
 #include <torch/library.h>
 
+#include "language/description.h"
 #include "runtime/operators.h"
 
 namespace upwell::bridge {
@@ -12,9 +15,38 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("window(str operator, int kernel) -> (int, int)", [](const std::string &name, int64_t kernel) {
         TORCH_CHECK(kernel >= 1 && kernel % 2 == 1 && kernel < INT32_MAX / 2,
                     "window: kernel should be odd and positive but is ", kernel);
-        const Family &family = *find_operator(name).family;
-        const int64_t size = lower({static_cast<int>(kernel), family.grid, family.sampling, family.border}).size;
-        return std::make_tuple(size - kernel + 1, size);
+        const Chain *chain = find_chain(name);
+        Taps taps = (chain ? *chain->sum : find_operator(name)).choices.front().taps;
+        taps.kernel = static_cast<int>(kernel);
+        return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
+    });
+    // Taps per side that an operator has kernels for.
+    m.def("kernels(str operator) -> int[]", [](const std::string &name) {
+        const Chain *chain = find_chain(name);
+        return sides_of(chain ? *chain->sum : find_operator(name));
+    });
+    // Of every operator that was described, as JSON.
+    m.def("described() -> str", [] {
+        std::vector<const Author *> all;
+        for_each_author([&](const Author &author) { all.push_back(&author); });
+        return as_json(all);
+    });
+    // What kernels run on in this library where tensors lie in host memory, what they need of the processor, and where
+    // the runtime lies.
+    m.def("backend() -> str", [] { return std::string(name(backend(false))); });
+    m.def("instruction_set() -> str", [] { return std::string(name(instruction_set())); });
+    m.def("runtime_path() -> str", [] {
+        Dl_info info{};
+        TORCH_CHECK(dladdr(reinterpret_cast<void *>(&take_refusals), &info), "runtime_path: not found");
+        return std::string(info.dli_fname);
+    });
+    // What was wrong with operators and kernels that could not be added since the last call.
+    m.def("refusals() -> str[]", [] {
+        std::vector<std::string> all = take_refusals();
+        for (std::string &refusal : take_refused_rows()) {
+            all.push_back(std::move(refusal));
+        }
+        return all;
     });
 }
 

@@ -18,7 +18,6 @@ _FILTERS = {
 }
 OPERATORS = (*_WINDOW, *_FILTERS)
 _LANES = 16  # of the widest vector
-_GENERATORS = {"carafe_reassembly": "reassembly"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,8 @@ class Workload:
 
     def owns(self, kernel: Kernel) -> bool:
         """Whether tuning this operator means this kernel, of all that a call of it runs."""
-        generator = _GENERATORS.get(self.operator, self.operator)
         if self.operator in _WINDOW:
-            return kernel.generator in (generator, f"{generator}_d_value", f"{generator}_d_weight")
+            return kernel.generator in (self.operator, f"{self.operator}_d_value", f"{self.operator}_d_weight")
         return True
 
     def extent(self, kernel: Kernel) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ Expr ExactAxis::base(Expr p) const {
 }
 
 Expr ExactAxis::fraction(Expr p) const {
-    if (taps.sampling == Sampling::Nearest) {
+    if (!taps.sampling.between_cells) {
         return make_zero(type);
     }
     // Pixel 0 of a cell has the phase of p = shift; one pixel is 1 / ratio of a cell.

@@ -2,14 +2,12 @@
 #pragma once
 
 #include "algebra/axis.h"
+#include "language/window.h"
 
 #include <functional>
 #include <memory>
 
 namespace upwell {
-
-// What turns an operator's weight input into tap weights. Constant: there is no input and one tap of weight 1.
-enum class Normaliser { Constant, None, Softmax };
 
 // An operator of the reassembly family, as its author states it.
 struct Operator {

@@ -22,7 +22,7 @@ const std::vector<Named> &operators() {
         {"fns", {{3, Grid::HighRes, Sampling::Bilinear, Border::Masked}, Normaliser::Softmax}},
         {"carafe", {{3, Grid::LowRes, Sampling::Nearest, Border::Zero}, Normaliser::Softmax}},
         {"carafe_masked", {{3, Grid::LowRes, Sampling::Nearest, Border::Masked}, Normaliser::Softmax}},
-        {"reassembly", {{3, Grid::LowRes, Sampling::Nearest, Border::Zero}, Normaliser::None}},
+        {"carafe_reassembly", {{3, Grid::LowRes, Sampling::Nearest, Border::Zero}, Normaliser::None}},
         {"bilinear", {{1, Grid::LowRes, Sampling::Bilinear, Border::Replicate}, Normaliser::Constant}},
         {"nearest", {{1, Grid::LowRes, Sampling::Nearest, Border::Replicate}, Normaliser::Constant}},
     };

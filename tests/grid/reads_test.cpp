@@ -53,6 +53,29 @@ TEST_CASE("with a border of one value the first has the number 0", "[reads]") {
     }
 }
 
+TEST_CASE("with aligned corners the first and the last pixel read the first and the last value", "[reads]") {
+    for (const Size size : {Size{1, 1}, {1, 5}, {2, 2}, {3, 12}, {5, 35}, {7, 7}}) {
+        CAPTURE(size.low, size.high);
+        const Reads reads = read_corners(size.low, size.high);
+        for (int64_t p = 0; p < size.high; p++) {
+            const double place = size.high > 1 ? double(p) * double(size.low - 1) / double(size.high - 1) : 0;
+            CHECK(value(reads, p) == Approx(place).margin(1e-12));
+            CHECK((0 <= reads.lower[p] && reads.lower[p] < size.low && reads.fraction[p] < 1));
+        }
+        const Readers readers = readers_of(reads, size.low);
+        for (int64_t i = 0; i < size.low; i++) {
+            for (int64_t p = 0; p < size.high; p++) {
+                const double share = reads.lower[p] == i       ? 1 - reads.fraction[p]
+                                     : reads.lower[p] == i - 1 ? reads.fraction[p]
+                                                               : 0;
+                const int64_t at = p - readers.first[i];
+                const bool is_listed = at >= 0 && at < readers.count;
+                CHECK((is_listed ? readers.weight[i * readers.count + at] : 0) == share);
+            }
+        }
+    }
+}
+
 TEST_CASE("between samples a pixel reads at its place, beyond the last that one alone", "[reads]") {
     for (const int64_t step : {1, 2, 3}) {
         for (const int64_t high : {1, 2, 7, 12}) {

@@ -22,7 +22,7 @@ inline const std::vector<Operator> &operators() {
         {"fns", true, true, true, Border::Masked},
         {"carafe", true, true, false, Border::Zero},
         {"carafe_masked", true, true, false, Border::Masked},
-        {"reassembly", true, false, false, Border::Zero},
+        {"carafe_reassembly", true, false, false, Border::Zero},
         {"bilinear", false, false, true, Border::Replicate},
         {"nearest", false, false, false, Border::Replicate},
     };

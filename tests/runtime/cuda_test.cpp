@@ -4,9 +4,10 @@
 
 #include "operators.h"
 #include "support/catch.h"
-#include "upwell.h"
+#include "support/map.h"
 
 using namespace upwell;
+using test::run_in_order;
 
 extern "C" {
 void fake_cuda_reset(int capability);
@@ -66,9 +67,9 @@ std::vector<std::string> calls_of(const std::string &function) {
 void run_fns(Device &device, const Queue &queue, int64_t H, int64_t W, Dtype dtype = Dtype::Float32) {
     const Tensor value = device.tensor({2, 5, 4, 6}, dtype), logits = device.tensor({2, 9, H, W}, wide(dtype)),
                  output = device.tensor({2, 5, H, W}, dtype);
-    run("fns", {3}, {value, logits}, output, &queue);
-    run("fns_d_value", {3}, {output, logits}, value, &queue);
-    run("fns_d_logits", {3}, {output, value, logits}, device.tensor({2, 9, H, W}, wide(dtype)), &queue);
+    run_in_order("fns", {3}, {value, logits}, output, &queue);
+    run_in_order("fns_d_value", {3}, {output, logits}, value, &queue);
+    run_in_order("fns_d_logits", {3}, {output, value, logits}, device.tensor({2, 9, H, W}, wide(dtype)), &queue);
 }
 
 void check_only_launches(const std::string &context_and_stream) {
@@ -162,7 +163,7 @@ TEST_CASE("the gradient of a large batch goes in parts, so that its scratch stay
     const Tensor d_output = device.tensor({9, 1, 2048, 2048}), logits = device.tensor({9, 9, 2048, 2048}),
                  d_value = device.tensor({9, 1, 512, 512});
     const Queue queue = device.queue(0, 1);
-    run("fns_d_value", {3}, {d_output, logits}, d_value, &queue);
+    run_in_order("fns_d_value", {3}, {d_output, logits}, d_value, &queue);
     CHECK(device.allocations == 3);
     CHECK(device.largest_allocation <= size_t(1) << 30);
 }
@@ -189,9 +190,9 @@ TEST_CASE("a device that is too old is told so", "[cuda]") {
     fake_cuda_reset(61);
     const Tensor value = device.tensor({1, 2, 3, 3}), output = device.tensor({1, 2, 7, 7});
     const Queue queue = device.queue(1, 1);
-    CHECK_THROWS_WITH(run("nearest", {}, {value}, output, &queue),
+    CHECK_THROWS_WITH(run_in_order("nearest", {}, {value}, output, &queue),
                       "nearest: needs a device of compute capability 7.5 or later, but device 1 has 6.1");
     fake_cuda_reset(90);
-    run("nearest", {}, {value}, output, &queue);
+    run_in_order("nearest", {}, {value}, output, &queue);
     CHECK(calls_of("cuLaunchKernel").size() == 1);
 }

@@ -10,14 +10,14 @@ namespace {
 // A right call of fns, to be spoiled.
 struct Call {
     Map<float> value{{2, 3, 4, 4}, 1}, logits{{2, 9, 8, 8}, 2}, output{{2, 3, 8, 8}};
-    Parameters parameters{3, 1, 0, Border::Zero};
+    Parameters parameters{3, 1, 0};
     std::vector<Tensor> inputs{value.tensor(), logits.tensor()};
     Tensor out = output.tensor();
     std::string name = "fns";
 
     std::string message() {
         try {
-            run(name, parameters, inputs, out);
+            test::run_in_order(name, parameters, inputs, out);
         } catch (const Error &error) {
             return error.what();
         }
@@ -35,7 +35,7 @@ TEST_CASE("an error has its operator and argument apart", "[error]") {
     Call call;
     call.inputs[1].sizes = {2, 9, 8, 4};
     try {
-        run(call.name, call.parameters, call.inputs, call.out);
+        test::run_in_order(call.name, call.parameters, call.inputs, call.out);
         FAIL("no error");
     } catch (const Error &error) {
         CHECK(error.operator_name() == "fns");
@@ -65,8 +65,8 @@ TEST_CASE("a parameter that the operator does not have is refused", "[error]") {
         CHECK(call.message() == "fns: groups should be in 1 .. 1 but is 3");
     }
     SECTION("border") {
-        call.parameters.border = Border::Masked;
-        CHECK(call.message() == "fns: border should be zero but is mask");
+        call.parameters.border = 1;
+        CHECK(call.message() == "fns: border should be in 0 .. 0 but is 1");
     }
     SECTION("mask_ratio") {
         call.parameters.mask_ratio = -1;
@@ -76,7 +76,11 @@ TEST_CASE("a parameter that the operator does not have is refused", "[error]") {
 
 TEST_CASE("groups that do not divide the channels are refused", "[error]") {
     Map<float> value({1, 3, 4, 4}), logits({1, 18, 8, 8}), output({1, 3, 8, 8});
-    CHECK_THROWS_WITH(run("carafe", {3, 2, 0, Border::Zero}, {value.tensor(), logits.tensor()}, output.tensor()),
+    CHECK_THROWS_WITH(run("carafe", {{"value", value.tensor()},
+                                     {"logits", logits.tensor()},
+                                     {"kernel", 3},
+                                     {"groups", 2},
+                                     {"output", output.tensor()}}),
                       "carafe: groups should be a divisor of the 3 channels but is 2");
 }
 
@@ -153,6 +157,36 @@ TEST_CASE("a kernel called by name refuses other arguments than its own", "[erro
     };
     CHECK(filter(10, map) == "guided_filter: radius should be an integer but is a tensor");
     CHECK(filter(12, int64_t(1)) == "guided_filter: eps should be a real number but is an integer");
+}
+
+TEST_CASE("arguments are found by their names, and others are refused", "[error]") {
+    Map<float> value({1, 3, 4, 4}, 1), logits({1, 9, 8, 8}, 2), output({1, 3, 8, 8}), in_order({1, 3, 8, 8});
+    const auto message = [&](const std::vector<NamedArgument> &arguments) {
+        try {
+            run("carafe", arguments);
+        } catch (const Error &error) {
+            return std::string(error.what());
+        }
+        return std::string("no error");
+    };
+    const NamedArgument v{"value", value.tensor()}, l{"logits", logits.tensor()}, k{"kernel", 3},
+        o{"output", output.tensor()};
+    CHECK(message({o, k, l, v}) == "no error");
+    test::run_in_order("carafe", {3}, {value.tensor(), logits.tensor()}, in_order.tensor());
+    CHECK(output.data == in_order.data);
+    CHECK(message({v, l, k, o, {"border", "zero"}}) == "no error");
+    CHECK(output.data == in_order.data);
+    CHECK(message({v, l, k, o, {"border", "mask"}}) == "no error");
+    CHECK(output.data != in_order.data);
+    CHECK(message({v, k, o}) == "carafe: logits is missing");
+    CHECK(message({v, l, k, o, v}) == "carafe: value is given twice");
+    CHECK(message({v, l, k, o, {"mask_ratio", 2}}) ==
+          "carafe: has no argument 'mask_ratio'; it takes value, logits, output, kernel, groups, border");
+    CHECK(message({v, l, {"kernel", 3.0}, o}) == "carafe: kernel should be an integer");
+    CHECK(message({v, {"logits", 1}, k, o}) == "carafe: logits should be a tensor");
+    CHECK(message({v, l, k, o, {"border", "mirror"}}) == "carafe: border should be 'zero' or 'mask' but is 'mirror'");
+    CHECK_THAT(message({v, l, o}), ContainsSubstring("carafe: kernel should be one of [3, 5") &&
+                                       ContainsSubstring("but is 0"));
 }
 
 TEST_CASE("calls go on after an error", "[error]") {

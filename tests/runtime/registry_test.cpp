@@ -21,7 +21,7 @@ int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio, int64_t channels = 16
     Map<float> value({1, channels, 4, 6}), logits({1, 9, H, W}), output({1, channels, H, W});
     const std::vector<Tensor> inputs{value.tensor(), logits.tensor()};
     const Tensor out = output.tensor();
-    return choose(check(find_operator("fns"), {3, 1, mask_ratio, Border::Zero}, inputs, out), Backend::Cpu).ratio;
+    return choose(check(find_operator("fns"), {3, 1, mask_ratio}, inputs, out), Backend::Cpu).ratio;
 }
 
 // Several kernels of one name are tuned for different calls, each for one instruction set.
@@ -41,7 +41,7 @@ std::string name_of_bucket(const Variant &v) {
 TEST_CASE("no kernel is listed twice", "[registry]") {
     std::set<std::string> seen;
     for (const Variant &v : variants()) {
-        const std::string key = v.operator_name + " " + std::to_string(v.kernel) + " " + std::to_string(v.ratio) +
+        const std::string key = v.name + " " + std::to_string(v.kernel) + " " + std::to_string(v.ratio) +
                                 name(v.dtype) + name(v.backend) + name_of_bucket(v);
         CHECK(seen.insert(key).second);
     }
@@ -50,9 +50,9 @@ TEST_CASE("no kernel is listed twice", "[registry]") {
 
 TEST_CASE("whatever has a ratio of its own also has a general kernel that runs anywhere", "[registry]") {
     for (const Row &row : registry()) {
-        CAPTURE(row.generator, row.kernel, row.ratio);
+        CAPTURE(row.window, row.kernel, row.ratio);
         for (const Dtype dtype : {Dtype::Float32, Dtype::Float64}) {
-            const Row *general = find(row.generator, row.direction, row.kernel, 0, dtype, row.backend);
+            const Row *general = kernels_of(row.window).find(row.direction, row.kernel, 0, dtype, row.backend);
             REQUIRE(general);
             CHECK(general->needs == InstructionSet::Baseline);
         }
@@ -60,7 +60,7 @@ TEST_CASE("whatever has a ratio of its own also has a general kernel that runs a
 }
 
 TEST_CASE("only exact integer ratios take a kernel of their own", "[registry]") {
-    const bool built = find("fns", Direction::Forward, 3, 4, Dtype::Float32, Backend::Cpu) &&
+    const bool built = kernels_of("fns").find(Direction::Forward, 3, 4, Dtype::Float32, Backend::Cpu) &&
                        instruction_set() >= InstructionSet::Avx2;
     const int four = built ? 4 : 0;
     CHECK(chosen_ratio(16, 24, 0) == four);

@@ -49,20 +49,18 @@ std::string name_of_size(const std::vector<Argument> &arguments, size_t index) {
                 : "none";
 }
 
-// A problem that the row's kernel was compiled for: one row of pixels, without its tensors.
-Problem problem_of(const Row &row, const CallSize &size) {
-    const std::string generator = row.generator, masked = "_masked";
-    const size_t plain = std::min(generator.find(masked), generator.size());
-    const bool is_masked = plain < generator.size();
-    for (const Operator &op : operators()) {
-        if (op.direction == row.direction && generator.substr(0, plain) == op.family->generator) {
-            const Parameters parameters{row.kernel, 1, 0, is_masked ? Border::Masked : Border::Zero};
-            const int64_t w = size.pixels, r = row.ratio, H = r > 0 ? r : 2, W = r > 0 ? r * w : 2 * w + 1;
-            return {op, parameters, row.dtype, size.samples, size.channels, 1,      w,
-                    H,  W,          nullptr,   nullptr,      nullptr,       nullptr};
+// A call that the row's kernel was compiled for: one row of pixels, without its tensors.
+WindowCall call_of(const Row &row, const CallSize &size) {
+    for (const Operator *op : operators()) {
+        for (int border = 0; border < static_cast<int>(op->choices.size()); border++) {
+            if (op->direction == row.direction && op->choices[border].kernels == &kernels_of(row.window)) {
+                const int64_t w = size.pixels, r = row.ratio, H = r > 0 ? r : 2, W = r > 0 ? r * w : 2 * w + 1;
+                return {op, {row.kernel, 1, 0, border}, row.dtype, size.samples, size.channels, 1,      w,
+                        H,  W,                          nullptr,   nullptr,      nullptr,       nullptr};
+            }
         }
     }
-    throw Error(generator, "", "is no operator");
+    throw Error(row.window, "", "is no operator");
 }
 
 }  // namespace
@@ -162,7 +160,9 @@ TEST_CASE("calls take the tuned kernels of this build for their channels and the
         if (!row.bucket || (row.backend == Backend::Cpu && row.needs != instruction_set())) {
             continue;
         }
-        const auto takes_it = [&](const CallSize &size) { return &choose(problem_of(row, size), row.backend) == &row; };
+        const auto takes_it = [&](const CallSize &size) {
+            return choose(call_of(row, size), row.backend).symbol == std::string(row.symbol);
+        };
         CAPTURE(row.symbol);
         auto [least, most, threads] = *row.bucket;
         const int64_t here = means(row.backend).threads, samples = (least.samples * here + threads - 1) / threads;

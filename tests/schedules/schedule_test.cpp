@@ -28,9 +28,9 @@ int usual_kernel(const reference::Operator &op) {
 }
 
 std::vector<Direction> directions(const reference::Operator &op) {
-    std::vector<Direction> all{Direction::Output, Direction::ValueAdjoint};
+    std::vector<Direction> all{Direction::Forward, Direction::DValue};
     if (op.has_weights) {
-        all.push_back(Direction::WeightAdjoint);
+        all.push_back(Direction::DWeight);
     }
     return all;
 }
@@ -158,7 +158,7 @@ TEST_CASE("larger kernels are right", "[schedule]") {
         for (const Direction direction : directions(reference::find(name))) {
             checks.emplace_back(Variant(reference::find(name), direction, 5, 4));
         }
-        checks.emplace_back(Variant(reference::find(name), Direction::Output, 7, 0));
+        checks.emplace_back(Variant(reference::find(name), Direction::Forward, 7, 0));
     }
     check_all(checks);
 }

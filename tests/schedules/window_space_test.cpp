@@ -14,7 +14,7 @@ using Halide::Target;
 
 namespace {
 
-const std::vector<Direction> every_direction{Direction::Output, Direction::ValueAdjoint, Direction::WeightAdjoint};
+const std::vector<Direction> every_direction{Direction::Forward, Direction::DValue, Direction::DWeight};
 
 // What the schedule makes of the parameters, without compiling it.
 void plan(const Variant &variant, const GeneratorParamsMap &more, const Target &target) {
@@ -95,7 +95,7 @@ void check(const std::vector<Point> &points) {
 }
 
 Variant reassembly(Direction direction, int ratio) {
-    return Variant(reference::find("reassembly"), direction, 3, ratio);
+    return Variant(reference::find("carafe_reassembly"), direction, 3, ratio);
 }
 
 Target wide_vectors() {
@@ -150,7 +150,7 @@ TEST_CASE("every legal point of a GPU's spaces is right", "[window_space][gpu]")
 
 TEST_CASE("a knob outside of its space is refused by name", "[window_space]") {
     const Target cpu = wide_vectors(), gpu("x86-64-linux-cuda-cuda_capability_75");
-    const Variant output = reassembly(Direction::Output, 4), value = reassembly(Direction::ValueAdjoint, 4);
+    const Variant output = reassembly(Direction::Forward, 4), value = reassembly(Direction::DValue, 4);
     CHECK(refusal(output, {{"unroll_rows", "3"}}, cpu) == "unroll_rows should be one of 1, 2, 4 but is 3");
     CHECK(refusal(output, {{"strip_rows", "-4"}}, cpu).find("strip_rows should be one of") == 0);
     CHECK(refusal(value, {{"tile_cells", "-5"}}, gpu).find("tile_cells should be one of") == 0);
@@ -168,12 +168,12 @@ TEST_CASE("values that do not go together are refused with the rule", "[window_s
         CHECK(text.find("broken rule: ") == 0);
         return text;
     };
-    CHECK(rule(reassembly(Direction::Output, 4), {{"unroll_rows", "4"}, {"unroll_channels", "16"}}, cpu)
+    CHECK(rule(reassembly(Direction::Forward, 4), {{"unroll_rows", "4"}, {"unroll_channels", "16"}}, cpu)
               .find("accumulators as registers hold") != std::string::npos);
-    CHECK(rule(reassembly(Direction::Output, 4), {{"threads_x", "128"}, {"threads_z", "8"}}, gpu)
+    CHECK(rule(reassembly(Direction::Forward, 4), {{"threads_x", "128"}, {"threads_z", "8"}}, gpu)
               .find("threads of a block") != std::string::npos);
-    CHECK(rule(reassembly(Direction::ValueAdjoint, 4), {{"threads_z", "4"}, {"tile_channels", "2"}}, gpu)
+    CHECK(rule(reassembly(Direction::DValue, 4), {{"threads_z", "4"}, {"tile_channels", "2"}}, gpu)
               .find("threads_z divides tile_channels") != std::string::npos);
-    CHECK(rule(reassembly(Direction::ValueAdjoint, 4), {{"tile_rows", "4"}, {"tile_channels", "32"}}, gpu)
+    CHECK(rule(reassembly(Direction::DValue, 4), {{"tile_rows", "4"}, {"tile_channels", "32"}}, gpu)
               .find("are at most 64") != std::string::npos);
 }

@@ -13,7 +13,7 @@
 
 namespace upwell::test {
 
-enum class Direction { Output, ValueAdjoint, WeightAdjoint };
+enum class Direction { Forward, DValue, DWeight };
 
 struct Variant {
     Variant(reference::Operator op, Direction direction, int kernel, int ratio, Halide::Type type = Halide::Float(32))
@@ -123,13 +123,13 @@ std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &var
     const auto add = [&](auto &memory, const std::vector<double> &values, const std::vector<int> &sizes) {
         inputs.push_back(memory.emplace_back(values, sizes).buffer());
     };
-    if (variant.direction != Direction::ValueAdjoint) {
+    if (variant.direction != Direction::DValue) {
         add(maps, in.value, low);
     }
-    if (variant.op.has_weights) {
+    if (variant.op.softmax || (variant.op.has_weights && variant.direction != Direction::DWeight)) {
         add(weights, in.weight, taps);
     }
-    if (variant.direction != Direction::Output) {
+    if (variant.direction != Direction::Forward) {
         add(maps, in.d_output, high);
     }
     AxisTable columns = make_table(q, q.w, q.W), rows = make_table(q, q.h, q.H);
@@ -144,7 +144,7 @@ std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &var
     }
     const auto run_into = [&](auto memory) {
         Halide::Buffer<> result = memory.buffer();
-        if (variant.ratio == 0 && variant.direction == Direction::ValueAdjoint) {
+        if (variant.ratio == 0 && variant.direction == Direction::DValue) {
             for (AxisTable *table : {&columns, &rows}) {
                 inputs.push_back(Halide::Buffer<int>(table->begin.data(), int(table->begin.size())));
                 inputs.back().set_min(-table->margin);
@@ -163,11 +163,11 @@ std::vector<double> run_typed(const Halide::Callable &kernel, const Variant &var
     };
     const auto unwritten = [](size_t size) { return std::vector<double>(size, NAN); };
     switch (variant.direction) {
-    case Direction::Output:
+    case Direction::Forward:
         return run_into(Memory<T>(unwritten(q.high_size()), high));
-    case Direction::ValueAdjoint:
+    case Direction::DValue:
         return run_into(Memory<T>(unwritten(q.low_size()), low));
-    case Direction::WeightAdjoint:
+    case Direction::DWeight:
         return run_into(Memory<Wide>(unwritten(q.weight_size()), taps));
     }
     return {};
@@ -191,8 +191,8 @@ inline std::vector<double> run(const Halide::Callable &kernel, const Variant &va
 
 inline std::vector<double> expected(const Variant &variant, const reference::Problem &q, const reference::Inputs &in) {
     const reference::Result result = reference::evaluate(q, in);
-    return variant.direction == Direction::Output         ? result.output
-           : variant.direction == Direction::ValueAdjoint ? result.d_value
+    return variant.direction == Direction::Forward         ? result.output
+           : variant.direction == Direction::DValue ? result.d_value
                                                           : result.d_weight;
 }
 

@@ -1,5 +1,7 @@
 """The operators as citizens of torch: gradients, registration, determinism, checkpointing, compilation."""
 
+import functools
+
 import pytest
 import torch
 import upwell
@@ -7,12 +9,19 @@ from torch.utils.checkpoint import checkpoint
 
 from problems import EVERY_OPERATOR, LARGE, OPERATORS, WEIGHTS, Problem
 
+# What is registered beside operators.
+NO_OPERATORS = {
+    *("backend", "compile_cost", "described", "instruction_set", "kernels", "refusals", "runtime_path"),
+    *("tuned_kernels", "use_tuned", "window"),
+}
+
 every_operator = pytest.mark.parametrize("problem", EVERY_OPERATOR, ids=str)
 weighted = pytest.mark.parametrize("problem", [p for p in EVERY_OPERATOR if p.operator in WEIGHTS], ids=str)
 
 
+@functools.cache
 def registered_operators() -> list[str]:
-    """Every operator registered under upwell::, forward and backward ones."""
+    """Every operator registered under upwell:: as this file is read, forward and backward ones."""
     names = {
         name.split("::")[1].split(".")[0]
         for name in torch._C._dispatch_get_all_op_names()

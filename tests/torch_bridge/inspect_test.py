@@ -169,14 +169,24 @@ def test_json_adds_up(capsys):
     ],
 )
 def test_window_of_taps(capsys, arguments, figures):
-    found = list(json.loads(printed(capsys, *arguments, "--json")).values())
-    assert (found[3], *found[5:]) == figures
+    found = json.loads(printed(capsys, *arguments, "--json"))
+    per_element = "multiply-adds per output element, {}"
+    labels = ["taps", "window", per_element.format("as written"), per_element.format("lowered")]
+    labels.append("window cells per output element, each shared by ratio x ratio")
+    assert tuple(found[label] for label in labels) == figures
+
+
+def test_the_arguments_weights_and_border_of_an_operator_are_shown(capsys):
+    found = json.loads(printed(capsys, "carafe", "--json"))
+    assert found["arguments"] == "value [N, C, h, w], logits [N, G*K*K, H, W]"
+    assert (found["weights"], found["border"]) == ("softmax", "zero or mask")
+    assert found["kernels built for"].startswith("3, 5, 7")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["cafare"], r"'cafare' \(choose from .*resfu.*fns.*carafe.*bilinear.*nearest"),
+        (["cafare"], r"'cafare' \(choose from (?=.*resfu)(?=.*fns)(?=.*carafe)(?=.*bilinear).*nearest"),
         (["resfu", "--kernel", "4"], "kernel_size should be odd and positive but is 4"),
         (["resfu", "--feature-stride", "7"], "feature_stride should divide image_size 512 but is 7"),
         (["resfu", "--groups", "5"], "groups should divide embedding_dim 32 but is 5"),

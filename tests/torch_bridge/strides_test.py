@@ -12,12 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from autograd_test import registered_operators
+from autograd_test import NO_OPERATORS, registered_operators
 
 LAYOUT_OF = {**LAYOUTS, "expanded": lambda x: x[:, :1].expand_as(x), "flipped": lambda x: x.flip(3).flip(3).mT.mT}
-NO_OPERATORS = {"compile_cost", "tuned_kernels", "use_tuned", "window"}
-
-
 def described(tensor: torch.Tensor) -> tuple:
     """Shape, dtype, and the strides that say where an element lies."""
     strides = [s for s, length in zip(tensor.stride(), tensor.shape) if length > 1] if tensor.numel() else []

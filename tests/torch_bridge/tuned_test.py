@@ -62,8 +62,6 @@ def window_call(kernel: str, size: int, ratio: int, samples: int, channels: int,
         options, shapes = {"size": high}, shapes[:1]
     elif operator == "carafe_masked":
         operator, options = "carafe", {"kernel": size, "border": "mask"}
-    elif operator == "reassembly":
-        operator = "carafe_reassembly"
     return Call(operator, shapes, options, (1, 1))
 
 

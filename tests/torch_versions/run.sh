@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 folder=${2:-$(mktemp -d)}
 python=$folder/venv/bin/python
 
-if [ ! -f "$root/build/cpu/runtime/libupwell_runtime.a" ]; then
+if [ ! -f "$root/build/cpu/python/upwell/libupwell_runtime.so" ]; then
     echo "torch_versions: $root/build/cpu has no kernels; run make build" >&2
     exit 1
 fi

@@ -14,9 +14,7 @@
 #include "../in_float.h"
 #include "../kernel.h"
 #include "../mirror.h"
-#include "../planes.h"
-#include "../table.h"
-#include "grid/reads.h"
+#include "runtime/operators/guided_filter.h"
 
 namespace upwell::bridge {
 namespace {
@@ -37,41 +35,18 @@ Reads mirrored(const Reads &reads, const Mirror &mirror, int64_t samples, int64_
     return result;
 }
 
-struct Tables {
-    Tensor lower, fraction;
-
-    Tables(const Reads &reads, const Tensor &like)
-        : lower(table(reads.lower, like)), fraction(table(reads.fraction, like)) {}
-};
-
-struct Axis {
-    Tables key, back;  // samples from the input; pixels from the samples
-};
+using Axis = GuidedFilterAxis;
 
 // The filter as its arguments describe it.
-struct Options {
-    int64_t radius;
-    double eps;
-    int64_t scale;
-    bool centred;
+struct Options : GuidedFilterOptions {
     std::string_view border;
 
-    int64_t samples(int64_t pixels) const { return std::max<int64_t>(pixels / scale, 1); }
-    int64_t box() const { return radius / scale; }  // in samples
     bool has_mirrors() const { return border != "inside" && box() > 0; }
-
-    Reads back(int64_t pixels) const {
-        return centred ? read_between_samples(samples(pixels), pixels, scale)
-                       : read_bilinear(samples(pixels), pixels, pixels, 1);
-    }
-
-    Axis axis(int64_t low, int64_t high, const Tensor &like) const {
-        return {{read_bilinear(low, high, samples(high), scale), like}, {back(high), like}};
-    }
 };
 
 void check(const char *op, const Tensor &guide, const Tensor &input, const Options &options) {
-    const auto [radius, eps, scale, centred, border] = options;
+    const auto &[radius, eps, scale, centred] = static_cast<const GuidedFilterOptions &>(options);
+    const std::string_view border = options.border;
     const Sizes high = check_map(op, "guide", guide), low = check_map(op, "input", input);
     check_alike(op, "input", input, "guide", guide);
     check_sizes(op, "input", low, {high[0], high[1], low[2], low[3]});
@@ -84,23 +59,27 @@ void check(const char *op, const Tensor &guide, const Tensor &input, const Optio
 }
 
 Tensor filter(const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y, const Options &options) {
-    const Tensor output = at::empty(guide.sizes(), guide.options());
-    run_kernel_on("guided_filter", guide,
-                  {planes(guide), planes(input), x.key.lower, x.key.fraction, y.key.lower, y.key.fraction, x.back.lower,
-                   x.back.fraction, y.back.lower, y.back.fraction, options.box(), options.scale, options.eps,
-                   planes(output)});
+    const Tensor output = at::empty(guide.sizes(), guide.options()), high = guide.contiguous(), low = input.contiguous();
+    on_queue(guide, [&](const Queue *queue) {
+        upwell::guided_filter(options, x, y, view(high), view(low), view(output), queue);
+    });
     return output;
 }
 
 Pair filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y,
                      const Options &options) {
-    const Tensor d_guide = at::empty(guide.sizes(), guide.options());
-    const Tensor d_input = at::empty(input.sizes(), input.options());
-    run_kernel_on("guided_filter_adjoint", guide,
-                  {planes(guide), planes(input), planes(d_output), x.key.lower, x.key.fraction, y.key.lower,
-                   y.key.fraction, x.back.lower, x.back.fraction, y.back.lower, y.back.fraction, options.box(),
-                   options.scale, options.eps, planes(d_guide), planes(d_input)});
+    const Tensor d_guide = at::empty(guide.sizes(), guide.options()), d_input = at::empty(input.sizes(), input.options());
+    const Tensor gradient = d_output.contiguous(), high = guide.contiguous(), low = input.contiguous();
+    on_queue(guide, [&](const Queue *queue) {
+        guided_filter_adjoint(options, x, y, view(high), view(low), view(gradient), view(d_guide), view(d_input), queue);
+    });
     return {d_guide, d_input};
+}
+
+// The two axes of a filter without a border.
+std::array<Axis, 2> axes(const Options &options, const Tensor &guide, const Tensor &input) {
+    return {guided_filter_axis(options, input.size(3), guide.size(3)),
+            guided_filter_axis(options, input.size(2), guide.size(2))};
 }
 
 // The filter with mirrors at the ends of the lines of samples: those of both maps go on for two boxes beyond each, as
@@ -116,17 +95,16 @@ public:
     }
 
     Tensor forward(const Tensor &guide, const Tensor &input) const {
-        const Tensor output = filter(extend(guide), extend(full(input)), axis(1, guide), axis(0, guide), options_);
+        const Tensor output = filter(extend(guide), extend(full(input)), axis(1), axis(0), options_);
         return each_axis(&Mirror::crop, output);
     }
 
     Pair backward(const Tensor &d_output, const Tensor &guide, const Tensor &input) const {
         const auto [d_guide, d_input] = filter_backward(each_axis(&Mirror::embed, d_output), extend(guide),
-                                                        extend(full(input)), axis(1, guide), axis(0, guide), options_);
+                                                        extend(full(input)), axis(1), axis(0), options_);
         const Tensor d_full = each_axis(&Mirror::fold, d_input);
         return {each_axis(&Mirror::fold, d_guide),
-                is_low_res_ ? resample("bilinear_d_value", "d_input", d_full, c10::fromIntArrayRefSlow(low_), {}, {})
-                            : d_full};
+                is_low_res_ ? resample("bilinear_d_value", d_full, low_) : d_full};
     }
 
 private:
@@ -137,11 +115,11 @@ private:
     }
 
     // Of rows (0) or columns (1).
-    Axis axis(int which, const Tensor &like) const {
+    Axis axis(int which) const {
         const int64_t pixels = high_[which], samples = options_.samples(pixels);
         const Mirror line = mirror(pixels);
-        return {{read_bilinear(line.places(), line.places(), samples + 2 * more(), options_.scale), like},
-                {mirrored(options_.back(pixels), line, samples, more()), like}};
+        return {read_bilinear(line.places(), line.places(), samples + 2 * more(), options_.scale),
+                mirrored(options_.back(pixels), line, samples, more())};
     }
 
     using Step = Tensor (Mirror::*)(const Tensor &, int64_t) const;
@@ -152,7 +130,7 @@ private:
     Tensor extend(const Tensor &x) const { return each_axis(&Mirror::extend, x); }
 
     Tensor full(const Tensor &input) const {
-        return is_low_res_ ? resample("bilinear", "input", input, c10::fromIntArrayRefSlow(high_), {}, {}) : input;
+        return is_low_res_ ? resample("bilinear", input, high_) : input;
     }
 
     Options options_;
@@ -162,7 +140,7 @@ private:
 
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
                      std::string_view border) {
-    const Options options{radius, eps, scale, centred, border};
+    const Options options{{radius, eps, scale, centred}, border};
     check("guided_filter", guide, input, options);
     if (guide.is_meta() || guide.numel() == 0) {
         return at::empty_symint(guide.sym_sizes(), guide.options());
@@ -170,13 +148,13 @@ Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, d
     if (options.has_mirrors()) {
         return MirroredFilter("guided_filter", guide, input, options).forward(guide, input);
     }
-    return filter(guide, input, options.axis(input.size(3), guide.size(3), guide),
-                  options.axis(input.size(2), guide.size(2), guide), options);
+    const auto [x, y] = axes(options, guide, input);
+    return filter(guide, input, x, y, options);
 }
 
 Pair guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, int64_t radius,
                             double eps, int64_t scale, bool centred, std::string_view border) {
-    const Options options{radius, eps, scale, centred, border};
+    const Options options{{radius, eps, scale, centred}, border};
     check("guided_filter_backward", guide, input, options);
     check_sizes("guided_filter_backward", "d_output", check_map("guided_filter_backward", "d_output", d_output),
                 guide.sym_sizes().vec());
@@ -188,8 +166,8 @@ Pair guided_filter_backward(const Tensor &d_output, const Tensor &guide, const T
     if (options.has_mirrors()) {
         return MirroredFilter("guided_filter_backward", guide, input, options).backward(d_output, guide, input);
     }
-    return filter_backward(d_output, guide, input, options.axis(input.size(3), guide.size(3), guide),
-                           options.axis(input.size(2), guide.size(2), guide), options);
+    const auto [x, y] = axes(options, guide, input);
+    return filter_backward(d_output, guide, input, x, y, options);
 }
 
 class GuidedFilter : public torch::autograd::Function<GuidedFilter> {

@@ -6,7 +6,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../planes.h"
+#include "runtime/operators/merge_kernels.h"
 
 namespace upwell::bridge {
 namespace {
@@ -30,7 +30,10 @@ Tensor merge_kernels(const Tensor &large, const Tensor &small) {
     check_finite("merge_kernels", "small", small);
     const Tensor merged = at::empty_symint(large.sym_sizes(), large.options());
     if (!large.is_meta() && large.numel() > 0) {
-        run_kernel_on("merge_kernels", large, {planes(large), planes(small), planes(merged)});
+        const Tensor outer_map = large.contiguous(), inner_map = small.contiguous();
+        on_queue(large, [&](const Queue *queue) {
+            upwell::merge_kernels(view(outer_map), view(inner_map), view(merged), queue);
+        });
     }
     return merged;
 }

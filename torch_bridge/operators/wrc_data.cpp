@@ -8,6 +8,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
+#include "runtime/operators/wrc_data.h"
 
 namespace upwell::bridge {
 namespace {
@@ -20,17 +21,15 @@ void check(const char *op, const Tensor &x, const Tensor &response) {
     check_shape(op, "response", response, sizes);
 }
 
-// Kernels see the elements in their order in memory.
-Tensor elements(const Tensor &map) {
-    return map.contiguous().view(-1);
-}
-
 Pair wrc_data(const Tensor &x, const Tensor &response) {
     check("wrc_data", x, response);
     const Tensor weight = at::empty_symint(x.sym_sizes(), x.options());
     const Tensor weighted = at::empty_symint(x.sym_sizes(), x.options());
     if (!x.is_meta() && x.numel() > 0) {
-        run_kernel_on("wrc_data", x, {elements(x), elements(response), elements(weight), elements(weighted)});
+        const Tensor samples = x.contiguous(), responses = response.contiguous();
+        on_queue(x, [&](const Queue *queue) {
+            upwell::wrc_data(view(samples), view(responses), view(weight), view(weighted), queue);
+        });
     }
     return {weight, weighted};
 }
@@ -45,9 +44,12 @@ Pair wrc_data_backward(const Tensor &d_weight, const Tensor &d_weighted, const T
     const Tensor d_x = at::empty_symint(x.sym_sizes(), x.options());
     const Tensor d_response = at::empty_symint(x.sym_sizes(), x.options());
     if (!x.is_meta() && x.numel() > 0) {
-        run_kernel_on("wrc_data_adjoint", x,
-                      {elements(x), elements(response), elements(d_weight), elements(d_weighted), elements(d_x),
-                       elements(d_response)});
+        const Tensor samples = x.contiguous(), responses = response.contiguous(), of_weight = d_weight.contiguous(),
+                     of_weighted = d_weighted.contiguous();
+        on_queue(x, [&](const Queue *queue) {
+            wrc_data_adjoint(view(samples), view(responses), view(of_weight), view(of_weighted), view(d_x),
+                             view(d_response), queue);
+        });
     }
     return {d_x, d_response};
 }

@@ -8,8 +8,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../planes.h"
-#include "../table.h"
+#include "runtime/operators/wrc_prior.h"
 
 namespace upwell::bridge {
 namespace {
@@ -19,63 +18,9 @@ using Triple = std::tuple<Tensor, Tensor, Tensor>;
 
 constexpr int64_t taps = 9;
 
-// How `low` cells of an axis become scale times as many pixels, bilinear with align_corners=True: pixel p is at
-// p (low - 1) / (high - 1).
-struct Axis {
-    std::vector<int> lower;        // cell at or before a pixel
-    std::vector<double> fraction;  // of the way to the next
-
-    Axis(int64_t low, int64_t scale) : lower(low * scale), fraction(low * scale), low(low) {
-        const int64_t high = low * scale, whole = std::max<int64_t>(high - 1, 1);
-        for (int64_t p = 0; p < high; p++) {
-            const int64_t place = p * (low - 1);
-            lower[p] = static_cast<int>(place / whole);
-            fraction[p] = static_cast<double>(place % whole) / static_cast<double>(whole);
-        }
-    }
-
-    void add_to(std::vector<Given> &arguments, const Tensor &like) const {
-        arguments.insert(arguments.end(), {table(lower, like), table(fraction, like)});
-    }
-
-    // And which pixels read a cell: the first of them, and the cell's weight in that one and those after it.
-    void add_transpose_to(std::vector<Given> &arguments, const Tensor &like) const {
-        std::vector<int> first(low, static_cast<int>(lower.size()) - 1), last(low, 0);
-        const auto read = [&](int p, int cell) {
-            first[cell] = std::min(first[cell], p);
-            last[cell] = std::max(last[cell], p);
-        };
-        for (int p = 0; p < static_cast<int>(lower.size()); p++) {
-            read(p, lower[p]);
-            if (fraction[p] > 0) {
-                read(p, lower[p] + 1);
-            }
-        }
-        int64_t count = 1;
-        for (int64_t i = 0; i < low; i++) {
-            count = std::max<int64_t>(count, last[i] - first[i] + 1);
-        }
-        std::vector<double> weight(low * count);
-        for (int64_t i = 0; i < low; i++) {
-            for (int p = first[i]; p <= last[i]; p++) {
-                weight[i * count + p - first[i]] = lower[p] == i ? 1 - fraction[p] : fraction[p];
-            }
-        }
-        arguments.insert(arguments.end(), {table(first, like), table(weight, like).view({low, count})});
-    }
-
-private:
-    int64_t low;
-};
-
-// N,C*9,h,w as N*C,9,h,w.
-Tensor tap_planes(const Tensor &mixed) {
-    return mixed.contiguous().view({-1, taps, mixed.size(2), mixed.size(3)});
-}
-
 // One for each plane.
 Tensor of_planes(const Tensor &lam, int64_t n) {
-    return lam.expand({n, lam.size(0)}).contiguous().view(-1);
+    return lam.expand({n, lam.size(0)}).contiguous();
 }
 
 // The output's sizes; throws.
@@ -98,11 +43,10 @@ Pair wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t 
     if (x.is_meta() || x.numel() == 0) {
         return {precision, weighted};
     }
-    std::vector<Given> arguments{planes(x), tap_planes(mixed), of_planes(lam, x.size(0))};
-    Axis(x.size(3), scale).add_to(arguments, x);
-    Axis(x.size(2), scale).add_to(arguments, x);
-    arguments.insert(arguments.end(), {planes(precision), planes(weighted)});
-    run_kernel_on("wrc_prior", x, arguments);
+    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = of_planes(lam, x.size(0));
+    on_queue(x, [&](const Queue *queue) {
+        upwell::wrc_prior(view(low), view(taps_of_low), view(offset), scale, view(precision), view(weighted), queue);
+    });
     return {precision, weighted};
 }
 
@@ -120,15 +64,12 @@ Triple wrc_prior_backward(const Tensor &d_precision, const Tensor &d_weighted, c
         return {d_x, d_mixed, at::zeros_symint(lam.sym_sizes(), x.options())};
     }
     const Tensor d_lam = at::empty({x.size(0), x.size(1)}, x.options());
-    std::vector<Given> arguments{planes(x), tap_planes(mixed), of_planes(lam, x.size(0)), planes(d_precision),
-                                 planes(d_weighted)};
-    const Axis columns(x.size(3), scale), rows(x.size(2), scale);
-    columns.add_to(arguments, x);
-    rows.add_to(arguments, x);
-    columns.add_transpose_to(arguments, x);
-    rows.add_transpose_to(arguments, x);
-    arguments.insert(arguments.end(), {planes(d_x), tap_planes(d_mixed), d_lam.view(-1)});
-    run_kernel_on("wrc_prior_adjoint", x, arguments);
+    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = of_planes(lam, x.size(0)),
+                 of_precision = d_precision.contiguous(), of_weighted = d_weighted.contiguous();
+    on_queue(x, [&](const Queue *queue) {
+        wrc_prior_adjoint(view(low), view(taps_of_low), view(offset), scale, view(of_precision), view(of_weighted),
+                          view(d_x), view(d_mixed), view(d_lam), queue);
+    });
     return {d_x, d_mixed, d_lam.sum(0)};
 }
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from upwell.build import BuildError, load
 from upwell.inspect.command import add_operators
 
 
@@ -18,6 +19,12 @@ def main(argv: list[str] | None = None) -> None:
 
         tune(argv[1:])
         return
+    if argv[:2] == ["inspect", "--load"] and len(argv) > 2:  # its operators are commands from here on
+        try:
+            load(argv[2])
+        except BuildError as error:
+            command_line().error(str(error))
+        argv = [argv[0], *argv[3:]]
     parser = command_line()
     chosen = parser.parse_args(argv)
     try:
@@ -29,7 +36,12 @@ def main(argv: list[str] | None = None) -> None:
 def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="upwell", description="Feature upsampling operators.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    add_operators(commands.add_parser("inspect", help="what an operator costs, by a model"))
+    inspect = commands.add_parser(
+        "inspect",
+        help="what an operator costs, by a model",
+        epilog="inspect --load LIBRARY OPERATOR: an operator of a library that upwell.build() made.",
+    )
+    add_operators(inspect)
     commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
     commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser

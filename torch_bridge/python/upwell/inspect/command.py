@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from tabulate import tabulate
 
 from upwell.inspect.cost import Cost, Stage
-from upwell.inspect.reassembly import OPERATORS, describe
+from upwell.inspect.reassembly import describe, operators
 from upwell.inspect.resfu import Extra, extras, stages, totals
 from upwell.inspect.setting import Setting
 from upwell.inspect.table import as_text
@@ -19,8 +19,8 @@ def add_operators(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="OPERATOR", required=True)
     about = "multiply-adds and bytes, as published and after the rewrites"
     add_resfu(commands.add_parser("resfu", help=about))
-    for name in OPERATORS:
-        add_reassembly(name, commands.add_parser(name, help="taps and window"))
+    for name, operator in operators().items():
+        add_reassembly(name, operator["kernel"], commands.add_parser(name, help="taps and window"))
 
 
 def add_resfu(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +66,8 @@ def extra_json(row: Extra) -> dict:
     return {"name": row.name, **cost_json(row.cost), "paper_flops": flops, "parameters": row.parameters}
 
 
-def add_reassembly(name: str, parser: argparse.ArgumentParser) -> None:
-    usual = OPERATORS[name].kernel
+def add_reassembly(name: str, kernel: int | None, parser: argparse.ArgumentParser) -> None:
+    usual = kernel or 1
     parser.add_argument("--kernel", type=int, default=usual, help="taps per side; default: %(default)s")
     parser.add_argument("--ratio", type=int, default=4, help="high-res pixels per cell; default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")

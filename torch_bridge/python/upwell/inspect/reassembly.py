@@ -1,5 +1,6 @@
 """The reassembly operators: how many taps they have, and what the lowering to a window makes of them."""
 
+import json
 from dataclasses import dataclass
 
 from torch import ops
@@ -41,32 +42,30 @@ class Taps:
         return 0 if self.reach == 1 else self.reach * self.kernel * (self.kernel + self.side)
 
 
-@dataclass(frozen=True)
-class Operator:
-    """A reassembly operator's usual kernel, the only one if it is fixed."""
-
-    kernel: int
-    fixed: bool = False
-
-
-OPERATORS = {
-    "fns": Operator(kernel=3),
-    "carafe": Operator(kernel=5),
-    "bilinear": Operator(kernel=1, fixed=True),
-    "nearest": Operator(kernel=1, fixed=True),
-}
+def operators() -> dict[str, dict]:
+    """What the descriptions of all operators say, by name."""
+    return {operator["name"]: operator for operator in json.loads(ops.upwell.described())}
 
 
 def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
     """Label -> figure. ValueError for a kernel or ratio that cannot be."""
+    operator = operators()[name]
     check_odd(name, "kernel", kernel)
-    check(not OPERATORS[name].fixed or kernel == 1, f"{name}: kernel should be 1 but is {kernel}")
+    check(operator["kernel"] is not None or kernel == 1, f"{name}: kernel should be 1 but is {kernel}")
     check(ratio > 0, f"{name}: ratio should be positive but is {ratio}")
     taps = Taps.of(name, kernel)
-    return {
+    window = operator["windows"][0]
+    weights = {"constant": "1", "none": "as given", "softmax": "softmax"}[window["normaliser"]]
+    if operator["scores"]:
+        weights += " of query . key"
+    found = {
         "operator": name,
         "kernel": kernel,
         "ratio": ratio,
+        "arguments": ", ".join(f"{each['name']} [{each['sizes']}]" for each in operator["maps"]),
+        "weights": weights,
+        "border": " or ".join(operator["borders"]) or window["border"],
+        "kernels built for": ", ".join(map(str, ops.upwell.kernels(name))) or "none",
         "taps": taps.count,
         "low-res cells per tap": taps.reach**2,
         "window": f"{taps.side} x {taps.side}",
@@ -74,3 +73,6 @@ def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
         "multiply-adds per output element, lowered": taps.window,
         "window cells per output element, each shared by ratio x ratio": round(taps.window / ratio**2, 4),
     }
+    if operator["scores"]:  # the products go over the same cells, for each channel of the key
+        found["multiply-adds per pixel and channel of the key"] = taps.window
+    return found

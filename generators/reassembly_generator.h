@@ -1,5 +1,7 @@
-// Makes the three generators of an operator (output, d_value, d_weight) from its description.
+// The generators of a window, one for each of its directions.
 #pragma once
+
+#include <functional>
 
 #include "algebra/dimensions.h"
 #include "algebra/reassembly.h"
@@ -8,12 +10,8 @@
 
 namespace upwell {
 
-enum class Direction { Output, ValueAdjoint, WeightAdjoint };
-
-// Describe: kernel -> Operator.
-template<Operator (*describe)(int), Direction direction>
-class ReassemblyGenerator : public Kernel<ReassemblyGenerator<describe, direction>> {
-    using Base = Kernel<ReassemblyGenerator<describe, direction>>;
+template<Direction direction> class ReassemblyGenerator : public Kernel<ReassemblyGenerator<direction>> {
+    using Base = Kernel<ReassemblyGenerator<direction>>;
     using typename Base::Input, typename Base::Integer, typename Base::Output;
 
 public:
@@ -25,16 +23,20 @@ public:
     Halide::GeneratorParam<bool> few_channels{"few_channels", false};
     WindowKnobs knobs;
 
+    // Taps per side -> the window; given before anything is made.
+    std::function<Window(int)> describe;
+
     void configure() {
-        const Operator op = describe(kernel);
+        const Operator op = described();
         const Halide::Type stored = storage().stored(), wide = storage().arithmetic();
-        if (direction != Direction::ValueAdjoint) {
+        if (direction != Direction::DValue) {
             value = this->map("value", "w,h,C,N", stored);
         }
-        if (op.has_weights()) {
+        // Weights that are used as given are no part of their gradient.
+        if (op.normaliser == Normaliser::Softmax || (op.has_weights() && direction != Direction::DWeight)) {
             logits = this->map("weight", "W,H,taps,N", wide);
         }
-        if (direction != Direction::Output) {
+        if (direction != Direction::Forward) {
             d_output = this->map("d_output", "W,H,C,N", stored);
         }
         if (ratio == 0) {
@@ -42,27 +44,27 @@ public:
             rows = this->table("rows", "H,3");
             column_fraction = this->map("column_fraction", "W", wide);
             row_fraction = this->map("row_fraction", "H", wide);
-            if (direction == Direction::ValueAdjoint) {
+            if (direction == Direction::DValue) {
                 column_begin = this->table("column_begin", "column begins");
                 row_begin = this->table("row_begin", "row begins");
                 column_cell = this->integer("column_cell");
                 row_cell = this->integer("row_cell");
             }
         }
-        const bool of_weights = direction == Direction::WeightAdjoint;
+        const bool of_weights = direction == Direction::DWeight;
         output = this->out("output",
                            of_weights                             ? "W,H,taps,N"
-                           : direction == Direction::ValueAdjoint ? "w,h,C,N"
+                           : direction == Direction::DValue ? "w,h,C,N"
                                                                   : "W,H,C,N",
                            {of_weights ? wide : stored});
     }
 
     void generate() {
         const Problem problem = make_problem();
-        const Halide::Func weights = logits ? Halide::Func(*logits) : Halide::Func();
-        if constexpr (direction == Direction::Output) {
+        const Halide::Func weights = logits ? Halide::Func(*logits) : unread();
+        if constexpr (direction == Direction::Forward) {
             parts = std::make_unique<Parts>(problem, storage().load(*value), weights);
-        } else if constexpr (direction == Direction::ValueAdjoint) {
+        } else if constexpr (direction == Direction::DValue) {
             parts = std::make_unique<Parts>(problem, weights, storage().load(*d_output));
         } else {
             parts = std::make_unique<Parts>(problem, storage().load(*value), weights, storage().load(*d_output));
@@ -79,23 +81,33 @@ public:
 
 private:
     using Parts = std::conditional_t<
-        direction == Direction::Output, Reassembly,
-        std::conditional_t<direction == Direction::ValueAdjoint, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
+        direction == Direction::Forward, Reassembly,
+        std::conditional_t<direction == Direction::DValue, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
+    // In the place of weights that nothing is made of.
+    Halide::Func unread() const {
+        Halide::Func none("unread");
+        none(x, y, tap, n) = Halide::Internal::make_zero(storage().arithmetic());
+        return none;
+    }
+    Operator described() const {
+        const Window window = describe(kernel);
+        return {window.taps, window.normaliser};
+    }
     Storage storage() const { return upwell::storage(this->type, this->where()); }
 
     Problem make_problem() {
         const Input map = value ? value : d_output;
-        const Operator op = describe(kernel);
+        const Operator op = described();
         Problem problem{
             op, lower(op.taps), nullptr, nullptr, storage().arithmetic(), map->dim(2).extent(), map->dim(3).extent()};
-        if (direction != Direction::WeightAdjoint) {
+        if (direction != Direction::DWeight) {
             problem.storage = storage();
         }
         problem.columns = make_axis(problem.op.taps, 0);
         problem.rows = make_axis(problem.op.taps, 1);
         problem.few_channels = few_channels;
         problem.plain = this->where().scheduled == Scheduled::Automatically;
-        problem.tile = tile_of_d_value(problem, direction == Direction::ValueAdjoint ? &knobs : nullptr, this->where());
+        problem.tile = tile_of_d_value(problem, direction == Direction::DValue ? &knobs : nullptr, this->where());
         return problem;
     }
 
@@ -107,7 +119,7 @@ private:
         const Halide::Type type = storage().arithmetic();
         const Input table = axis == 0 ? columns : rows, fraction = axis == 0 ? column_fraction : row_fraction;
         const Halide::Expr high = table->dim(0).extent();
-        if (direction != Direction::ValueAdjoint) {
+        if (direction != Direction::DValue) {
             return std::make_shared<TableAxis>(*table, *fraction, Halide::Func(), 1, value->dim(axis).extent(), high,
                                                type);
         }
@@ -130,8 +142,8 @@ private:
         fix(value, w.low, h.low);
         fix(logits, w.high, h.high);
         fix(d_output, w.high, h.high);
-        fix(output, direction == Direction::ValueAdjoint ? w.low : w.high,
-            direction == Direction::ValueAdjoint ? h.low : h.high);
+        fix(output, direction == Direction::DValue ? w.low : w.high,
+            direction == Direction::DValue ? h.low : h.high);
     }
 
     Input value = nullptr, logits = nullptr, d_output = nullptr, columns = nullptr, rows = nullptr,
@@ -142,14 +154,3 @@ private:
 };
 
 }  // namespace upwell
-
-// Registers NAME, NAME_d_value and, where the operator has weights, NAME_d_weight.
-#define UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                         \
-    using NAME##_output = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::Output>;                            \
-    using NAME##_value_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::ValueAdjoint>;               \
-    HALIDE_REGISTER_GENERATOR(NAME##_output, NAME)                                                                     \
-    HALIDE_REGISTER_GENERATOR(NAME##_value_adjoint, NAME##_d_value)
-#define UPWELL_REGISTER_REASSEMBLY(NAME, DESCRIBE)                                                                     \
-    UPWELL_REGISTER_LINEAR(NAME, DESCRIBE)                                                                             \
-    using NAME##_weight_adjoint = upwell::ReassemblyGenerator<DESCRIBE, upwell::Direction::WeightAdjoint>;             \
-    HALIDE_REGISTER_GENERATOR(NAME##_weight_adjoint, NAME##_d_weight)

@@ -1,0 +1,333 @@
+// From an author's words to a description.
+#include "upwell/operator.h"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+
+#include "description.h"
+
+namespace upwell {
+namespace {
+
+// The description that is being made on this thread.
+struct Draft {
+    Description description;
+    int kernel = 0, border = 0;
+};
+thread_local Draft *draft = nullptr;
+
+[[noreturn]] void refuse(const std::string &problem) {
+    throw std::invalid_argument((draft ? draft->description.name + ": " : "operator: ") + problem);
+}
+
+Draft &current() {
+    if (!draft) {
+        refuse("maps, taps and weights belong in the body of UPWELL_OPERATOR");
+    }
+    return *draft;
+}
+
+bool is_identifier(const std::string &name) {
+    const auto is_letter = [](char c) { return ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || c == '_'; };
+    return !name.empty() && is_letter(name[0]) &&
+           std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || ('0' <= c && c <= '9'); });
+}
+
+// Names that the derived operators give to arguments of their own.
+const std::set<std::string> taken{"kernel", "groups", "border", "mask_ratio", "size",    "scale_h", "scale_w",
+                                  "h",      "w",      "output", "d_output",   "scores",  "N",       "H",
+                                  "W",      "G",      "K",      "self",       "options", "out"};
+
+Map add_map(const std::string &name, const std::string &channels, const std::string &doc, MapArgument::Kind kind) {
+    std::vector<MapArgument> &maps = current().description.maps;
+    if (!is_identifier(name) || taken.count(name) || name.rfind("d_", 0) == 0) {
+        refuse("a map should have a name of its own, a letter first, but is called '" + name + "'");
+    }
+    if (std::any_of(maps.begin(), maps.end(), [&](const MapArgument &map) { return map.name == name; })) {
+        refuse("two maps are called " + name);
+    }
+    if (kind != MapArgument::Kind::Weights && !is_identifier(channels)) {
+        refuse(name + ": the channels should be a name but are '" + channels + "'");
+    }
+    maps.push_back({name, channels, doc, kind});
+    return {static_cast<int>(maps.size()) - 1};
+}
+
+const MapArgument &find(const Map &map, const std::string &use, MapArgument::Kind kind) {
+    const std::vector<MapArgument> &maps = current().description.maps;
+    if (map.index < 0 || map.index >= static_cast<int>(maps.size())) {
+        refuse(use + " is no map of this operator: low_res(name, channels) or high_res(name, channels) makes one");
+    }
+    const MapArgument &found = maps[map.index];
+    if (found.kind != kind) {
+        refuse(use + " should be a " + (kind == MapArgument::Kind::LowRes ? "low_res" : "high_res") + " map but " +
+               found.name + " is not");
+    }
+    return found;
+}
+
+std::string side(const Taps &taps) {
+    return std::to_string(taps.kernel) + " x " + std::to_string(taps.kernel) + " taps";
+}
+
+void check_taps(const Taps &taps) {
+    if (taps.kernel < 1 || taps.kernel % 2 == 0) {
+        refuse("taps per side should be odd and positive but are " + std::to_string(taps.kernel));
+    }
+    const Description &description = current().description;
+    const int expected = description.usual_kernel ? draft->kernel : 1;
+    if (taps.kernel != expected) {
+        refuse("taps per side should be taps_per_side(), or 1, but are " + std::to_string(taps.kernel));
+    }
+}
+
+// Every map is one of those that the result is made of.
+void check_all_used(const Description &description) {
+    for (int i = 0; i < static_cast<int>(description.maps.size()); i++) {
+        if (i != description.value && i != description.weights && i != description.query && i != description.key) {
+            refuse(description.maps[i].name + " is not used");
+        }
+    }
+}
+
+void complete(Description &description, const Upsampled &result) {
+    description.value = result.value.index;
+    find(result.value, "reassemble: value", MapArgument::Kind::LowRes);
+    const TapWeights &weights = result.weights;
+    const bool has_weights = weights.map >= 0 || weights.query >= 0;
+    const Normaliser normaliser = !has_weights        ? Normaliser::Constant
+                                  : weights.softmaxes ? Normaliser::Softmax
+                                                      : Normaliser::None;
+    check_taps(result.taps);
+    if (has_weights && weights.taps.kernel != result.taps.kernel) {
+        refuse("reassemble: the weights are of " + side(weights.taps) + ", the value is read at " + side(result.taps));
+    }
+    const std::string suffix = description.borders.empty() ? "" : description.borders[draft->border].suffix;
+    description.window = {description.name + suffix, result.taps, normaliser};
+    description.has_groups = weights.groups == Groups::Any;
+    description.weights = weights.map;
+    description.query = weights.query;
+    description.key = weights.key;
+    if (weights.query >= 0) {
+        description.dot = Window{description.name + "_scores" + suffix, weights.taps, Normaliser::None};
+        if (description.query == description.value || description.key == description.value) {
+            refuse("dot: value is read as value alone; a key that equals it is a map of its own");
+        }
+    }
+    check_all_used(description);
+}
+
+std::mutex &mutex() {
+    static std::mutex one;
+    return one;
+}
+std::deque<Author> &authors() {  // which stay where they are
+    static std::deque<Author> all;
+    return all;
+}
+std::vector<std::function<void(const Author &)>> &visitors() {
+    static std::vector<std::function<void(const Author &)>> all;
+    return all;
+}
+
+std::vector<std::string> &refusals() {
+    static std::vector<std::string> all;
+    return all;
+}
+
+std::string quoted(const std::string &text) {
+    std::string json = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            json += '\\';
+        }
+        json += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    }
+    return json + "\"";
+}
+
+std::string window_as_json(const Window &window) {
+    const Taps &taps = window.taps;
+    const char *const normalisers[] = {"constant", "none", "softmax"}, *const borders[] = {"replicate", "zero", "masked"};
+    return "{\"name\": " + quoted(window.name) + ", \"grid\": \"" +
+           (taps.grid == Grid::LowRes ? "low_res" : "high_res") + "\", \"between_cells\": " +
+           (taps.sampling.between_cells ? "true" : "false") + ", \"cells_per_tap\": " +
+           std::to_string(taps.sampling.cells) + ", \"border\": \"" + borders[static_cast<int>(taps.border)] +
+           "\", \"normaliser\": \"" + normalisers[static_cast<int>(window.normaliser)] + "\"}";
+}
+
+std::string as_json(const Author &author) {
+    const Description d = author.describe();
+    std::string maps, borders, all;
+    for (const Window &window : windows(author)) {
+        all += (all.empty() ? "" : ", ") + window_as_json(window);
+    }
+    for (const MapArgument &map : d.maps) {
+        const bool low = map.kind == MapArgument::Kind::LowRes;
+        maps += (maps.empty() ? "" : ", ") + std::string("{\"name\": ") + quoted(map.name) + ", \"sizes\": \"N, " +
+                map.channels + (low ? ", h, w" : ", H, W") + "\", \"doc\": " + quoted(map.doc) + "}";
+    }
+    for (const BorderChoice &choice : d.borders) {
+        borders += (borders.empty() ? "" : ", ") + quoted(choice.name);
+    }
+    return "{\"name\": " + quoted(d.name) + ", \"doc\": " + quoted(d.doc) + ", \"maps\": [" + maps +
+           "], \"kernel\": " + (d.usual_kernel ? std::to_string(*d.usual_kernel) : "null") +
+           ", \"groups\": " + (d.has_groups ? "true" : "false") + ", \"borders\": [" + borders +
+           "], \"mask_ratio\": " + (d.has_mask_ratio() ? "true" : "false") + ", \"scores\": " +
+           (d.dot ? "true" : "false") + ", \"windows\": [" + all + "]}";
+}
+
+}  // namespace
+
+Map low_res(const std::string &name, const std::string &channels, const std::string &doc) {
+    return add_map(name, channels, doc, MapArgument::Kind::LowRes);
+}
+
+Map high_res(const std::string &name, const std::string &channels, const std::string &doc) {
+    return add_map(name, channels, doc, MapArgument::Kind::HighRes);
+}
+
+TapWeights tap_weights(const std::string &name, const Taps &taps, Groups groups, const std::string &doc) {
+    check_taps(taps);
+    const std::string channels = groups == Groups::Any ? "G*K*K" : "K*K";
+    return {add_map(name, channels, doc, MapArgument::Kind::Weights).index, -1, -1, taps, groups, 0};
+}
+
+TapWeights dot(const Map &query, const Map &key, const Taps &taps, Groups groups) {
+    const MapArgument &high = find(query, "dot: query", MapArgument::Kind::HighRes);
+    const MapArgument &low = find(key, "dot: key", MapArgument::Kind::LowRes);
+    if (high.channels != low.channels) {
+        refuse("dot: " + high.name + " has " + high.channels + " channels and " + low.name + " has " + low.channels);
+    }
+    check_taps(taps);
+    return {-1, query.index, key.index, taps, groups, 0};
+}
+
+TapWeights softmax(const TapWeights &weights) {
+    if (weights.softmaxes > 0) {
+        refuse("softmax: these weights are a softmax already");
+    }
+    TapWeights normalised = weights;
+    normalised.softmaxes++;
+    return normalised;
+}
+
+Upsampled::Upsampled(const TapWeights &) : value(), taps() {
+    refuse("weights alone make no map: a description ends in reassemble(value, weights, taps)");
+}
+
+Upsampled reassemble(const Map &value, const TapWeights &weights, const Taps &taps) {
+    if (weights.map < 0 && weights.query < 0) {
+        refuse("reassemble: weights should be tap_weights(name, taps), dot(query, key, taps) or a softmax of these");
+    }
+    return {value, weights, taps};
+}
+
+Upsampled sample(const Map &value, Grid grid, const Sampling &sampling, Border border) {
+    return {value, TapWeights{}, Taps{1, grid, sampling, border}};
+}
+
+int taps_per_side(int usual) {
+    Draft &own = current();
+    own.description.usual_kernel = usual;
+    own.kernel = own.kernel ? own.kernel : usual;
+    return own.kernel;
+}
+
+Border border(std::initializer_list<BorderChoice> choices) {
+    Draft &own = current();
+    own.description.borders = choices;
+    if (own.border >= static_cast<int>(choices.size())) {
+        refuse("border: there are " + std::to_string(choices.size()) + " choices");
+    }
+    return own.description.borders[own.border].border;
+}
+
+bool add_operator(const char *name, const char *doc, Upsampled (*body)()) {
+    const std::lock_guard lock(mutex());
+    // It runs while a library is loaded, where an exception would end the process.
+    try {
+        const auto is_same = [&](const Author &author) { return author.name() == name; };
+        if (std::any_of(authors().begin(), authors().end(), is_same)) {
+            throw std::invalid_argument(std::string(name) + ": there is an operator of this name already");
+        }
+        const Author author(name, doc, body);
+        author.describe();
+        authors().push_back(author);
+        for (const auto &visit : visitors()) {
+            visit(authors().back());
+        }
+        return true;
+    } catch (const std::exception &error) {
+        refusals().push_back(error.what());
+        return false;
+    }
+}
+
+std::vector<std::string> take_refusals() {
+    const std::lock_guard lock(mutex());
+    return std::exchange(refusals(), {});
+}
+
+std::string generator_name(const std::string &window, Direction direction) {
+    const char *const suffixes[] = {"", "_d_value", "_d_weight"};
+    return window + suffixes[static_cast<int>(direction)];
+}
+
+Description Author::describe(int kernel, int border) const {
+    Draft own;
+    own.description.name = name_;
+    own.description.doc = doc_;
+    own.kernel = kernel;
+    own.border = border;
+    Draft *const outer = std::exchange(draft, &own);
+    try {
+        complete(own.description, body_());
+    } catch (...) {
+        draft = outer;
+        throw;
+    }
+    draft = outer;
+    return own.description;
+}
+
+void for_each_author(const std::function<void(const Author &)> &visit) {
+    const std::lock_guard lock(mutex());
+    for (const Author &author : authors()) {
+        visit(author);
+    }
+}
+
+void watch_authors(std::function<void(const Author &)> visit) {
+    const std::lock_guard lock(mutex());
+    for (const Author &author : authors()) {
+        visit(author);
+    }
+    visitors().push_back(std::move(visit));
+}
+
+std::vector<Window> windows(const Author &author, int kernel) {
+    std::vector<Window> all;
+    const int borders = std::max<int>(1, static_cast<int>(author.describe(kernel).borders.size()));
+    for (int border = 0; border < borders; border++) {
+        const Description description = author.describe(kernel, border);
+        all.push_back(description.window);
+        if (description.dot) {
+            all.push_back(*description.dot);
+        }
+    }
+    return all;
+}
+
+std::string as_json(const std::vector<const Author *> &operators) {
+    std::string list;
+    for (const Author *author : operators) {
+        list += (list.empty() ? "" : ",\n ") + as_json(*author);
+    }
+    return "[" + list + "]";
+}
+
+}  // namespace upwell

@@ -1,0 +1,107 @@
+#include "operators/wrc_prior.h"
+
+#include "error.h"
+#include "grid/reads.h"
+#include "operators/host_operators.h"
+#include "tensor.h"
+
+namespace upwell {
+namespace {
+
+constexpr int64_t taps = 9;
+
+Tensor tap_planes(const Tensor &mixed) {
+    const std::vector<int64_t> &sizes = mixed.sizes;
+    return {mixed.data, mixed.dtype, {sizes[0] * sizes[1] / taps, taps, sizes[2], sizes[3]}, {}};
+}
+
+Tensor of_planes(const Tensor &lam) {
+    return {lam.data, lam.dtype, {element_count(lam)}, {}};
+}
+
+// Of one axis: how pixels read cells, and, for a gradient, which pixels read a cell.
+void add_axis(std::vector<NamedArgument> &arguments, Host &host, const std::string &name, int64_t low, int64_t scale,
+              bool has_transpose) {
+    const Reads reads = read_corners(low, low * scale);
+    arguments.push_back({name + "s", host.table(reads.lower)});
+    arguments.push_back({name + "_fraction", host.table(reads.fraction)});
+    if (has_transpose) {
+        const Readers readers = readers_of(reads, low);
+        arguments.push_back({name + "_first", host.table(readers.first)});
+        arguments.push_back({name + "_weight", host.table(readers.weight, {low, readers.count})});
+    }
+}
+
+std::vector<NamedArgument> maps(const std::string &op, const Tensor &x, const Tensor &mixed, const Tensor &lam) {
+    return {{"value", planes(op, "x", x)}, {"mixed", tap_planes(mixed)}, {"lam", of_planes(lam)}};
+}
+
+}  // namespace
+
+void wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale, const Tensor &precision,
+               const Tensor &weighted, const Queue *queue) {
+    const std::string op = "wrc_prior";
+    Host host(x.dtype, queue);
+    std::vector<NamedArgument> arguments = maps(op, x, mixed, lam);
+    add_axis(arguments, host, "column", x.sizes[3], scale, false);
+    add_axis(arguments, host, "row", x.sizes[2], scale, false);
+    arguments.push_back({"prior.0", planes(op, "precision", precision)});
+    arguments.push_back({"prior.1", planes(op, "weighted", weighted)});
+    host.run(op, arguments);
+}
+
+void wrc_prior_adjoint(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
+                       const Tensor &d_precision, const Tensor &d_weighted, const Tensor &d_x, const Tensor &d_mixed,
+                       const Tensor &d_lam, const Queue *queue) {
+    const std::string op = "wrc_prior_adjoint";
+    Host host(x.dtype, queue);
+    std::vector<NamedArgument> arguments = maps(op, x, mixed, lam);
+    arguments.push_back({"d_precision", planes(op, "d_precision", d_precision)});
+    arguments.push_back({"d_weighted", planes(op, "d_weighted", d_weighted)});
+    add_axis(arguments, host, "column", x.sizes[3], scale, true);
+    add_axis(arguments, host, "row", x.sizes[2], scale, true);
+    arguments.push_back({"d_value", planes(op, "d_x", d_x)});
+    arguments.push_back({"d_mixed", tap_planes(d_mixed)});
+    arguments.push_back({"d_lam", of_planes(d_lam)});
+    host.run(op, arguments);
+}
+
+void run_wrc_prior(Named &arguments, const Queue *queue) {
+    const std::string &op = arguments.op();
+    const Tensor &x = arguments.tensor("x"), &mixed = arguments.tensor("mixed"), &lam = arguments.tensor("lam"),
+                 &precision = arguments.tensor("precision"), &weighted = arguments.tensor("weighted");
+    const int64_t scale = arguments.integer("scale");
+    arguments.finish();
+    for (const auto &[name, tensor] : {std::pair{"x", &x}, {"mixed", &mixed}, {"precision", &precision},
+                                       {"weighted", &weighted}}) {
+        check_tensor(op, name, *tensor, x.dtype);
+    }
+    if (scale < 1 || scale > INT32_MAX) {
+        throw Error(op, "scale", "should be in 1 .. 2147483647 but is " + std::to_string(scale));
+    }
+    const std::vector<int64_t> &low = x.sizes, high{low[0], low[1], low[2] * scale, low[3] * scale};
+    check_sizes(op, "mixed", mixed, {low[0], low[1] * taps, low[2], low[3]});
+    check_sizes(op, "lam", lam, {low[0], low[1]});
+    check_sizes(op, "precision", precision, high);
+    check_sizes(op, "weighted", weighted, high);
+    if (!is_contiguous(mixed)) {
+        throw Error(op, "mixed", "should be contiguous");
+    }
+    if (!lam.strides.empty() && lam.strides != std::vector<int64_t>{low[1], 1}) {
+        throw Error(op, "lam", "should be contiguous");
+    }
+    const Tensor offsets{lam.data, lam.dtype, {low[0], low[1], 1, 1}, {}};
+    check_tensor(op, "lam", offsets, x.dtype);
+    for (const auto &[name, output] : {std::pair{"precision", &precision}, {"weighted", &weighted}}) {
+        for (const Tensor *input : {&x, &mixed, &offsets}) {
+            if (overlap(*input, *output)) {
+                throw Error(op, name, "should not share memory with an input");
+            }
+        }
+    }
+    if (element_count(x) > 0) {
+        wrc_prior(x, mixed, lam, scale, precision, weighted, queue);
+    }
+}
+
+}  // namespace upwell

@@ -1,0 +1,309 @@
+"""Operators that people describe: compiled, kept and loaded.
+
+    sapa = upwell.build("sapa.cpp", kernels=[5], ratios=[2, 4])
+    sapa(value, key, query, 5)
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from upwell import ops
+
+_PACKAGE = Path(__file__).parent
+_GENERATOR = _PACKAGE / "bin" / "upwell.generator"
+_INCLUDE = _PACKAGE / "include"
+_DIRECTIONS = {"": "Forward", "_d_value": "DValue", "_d_weight": "DWeight"}
+_DTYPES = {"float32": "Float32", "float64": "Float64", "float16": "Float16", "bfloat16": "BFloat16"}
+_INSTRUCTION_SETS = {
+    "avx512": "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41",
+    "avx2": "x86-64-linux-avx-avx2-f16c-fma-sse41",
+    "baseline": "x86-64-linux",
+}
+_GPUS = {"cuda": "x86-64-linux-cuda-cuda_capability_75", "opencl": "x86-64-linux-opencl-cl_doubles"}
+
+
+class BuildError(RuntimeError):
+    """What is wrong with a description, or what a compiler said."""
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """One kernel of one window: a row in the registry."""
+
+    window: str
+    direction: str  # a suffix
+    side: int  # taps
+    ratio: int  # 0: any size
+    dtype: str
+    backend: str  # cpu, or a GPU's
+    needs: str  # of a processor
+
+    @property
+    def symbol(self) -> str:
+        ratio = self.ratio or "any"
+        return f"upwell_{self.window}{self.direction}_k{self.side}_r{ratio}_{self.dtype}_{self.backend}"
+
+    @property
+    def row(self) -> str:
+        backend = {"cpu": "Cpu", "cuda": "Cuda", "opencl": "OpenCl"}[self.backend]
+        needs = self.needs.capitalize() if self.backend == "cpu" else "Baseline"
+        return (
+            f'{{"{self.window}", Direction::{_DIRECTIONS[self.direction]}, {self.side}, {self.ratio}, '
+            f"Dtype::{_DTYPES[self.dtype]}, Backend::{backend}, InstructionSet::{needs}, std::nullopt, "
+            f'"{self.symbol}", {self.symbol}_argv}}'
+        )
+
+    @property
+    def arguments(self) -> list[str]:
+        target = _INSTRUCTION_SETS[self.needs] if self.backend == "cpu" else _GPUS[self.backend]
+        # Maps of any size are copied with channels rounded up to whole vectors, which may take more than 2 GiB.
+        large = "-large_buffers" if self.backend == "cpu" and not self.ratio else ""
+        return [
+            *("-g", f"{self.window}{self.direction}", "-f", self.symbol, "-n", self.symbol, "-e", "object"),
+            f"target={target}-user_context-no_runtime{large}",
+            *(f"kernel={self.side}", f"ratio={self.ratio}", f"type={self.dtype}"),
+        ]
+
+
+def build(
+    source: str | os.PathLike,
+    kernels: Sequence[int] = (),
+    ratios: Sequence[int] = (),
+    dtypes: Sequence[str] = ("float32", "float64"),
+    gpu: bool | None = None,
+    progress: bool = True,
+) -> Callable | list[Callable]:
+    """Compiles the operators of a C++ file (docs/new-operator.md) and loads them: torch.ops.upwell.NAME, with kernels
+    for this machine, gradients, Meta and autocast.
+
+    What was compiled is kept in $UPWELL_CACHE, or ~/.cache/upwell, by the content of the file, the options, the compiler
+    and the instructions of this processor. An operator cannot be replaced in a running process.
+
+    Args:
+        source: the file.
+        kernels: taps per side, odd; the description's own where none are given.
+        ratios: integer ratios with kernels of their own, which are faster; any size is there in any case.
+        dtypes: of maps: float32, float64. A GPU has float16 and bfloat16 too.
+        gpu: kernels for CUDA too; None: if torch sees a device.
+        progress: show a bar.
+
+    Returns:
+        The operator, or a list of them if the file has several.
+
+    Raises:
+        BuildError: with the message of whatever refused.
+    """
+    source = Path(source)
+    if not source.is_file():
+        raise BuildError(f"build: {source} is no file")
+    _check_options(kernels, ratios, dtypes)
+    backends = _backends(gpu)
+    key = _key(source, kernels, ratios, dtypes, backends)
+    library = _cache() / f"{source.stem}-{key}" / f"lib{source.stem}.so"
+    if not library.exists():
+        library.parent.parent.mkdir(parents=True, exist_ok=True)
+        # Made elsewhere and moved when it is whole: another process may look at any time.
+        with tempfile.TemporaryDirectory(dir=library.parent.parent) as folder:
+            _compile(source, Path(folder) / "new", kernels, ratios, dtypes, backends, progress)
+            try:
+                (Path(folder) / "new").rename(library.parent)
+            except OSError:
+                if not library.exists():
+                    raise
+    return load(library)
+
+
+def load(library: str | os.PathLike) -> Callable | list[Callable]:
+    """Loads a library that build() or the CMake function upwell_add_operators() made; returns its operators as functions
+    of torch tensors, which are in upwell.ops from now on too."""
+    library = Path(library).resolve()
+    if not library.is_file():
+        raise BuildError(f"load: {library} is no file")
+    if library not in _loaded:
+        before = {operator["name"] for operator in described()}
+        torch.ops.load_library(str(library))
+        refusals = torch.ops.upwell.refusals()
+        if refusals:
+            raise BuildError("; ".join(refusals))
+        added = [operator for operator in described() if operator["name"] not in before]
+        if not added:
+            raise BuildError(f"load: {library} has no operator that was not there before")
+        _loaded[library] = [_function(operator) for operator in added]
+    functions = _loaded[library]
+    return functions[0] if len(functions) == 1 else functions
+
+
+_loaded: dict[Path, list[Callable]] = {}
+
+
+def described() -> list[dict]:
+    """What the descriptions of all operators say."""
+    return json.loads(torch.ops.upwell.described())
+
+
+def _check_options(kernels: Sequence[int], ratios: Sequence[int], dtypes: Sequence[str]) -> None:
+    for name, numbers in (("kernels", kernels), ("ratios", ratios)):
+        if isinstance(numbers, int) or not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise BuildError(f"build: {name} should be a list of positive integers but is {numbers}")
+    if isinstance(dtypes, str) or not dtypes or not set(dtypes) <= {"float32", "float64"}:
+        raise BuildError(f"build: dtypes should be a list of float32 and float64 but is {dtypes}")
+
+
+def _backends(gpu: bool | None) -> list[str]:
+    if torch.ops.upwell.backend() == "opencl":
+        return ["opencl"]
+    has_gpu = torch.cuda.is_available() if gpu is None else gpu
+    return ["cpu", "cuda"] if has_gpu else ["cpu"]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("UPWELL_CACHE") or Path.home() / ".cache" / "upwell")
+
+
+def _key(source: Path, *options: object) -> str:
+    parts = [source.read_bytes(), repr([list(option) for option in options]).encode()]
+    parts += [torch.ops.upwell.instruction_set().encode(), str(_PACKAGE.resolve()).encode(), _compiler().encode()]
+    parts += [hashlib.sha256(_GENERATOR.read_bytes()).digest()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _compiler() -> str:
+    return os.environ.get("CXX", "g++")
+
+
+def _compile(
+    source: Path,
+    folder: Path,
+    kernels: Sequence[int],
+    ratios: Sequence[int],
+    dtypes: Sequence[str],
+    backends: Sequence[str],
+    progress: bool,
+) -> None:
+    folder.mkdir()
+    _run_compiler(["-c", str(source), "-o", str(folder / "description.o")])
+    described_by = folder / "description.so"
+    _run_compiler(["-shared", str(folder / "description.o"), "-o", str(described_by)])
+    operators = json.loads(_run_generator(described_by, ["--describe", *map(str, kernels)]))
+    wanted = _kernels(operators, kernels, ratios, dtypes, backends)
+    from tqdm import tqdm  # importing upwell brings in nothing but torch
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda kernel: _run_generator(described_by, [*kernel.arguments, "-o", str(folder)]), wanted)
+        bar = tqdm(made, f"upwell: {source.name}", len(wanted), unit="kernel", disable=not progress)
+        for _ in bar:
+            pass
+    (folder / "registration.cpp").write_text(_registration(wanted))
+    _run_compiler(["-c", str(folder / "registration.cpp"), "-o", str(folder / "registration.o")])
+    runtime = "upwell_runtime_opencl" if backends == ["opencl"] else "upwell_runtime"
+    directory = Path(torch.ops.upwell.runtime_path()).parent
+    objects = [str(folder / f"{kernel.symbol}.o") for kernel in wanted]
+    name = f"lib{source.stem}.so"
+    _run_compiler(
+        ["-shared", str(folder / "description.o"), str(folder / "registration.o"), *objects]
+        + [f"-L{directory}", f"-l{runtime}", f"-Wl,-rpath,{directory}", "-Wl,--no-undefined", "-o", str(folder / name)]
+    )
+    for file in folder.iterdir():
+        if file.name != name:
+            file.unlink()
+
+
+def _kernels(
+    operators: list[dict],
+    kernels: Sequence[int],
+    ratios: Sequence[int],
+    dtypes: Sequence[str],
+    backends: Sequence[str],
+) -> list[_Kernel]:
+    needs = torch.ops.upwell.instruction_set()
+    list_of = []
+    for operator in operators:
+        sides = [1] if operator["kernel"] is None else kernels or [operator["kernel"]]
+        for window in operator["windows"]:
+            directions = list(_DIRECTIONS)[: 2 if window["normaliser"] == "constant" else 3]
+            for backend in backends:
+                stored = list(dtypes) if backend == "cpu" else [*dtypes, "float16", "bfloat16"]
+                list_of += [
+                    _Kernel(window["name"], direction, side, ratio, dtype, backend, needs)
+                    for direction in directions
+                    for side in sides
+                    for ratio in (0, *ratios)
+                    for dtype in stored
+                ]
+    return list(dict.fromkeys(list_of))
+
+
+def _registration(kernels: list[_Kernel]) -> str:
+    declarations = "\n".join(f'extern "C" int {kernel.symbol}_argv(void **);' for kernel in kernels)
+    rows = ",\n    ".join(kernel.row for kernel in kernels)
+    return (
+        '#include "runtime/row.h"\n\nusing namespace upwell;\n\n'
+        f"{declarations}\n\nstatic const bool added = add_rows({{\n    {rows}}});\n"
+    )
+
+
+def _run_compiler(arguments: list[str]) -> None:
+    compiler = _compiler()
+    if shutil.which(compiler) is None:
+        raise BuildError(f"build: a C++ compiler is needed, but there is no {compiler}; CXX names another")
+    options = ["-std=c++20", "-O2", "-fPIC", "-Werror=return-type", f"-I{_INCLUDE}"]
+    _run([compiler, *options, *arguments])
+
+
+def _run_generator(description: Path, arguments: list[str]) -> str:
+    spec = importlib.util.find_spec("halide")
+    if spec is None:
+        raise BuildError("build: compiling kernels takes the package halide: pip install halide")
+    halide = Path(spec.submodule_search_locations[0]) / "lib64"
+    path = os.pathsep.join(filter(None, [str(halide), os.environ.get("LD_LIBRARY_PATH")]))
+    environment = dict(os.environ, LD_LIBRARY_PATH=path)
+    return _run([str(_GENERATOR), "--operators", str(description), *arguments], environment)
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if result.returncode != 0:
+        raise BuildError((result.stderr or result.stdout).strip() or f"{command[0]} ended with {result.returncode}")
+    return result.stdout
+
+
+def _function(operator: dict) -> Callable:
+    """The operator as a function with names, types and a text."""
+    call = getattr(torch.ops.upwell, operator["name"])
+    schema = call.default._schema
+    kinds = {"Tensor": torch.Tensor, "int": int, "str": str, "Optional[int]": int | None, "Optional[float]": float | None}
+    parameters = [
+        inspect.Parameter(
+            argument.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+            annotation=kinds.get(str(argument.type), Sequence[int]),
+        )
+        for argument in schema.arguments
+    ]
+
+    def function(*arguments, **options):
+        return call(*arguments, **options)
+
+    sizes = "\n".join(
+        f"        {each['name']}: [{each['sizes']}]" + (f": {each['doc']}." if each["doc"] else ".")
+        for each in operator["maps"]
+    )
+    function.__name__ = function.__qualname__ = operator["name"]
+    function.__module__ = "upwell.ops"
+    function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        [N, C, H, W].\n    "
+    function.__signature__ = inspect.Signature(parameters, return_annotation=torch.Tensor)
+    setattr(ops, operator["name"], function)
+    return function
