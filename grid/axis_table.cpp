@@ -18,6 +18,10 @@ Range valid_offsets(const AxisRule &rule, int64_t p, int64_t base, int64_t low, 
     if (rule.taps.border != Border::Masked) {
         return {-rule.taps.radius(), rule.taps.radius()};
     }
+    if (rule.taps.grid == Grid::LowRes && rule.taps.sampling.between_cells) {
+        // -1/2 <= u(p) + offset <= low - 1/2: in the area of the cells.
+        return {-floor_divide((2 * p + 1) * low, 2 * high), low - ceil_divide((2 * p + 1) * low, 2 * high)};
+    }
     if (rule.taps.grid == Grid::LowRes) {
         return {-base, low - 1 - base};
     }

@@ -24,6 +24,15 @@ struct Sampling {
 
     static const Sampling Nearest, Bilinear, Bicubic;
 
+    // Whether a pixel that lies on a cell has the value of that one alone.
+    bool interpolates() const {
+        bool only_that_one = first <= 0 && -first < cells;
+        for (int cell = 0; cell < cells; cell++) {
+            only_that_one = only_that_one && weights[cell][0] == (first + cell == 0 ? 1 : 0);
+        }
+        return only_that_one;
+    }
+
     auto operator<=>(const Sampling &) const = default;
 };
 

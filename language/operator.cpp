@@ -2,6 +2,7 @@
 #include "upwell/operator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -36,6 +37,14 @@ bool is_identifier(const std::string &name) {
            std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || ('0' <= c && c <= '9'); });
 }
 
+// Whether an operator of this name could be one that follows from another.
+bool is_derived(const std::string &name) {
+    const auto ends_with = [&](const std::string &end) {
+        return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+    };
+    return name.find("_d_") != std::string::npos || ends_with("_scores") || ends_with("_sum");
+}
+
 // Names that the derived operators give to arguments of their own.
 const std::set<std::string> taken{"kernel", "groups", "border", "mask_ratio", "size",    "scale_h", "scale_w",
                                   "h",      "w",      "output", "d_output",   "scores",  "N",       "H",
@@ -43,14 +52,17 @@ const std::set<std::string> taken{"kernel", "groups", "border", "mask_ratio", "s
 
 Map add_map(const std::string &name, const std::string &channels, const std::string &doc, MapArgument::Kind kind) {
     std::vector<MapArgument> &maps = current().description.maps;
-    if (!is_identifier(name) || taken.count(name) || name.rfind("d_", 0) == 0) {
-        refuse("a map should have a name of its own, a letter first, but is called '" + name + "'");
+    if (!is_identifier(name) || name[0] == '_') {
+        refuse("a map's name should be letters, digits and _, a letter first, but is '" + name + "'");
+    }
+    if (taken.count(name) || name.rfind("d_", 0) == 0) {
+        refuse("a map may not be called " + name + ": other arguments, sizes and gradients are");
     }
     if (std::any_of(maps.begin(), maps.end(), [&](const MapArgument &map) { return map.name == name; })) {
         refuse("two maps are called " + name);
     }
-    if (kind != MapArgument::Kind::Weights && !is_identifier(channels)) {
-        refuse(name + ": the channels should be a name but are '" + channels + "'");
+    if (kind != MapArgument::Kind::Weights && (!is_identifier(channels) || taken.count(channels))) {
+        refuse(name + ": the channels should have a name, and not that of another size, but are '" + channels + "'");
     }
     maps.push_back({name, channels, doc, kind});
     return {static_cast<int>(maps.size()) - 1};
@@ -73,6 +85,8 @@ std::string side(const Taps &taps) {
     return std::to_string(taps.kernel) + " x " + std::to_string(taps.kernel) + " taps";
 }
 
+constexpr int most_reach = 16;
+
 void check_taps(const Taps &taps) {
     if (taps.kernel < 1 || taps.kernel % 2 == 0) {
         refuse("taps per side should be odd and positive but are " + std::to_string(taps.kernel));
@@ -80,7 +94,20 @@ void check_taps(const Taps &taps) {
     const Description &description = current().description;
     const int expected = description.usual_kernel ? draft->kernel : 1;
     if (taps.kernel != expected) {
-        refuse("taps per side should be taps_per_side(), or 1, but are " + std::to_string(taps.kernel));
+        refuse("taps per side should be " +
+               (description.usual_kernel ? "taps_per_side(), here " + std::to_string(expected) + ","
+                                         : std::string("1, or taps_per_side(),")) +
+               " but are " + std::to_string(taps.kernel));
+    }
+    const auto &[between_cells, first, cells, weights] = taps.sampling;
+    if (cells < 1 || cells > static_cast<int>(weights.size()) || first < -most_reach || first > most_reach) {
+        refuse("a sampling should read 1 .. 4 cells, at most 16 away, but reads " + std::to_string(cells) + " from " +
+               std::to_string(first) + " on");
+    }
+    for (const Polynomial &weight : weights) {
+        if (!std::all_of(weight.begin(), weight.end(), [](double x) { return std::isfinite(x); })) {
+            refuse("the weights of a sampling should be finite");
+        }
     }
 }
 
@@ -105,6 +132,9 @@ void complete(Description &description, const Upsampled &result) {
     if (has_weights && weights.taps.kernel != result.taps.kernel) {
         refuse("reassemble: the weights are of " + side(weights.taps) + ", the value is read at " + side(result.taps));
     }
+    if (result.taps.border == Border::Masked && normaliser != Normaliser::Softmax) {
+        refuse("a masked border leaves taps out of a softmax, and there is none");
+    }
     const std::string suffix = description.borders.empty() ? "" : description.borders[draft->border].suffix;
     description.window = {description.name + suffix, result.taps, normaliser};
     description.has_groups = weights.groups == Groups::Any;
@@ -113,8 +143,11 @@ void complete(Description &description, const Upsampled &result) {
     description.key = weights.key;
     if (weights.query >= 0) {
         description.dot = Window{description.name + "_scores" + suffix, weights.taps, Normaliser::None};
-        if (description.query == description.value || description.key == description.value) {
-            refuse("dot: value is read as value alone; a key that equals it is a map of its own");
+        if (description.key == description.value) {
+            refuse("dot: key and value are one map; they should be two arguments, which a call may give one tensor");
+        }
+        if (weights.taps.border == Border::Masked && result.taps.border != Border::Masked) {
+            refuse("dot: taps that are masked leave the softmax, so those of reassemble should be masked too");
         }
     }
     check_all_used(description);
@@ -239,6 +272,19 @@ int taps_per_side(int usual) {
 
 Border border(std::initializer_list<BorderChoice> choices) {
     Draft &own = current();
+    if (!own.description.borders.empty() || choices.size() == 0) {
+        refuse("border: there should be one list of choices");
+    }
+    std::set<std::string> names, suffixes;
+    for (const BorderChoice &choice : choices) {
+        const bool is_suffix = choice.suffix.empty() || (choice.suffix[0] == '_' && is_identifier(choice.suffix) &&
+                                                         !is_derived(choice.suffix));
+        if (!is_identifier(choice.name) || !names.insert(choice.name).second || !is_suffix ||
+            !suffixes.insert(choice.suffix).second) {
+            refuse("border: every choice should have a name and a suffix of its own (none, or _ and a word) but there is "
+                   "'" + choice.name + "' with '" + choice.suffix + "'");
+        }
+    }
     own.description.borders = choices;
     if (own.border >= static_cast<int>(choices.size())) {
         refuse("border: there are " + std::to_string(choices.size()) + " choices");
@@ -254,11 +300,16 @@ bool add_operator(const char *name, const char *doc, Upsampled (*body)()) {
         if (std::any_of(authors().begin(), authors().end(), is_same)) {
             throw std::invalid_argument(std::string(name) + ": there is an operator of this name already");
         }
-        const Author author(name, doc, body);
+        const Author author(name, doc ? doc : "", body);
         author.describe();
         authors().push_back(author);
-        for (const auto &visit : visitors()) {
-            visit(authors().back());
+        try {
+            for (const auto &visit : visitors()) {
+                visit(authors().back());
+            }
+        } catch (...) {
+            authors().pop_back();
+            throw;
         }
         return true;
     } catch (const std::exception &error) {
@@ -281,14 +332,22 @@ Description Author::describe(int kernel, int border) const {
     Draft own;
     own.description.name = name_;
     own.description.doc = doc_;
+    if (!is_identifier(name_) || name_[0] == '_' || is_derived(name_)) {
+        throw std::invalid_argument(name_ + ": an operator's name should be letters, digits and _, a letter first, "
+                                            "without _d_, _scores or _sum, which follow from it");
+    }
     own.kernel = kernel;
     own.border = border;
     Draft *const outer = std::exchange(draft, &own);
     try {
         complete(own.description, body_());
+    } catch (const std::exception &error) {
+        draft = outer;
+        const std::string what = error.what();
+        throw std::invalid_argument(what.rfind(name_ + ": ", 0) == 0 ? what : name_ + ": " + what);
     } catch (...) {
         draft = outer;
-        throw;
+        throw std::invalid_argument(name_ + ": the description throws what is no exception");
     }
     draft = outer;
     return own.description;

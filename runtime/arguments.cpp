@@ -19,6 +19,7 @@ void set_observer(Observer new_observer) {
 
 Arguments::Arguments(const std::string &name, Dtype dtype, const Queue *queue)
     : name(name), dtype(dtype), call(current_pool(), queue), user_context(&call) {
+    pointers.reserve(16);
     pointers.push_back(&user_context);
 }
 
@@ -37,15 +38,22 @@ void Arguments::add(const Tensor &tensor) {
     place(buffers.emplace_back(tensor));
 }
 
+Arguments::Scalar &Arguments::add_scalar() {
+    if (scalar_count == scalars.size()) {
+        throw Error(name, "arguments", "should have at most " + std::to_string(scalars.size()) + " numbers");
+    }
+    return scalars[scalar_count++];
+}
+
 void Arguments::add(int64_t integer) {
-    pointers.push_back(&integers.emplace_back(static_cast<int32_t>(integer)));
+    pointers.push_back(&(add_scalar().integer = static_cast<int32_t>(integer)));
 }
 
 void Arguments::add(double real) {
     if (dtype == Dtype::Float64) {
-        pointers.push_back(&doubles.emplace_back(real));
+        pointers.push_back(&(add_scalar().wide = real));
     } else {
-        pointers.push_back(&floats.emplace_back(static_cast<float>(real)));
+        pointers.push_back(&(add_scalar().narrow = static_cast<float>(real)));
     }
 }
 

@@ -1,6 +1,7 @@
 // The arguments of one kernel call, in the form that compiled kernels take them.
 #pragma once
 
+#include <array>
 #include <deque>
 
 #include "error.h"
@@ -36,9 +37,14 @@ private:
     Call call;
     void *user_context;
     std::deque<Buffer> buffers;  // a deque keeps its elements where they are
-    std::deque<int32_t> integers;
-    std::deque<float> floats;
-    std::deque<double> doubles;
+    union Scalar {
+        int32_t integer;
+        float narrow;
+        double wide;
+    };
+    Scalar &add_scalar();
+    std::array<Scalar, 32> scalars;  // no kernel has more
+    size_t scalar_count = 0;
     std::vector<void *> pointers;
 };
 

@@ -42,6 +42,15 @@ public:
         return list;
     }
 
+    std::vector<std::string> chain_names() const {
+        const std::shared_lock lock(mutex_);
+        std::vector<std::string> names;
+        for (const auto &[name, chain] : chains_) {
+            names.push_back(name);
+        }
+        return names;
+    }
+
     void visit(OperatorVisitor visitor) {
         const std::unique_lock lock(mutex_);
         for (const Operator &op : order_) {
@@ -237,6 +246,11 @@ const Chain *find_chain(const std::string &name) {
     return table().find_chain(name);
 }
 
+const Operator &find_result(const std::string &name) {
+    const Chain *chain = find_chain(name);
+    return chain ? *chain->sum : find_operator(name);
+}
+
 std::vector<const Operator *> operators() {
     return table().all();
 }
@@ -248,6 +262,9 @@ const Operator &find_operator(const std::string &name) {
     std::string known;
     for (const Operator *op : operators()) {
         known += (known.empty() ? "" : ", ") + op->name;
+    }
+    for (const std::string &chain : table().chain_names()) {
+        known += ", " + chain;
     }
     for (const std::string &host : host_operator_names()) {
         known += ", " + host;

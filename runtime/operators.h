@@ -63,6 +63,8 @@ const Operator *find_window_operator(const std::string &name);
 const Chain *find_chain(const std::string &name);
 // Throws Error with the names there are.
 const Operator &find_operator(const std::string &name);
+// The operator of this name, or of a chain the one that makes its result; throws the same.
+const Operator &find_result(const std::string &name);
 std::vector<const Operator *> operators();
 
 // What was wrong with kernels that a library could not add since the last call.

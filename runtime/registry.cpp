@@ -127,9 +127,9 @@ std::vector<Row> registry() {
 const Row &choose(const WindowCall &call, Backend backend) {
     const Operator &op = *call.op;
     const int64_t exact = integer_ratio(call), general = 0;
-    // To the same size bilinear interpolation is a copy, also of what is not finite.
+    // To the same size an interpolation is a copy, also of what is not finite.
     static const WindowKernels &copies = kernels_of("nearest");
-    const bool is_copy = exact == 1 && !op.has_weights() && copies.find(op.direction, 1, 0, call.dtype, backend);
+    const bool is_copy = exact == 1 && !op.has_weights() && op.sampling().interpolates() && copies.find(op.direction, 1, 0, call.dtype, backend);
     const WindowKernels &kernels = is_copy ? copies : *op.choices[call.parameters.border].kernels;
     const CallSize size{call.C, call.h * call.w, call.N};
     const auto has_at_most = [&](int64_t channels) { return call.C <= channels * call.parameters.groups; };
@@ -160,7 +160,7 @@ std::vector<Variant> variants() {
 }
 
 std::vector<int64_t> kernels(const std::string &operator_name) {
-    return sides_of(find_operator(operator_name));
+    return sides_of(find_result(operator_name));
 }
 
 }  // namespace upwell

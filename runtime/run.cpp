@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "grid/axis_table.h"
+#include "host.h"
 #include "named.h"
 #include "operators/host_operators.h"
 #include "registry.h"
@@ -102,7 +103,7 @@ void run_kernel_in_parts(const Row &row, const WindowCall &call, const Queue *qu
 Parameters parameters_of(const Operator &op, Named &named) {
     Parameters parameters;
     if (op.has_kernel) {
-        parameters.kernel = named.integer("kernel", 0);
+        parameters.kernel = named.integer("kernel");
     }
     if (op.has_groups) {
         parameters.groups = named.integer("groups", 1);
@@ -142,8 +143,16 @@ void run_named(const Chain &chain, Named &named, const Queue *queue) {
     Parameters of_scores = parameters;
     of_scores.mask_ratio = 0;
     const auto &[value, query, key] = chain.parts;
-    check_tensor(chain.name, chain.inputs[query], inputs[query], inputs[query].dtype);
-    Tensor scores{nullptr, wide(inputs[query].dtype), inputs[query].sizes, {}};
+    for (const int i : {value, query, key}) {
+        check_tensor(chain.name, chain.inputs[i], inputs[i], inputs[i].dtype);
+    }
+    // In the names of this operator; what follows has some of its own.
+    const std::vector<int64_t> low = inputs[value].sizes, high = inputs[query].sizes;
+    check_sizes(chain.name, chain.inputs[query], inputs[query], {low[0], high[1], high[2], high[3]});
+    check_sizes(chain.name, chain.inputs[key], inputs[key], {low[0], high[1], low[2], low[3]});
+    check_tensor(chain.name, "output", output, inputs[value].dtype);
+    check_sizes(chain.name, "output", output, {low[0], low[1], high[2], high[3]});
+    Tensor scores{nullptr, wide(inputs[query].dtype), high, {}};
     scores.sizes[1] = parameters.groups * parameters.kernel * parameters.kernel;
     const size_t bytes = element_count(scores) * element_size(scores.dtype);
     std::vector<uint8_t> host(queue ? 0 : bytes);
@@ -169,6 +178,9 @@ int border_of(const Operator &op, const std::string &name) {
 }
 
 void run(const std::string &name, const std::vector<NamedArgument> &arguments, const Queue *queue) {
+    if (queue && (!queue->allocate || !queue->upload)) {
+        throw Error(name, "queue", "should have allocate and upload");
+    }
     install_once();
     Named named(name, arguments);
     if (const HostOperator *op = find_host_operator(name)) {

@@ -15,15 +15,13 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("window(str operator, int kernel) -> (int, int)", [](const std::string &name, int64_t kernel) {
         TORCH_CHECK(kernel >= 1 && kernel % 2 == 1 && kernel < INT32_MAX / 2,
                     "window: kernel should be odd and positive but is ", kernel);
-        const Chain *chain = find_chain(name);
-        Taps taps = (chain ? *chain->sum : find_operator(name)).choices.front().taps;
+        Taps taps = find_result(name).choices.front().taps;
         taps.kernel = static_cast<int>(kernel);
         return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
     });
     // Taps per side that an operator has kernels for.
     m.def("kernels(str operator) -> int[]", [](const std::string &name) {
-        const Chain *chain = find_chain(name);
-        return sides_of(chain ? *chain->sum : find_operator(name));
+        return sides_of(find_result(name));
     });
     // Of every operator that was described, as JSON.
     m.def("described() -> str", [] {

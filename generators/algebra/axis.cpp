@@ -31,15 +31,21 @@ Expr ExactAxis::first_tap(Expr p) const {
     if (taps.border != Border::Masked) {
         return 0;
     }
-    // The smallest tap with 0 <= p + (tap - radius) step, in the pixels of the grid that the taps live on.
-    return taps.grid == Grid::HighRes ? max(0, taps.radius() - p / ratio_) : max(0, taps.radius() - base(p));
+    // The smallest tap with 0 <= p + (tap - radius) step, in the pixels of the grid that the taps live on; between cells
+    // the smallest in their area, from half a cell before the first.
+    const Expr before = taps.grid == Grid::HighRes       ? p / ratio_
+                        : taps.sampling.between_cells ? (2 * p + 1) / (2 * ratio_)
+                                                      : base(p);
+    return max(0, taps.radius() - before);
 }
 
 Expr ExactAxis::last_tap(Expr p) const {
     if (taps.border != Border::Masked) {
         return taps.kernel - 1;
     }
-    const Expr room = taps.grid == Grid::HighRes ? (high - 1 - p) / ratio_ : low - 1 - base(p);
+    const Expr room = taps.grid == Grid::HighRes       ? (high - 1 - p) / ratio_
+                      : taps.sampling.between_cells ? low - (2 * p + 2 * ratio_) / (2 * ratio_)
+                                                    : low - 1 - base(p);
     return min(taps.kernel - 1, taps.radius() + room);
 }
 

@@ -185,8 +185,7 @@ TEST_CASE("arguments are found by their names, and others are refused", "[error]
     CHECK(message({v, l, {"kernel", 3.0}, o}) == "carafe: kernel should be an integer");
     CHECK(message({v, {"logits", 1}, k, o}) == "carafe: logits should be a tensor");
     CHECK(message({v, l, k, o, {"border", "mirror"}}) == "carafe: border should be 'zero' or 'mask' but is 'mirror'");
-    CHECK_THAT(message({v, l, o}), ContainsSubstring("carafe: kernel should be one of [3, 5") &&
-                                       ContainsSubstring("but is 0"));
+    CHECK(message({v, l, o}) == "carafe: kernel is missing");
 }
 
 TEST_CASE("calls go on after an error", "[error]") {

@@ -38,6 +38,21 @@ UPWELL_OPERATOR(smoothed, "A weighted sum of bicubic samples.") {
 """
 
 
+EDGES = HEAD + """
+UPWELL_OPERATOR(edged, "Bilinear samples; those outside the area of the low-res map leave the softmax.") {
+    const Taps taps{taps_per_side(3), Grid::LowRes, Sampling::Bilinear, Border::Masked};
+    const Map value = low_res("value", "C");
+    return reassemble(value, softmax(tap_weights("logits", taps)), taps);
+}
+
+UPWELL_OPERATOR(blurred, "A sampling that is no interpolation: the mean of three cells.") {
+    constexpr double third = 1 / 3.0;
+    constexpr Sampling three{false, -1, 3, {{{third}, {third}, {third}}}};
+    return sample(low_res("value", "C"), Grid::LowRes, three, Border::Replicate);
+}
+"""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("cache")
@@ -61,7 +76,13 @@ def kindred(tmp_path_factory):
 @pytest.fixture(scope="module")
 def smoothed(tmp_path_factory):
     source = write(tmp_path_factory.mktemp("smoothed"), "smoothed.cpp", SMOOTHED)
-    return upwell.build(source, kernels=[1, 3], progress=False)
+    return upwell.build(source, kernels=[1, 3], dtypes=["float64"], progress=False)
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory):
+    source = write(tmp_path_factory.mktemp("edges"), "edges.cpp", EDGES)
+    return upwell.build(source, kernels=[1, 3], ratios=[2], dtypes=["float64"], progress=False)
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -225,13 +246,16 @@ def test_it_is_a_function_with_names_types_and_a_text(kindred):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"value": random(2, 4, 3)}, ["kindred_sum: value", "[2, 4, 3]"]),
-        ({"query": random(2, 5, 6, 8)}, ["kindred_scores: key should be [2, 5, 3, 4]", "[2, 6, 3, 4]"]),
-        ({"kernel": 7}, ["kindred_scores: kernel should be one of [3, 5]", "7"]),
-        ({"groups": 4}, ["kindred_scores: groups should divide the 6 channels", "4"]),
-        ({"key": random(2, 6, 3, 4).float()}, ["kindred_scores: key should be", "Double", "Float"]),
+        ({"value": random(2, 4, 3)}, ["kindred: value", "[2, 4, 3]"]),
+        ({"query": random(2, 5, 6, 8)}, ["kindred: key should be [2, 5, 3, 4]", "[2, 6, 3, 4]"]),
+        ({"query": random(1, 6, 6, 8)}, ["kindred: query should be [2, 6, 6, 8]", "[1, 6, 6, 8]"]),
+        ({"key": random(2, 6, 4, 3)}, ["kindred: key should be [2, 6, 3, 4]", "[2, 6, 4, 3]"]),
+        ({"kernel": 7}, ["kindred: kernel should be one of [3, 5]", "7"]),
+        ({"groups": 4}, ["kindred: groups should divide the 6 channels", "4"]),
+        ({"key": random(2, 6, 3, 4).float()}, ["kindred: key should be", "Double", "Float"]),
+        ({"value": random(2, 4, 3, 4).float()}, ["kindred: value should be", "Double", "Float"]),
     ],
-    ids=["rank", "channels", "kernel", "groups", "dtype"],
+    ids=["rank", "channels", "batch", "size", "kernel", "groups", "dtype", "value"],
 )
 def test_bad_input_is_refused_with_names_and_shapes(kindred, change, words):
     arguments = dict(zip(("value", "key", "query"), sample())) | {"kernel": 3} | change
@@ -276,6 +300,39 @@ def test_one_bicubic_sample_is_torchs_interpolation(smoothed):
         torch.testing.assert_close(smoothed(value, torch.ones(2, 1, *size, dtype=torch.float64), 1), expected)
 
 
+@pytest.mark.parametrize("low, high", [(5, 10), (5, 12), (4, 7), (1, 3), (6, 4)])
+def test_a_masked_border_of_low_res_taps_is_the_same_on_every_side(edges, low, high):
+    edged, _ = edges
+    for kernel in (1, 3):
+        value = random(1, 2, low, low + 1, seed=1)
+        logits = random(1, kernel * kernel, high, high + 2, seed=2)
+        turned = edged(value.flip(2, 3), logits.flip(1, 2, 3), kernel).flip(2, 3)
+        output = edged(value, logits, kernel)
+        assert output.isfinite().all()
+        torch.testing.assert_close(turned, output)
+        ones = edged(torch.ones_like(value), logits, kernel)
+        torch.testing.assert_close(ones, torch.ones_like(ones))
+    # A tap is inside where it lies in the area of the cells.
+    position = (torch.arange(high, dtype=torch.float64) + 0.5) * low / high - 0.5
+    first = edged(torch.eye(low, dtype=torch.float64)[None, :, :, None], torch.zeros(1, 9, high, 1).double(), 3)[0, :, :, 0]
+    for p in range(high):
+        taps = [position[p] + offset for offset in (-1, 0, 1)]
+        inside = [t.clamp(0, low - 1) for t in taps if -0.5 - 1e-9 <= t <= low - 0.5 + 1e-9]
+        expected = sum((1 - (t - torch.arange(low)).abs()).clamp(min=0) for t in inside) / len(inside)
+        torch.testing.assert_close(first[:, p], expected)
+
+
+def test_a_sampling_that_is_no_interpolation_is_applied_at_the_same_size_too(edges):
+    _, blurred = edges
+    value = random(1, 1, 4, 5, seed=1).requires_grad_()
+    padded = F.pad(value, (1, 1, 1, 1), mode="replicate")
+    expected = F.avg_pool2d(padded, 3, 1)
+    torch.testing.assert_close(blurred(value, (4, 5)), expected)
+    cotangent = random(1, 1, 4, 5, seed=2)
+    actual, by_torch = (torch.autograd.grad(y, value, cotangent)[0] for y in (blurred(value, (4, 5)), expected))
+    torch.testing.assert_close(actual, by_torch)
+
+
 def test_what_was_built_is_kept_and_taken_again(kindred, cache):
     kept = {file: file.stat().st_mtime_ns for file in cache.rglob("*.so")}
     assert any(file.name == "libkindred.so" for file in kept)
@@ -317,10 +374,30 @@ BODY = """
          "wrong: reassemble: value should be a low_res map but query is not"),
         (BODY + 'return reassemble(value, tap_weights("logits", taps), taps);', [], "wrong: key is not used"),
         ('return sample(low_res("kernel", "C"), Grid::LowRes, Sampling::Nearest, Border::Zero);', [],
-         "wrong: a map should have a name of its own"),
+         "wrong: a map may not be called kernel"),
+        ('return sample(low_res("lambda", "C"), Grid::LowRes, Sampling::Nearest, Border::Zero);', [],
+         "wrong: lambda is a word of Python"),
+        ('return sample(low_res("x", "N"), Grid::LowRes, Sampling::Nearest, Border::Zero);', [],
+         "wrong: x: the channels should have a name, and not that of another size"),
+        ('return sample(low_res("x", "C"), Grid::LowRes, Sampling::Nearest, Border::Masked);', [],
+         "wrong: a masked border leaves taps out of a softmax, and there is none"),
+        (BODY.replace("Border::Zero", "Border::Masked") + "return reassemble(value, dot(query, key, taps), taps);", [],
+         "wrong: a masked border leaves taps out of a softmax, and there is none"),
+        (BODY + """const Taps masked{taps.kernel, Grid::LowRes, Sampling::Nearest, Border::Masked};
+         return reassemble(value, softmax(dot(query, key, masked)), taps);""", [], "should be masked too"),
+        (BODY.replace("taps_per_side(3)", "3") + "return reassemble(value, dot(query, key, taps), taps);", [],
+         "wrong: taps per side should be 1, or taps_per_side(), but are 3"),
+        ("const Sampling five{true, 0, 5, {}}; return sample(low_res(\"x\", \"C\"), Grid::LowRes, five, Border::Zero);", [],
+         "wrong: a sampling should read 1 .. 4 cells, at most 16 away, but reads 5 from 0 on"),
+        (BODY + 'border({{"a", Border::Zero, ""}, {"a", Border::Masked, "_m"}});'
+         "return reassemble(value, dot(query, key, taps), taps);", [], "wrong: border: every choice should have a name"),
+        (BODY + 'border({{"a", Border::Zero, "_d_value"}});'
+         "return reassemble(value, dot(query, key, taps), taps);", [], "wrong: border: every choice should have a name"),
+        ("throw 5;", [], "wrong: the description throws what is no exception"),
         ("return reassemble(value);", [], "wrong.cpp:6"),
     ],
-    ids=["even", "unknown", "softmaxes", "sizes", "value", "high-res", "unused", "name", "compiler"],
+    ids=["even", "unknown", "softmaxes", "sizes", "value", "high-res", "unused", "name", "keyword", "channels",
+         "masked sample", "masked sum", "masked dot", "fixed", "sampling", "choices", "suffix", "throws", "compiler"],
 )
 def test_a_wrong_description_is_refused_with_what_is_wrong(tmp_path, body, kernels, message):
     source = write(tmp_path, "wrong.cpp", HEAD + 'UPWELL_OPERATOR(wrong, "") {\n' + body + "\n}\n")
@@ -337,10 +414,29 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
 
 def test_another_operator_of_a_loaded_name_is_refused_and_the_first_goes_on(kindred, tmp_path):
     expected = kindred(*sample(), 3)
-    with pytest.raises(upwell.BuildError, match="kindred: there (is an operator|are kernels) of this name already"):
+    with pytest.raises(upwell.BuildError, match="kindred: there is an operator, or something else"):
         upwell.build(write(tmp_path, "other.cpp", KINDRED + "// another"), kernels=[3], progress=False)
     assert torch.equal(kindred(*sample(), 3), expected)
     assert torch.ops.upwell.kernels("kindred") == [3, 5]
+
+
+@pytest.mark.parametrize("name", ["pcdc", "described", "math", "Tensor", "fns_d_value", "_x", "other_sum", "lambda"])
+def test_a_name_that_cannot_be_is_refused_before_anything_is_compiled(tmp_path, name):
+    text = KINDRED.replace("kindred", name)
+    with pytest.raises(upwell.BuildError, match=f"^{name}: "):
+        upwell.build(write(tmp_path, "any.cpp", text), progress=False)
+    assert upwell.ops.bilinear(torch.ones(1, 1, 4, 4), scale_factor=1.5).shape == (1, 1, 6, 6)
+
+
+def test_what_a_file_includes_is_part_of_it(tmp_path):
+    text = HEAD + '#include "mine.h"\nUPWELL_OPERATOR(NAME, "") {\n' + BODY + "return reassemble(value, FORM, taps);\n}\n"
+    source = write(tmp_path, "including.cpp", text.replace("NAME", "including"))
+    write(tmp_path, "mine.h", "#define FORM softmax(softmax(dot(query, key, taps)))\n")
+    with pytest.raises(upwell.BuildError, match="a softmax already"):
+        upwell.build(source, progress=False)
+    before = upwell.build.__globals__["_key"](source, [], [], [], [])
+    write(tmp_path, "mine.h", "#define FORM softmax(dot(query, key, taps))\n")
+    assert upwell.build.__globals__["_key"](source, [], [], [], []) != before
 
 
 @pytest.mark.parametrize(
@@ -360,8 +456,10 @@ def test_options_that_cannot_be_are_refused(tmp_path, options, words):
 def test_a_file_that_is_not_there_or_describes_nothing_is_refused(tmp_path):
     with pytest.raises(upwell.BuildError, match="nowhere.cpp is no file"):
         upwell.build(tmp_path / "nowhere.cpp")
-    with pytest.raises(upwell.BuildError, match="describes no operator"):
+    with pytest.raises(upwell.BuildError, match="empty.cpp describes no operator"):
         upwell.build(write(tmp_path, "empty.cpp", HEAD), progress=False)
+    with pytest.raises(upwell.BuildError, match="junk.so cannot be loaded"):
+        upwell.load(write(tmp_path, "junk.so", "junk"))
     with pytest.raises(upwell.BuildError, match="libnone.so is no file"):
         upwell.load(tmp_path / "libnone.so")
 
@@ -408,6 +506,12 @@ def cmake(*arguments: object) -> subprocess.CompletedProcess:
     )
 
 
+def configure(folder: pathlib.Path, prefix: pathlib.Path, *more: str) -> subprocess.CompletedProcess:
+    ninja = pathlib.Path(sys.executable).with_name("ninja")
+    options = [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_PREFIX_PATH={prefix}", *more]
+    return cmake("-G", "Ninja", *options, "-S", folder, "-B", folder / "build")
+
+
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory) -> pathlib.Path:
     """A project of its own, built against an installed Upwell: without torch, without Python."""
@@ -417,9 +521,7 @@ def stranger(tmp_path_factory) -> pathlib.Path:
     write(folder, "kindred.cpp", KINDRED)
     write(folder, "CMakeLists.txt", CMAKE)
     write(folder, "main.cpp", MAIN)
-    ninja = pathlib.Path(sys.executable).with_name("ninja")
-    configured = cmake("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_PREFIX_PATH={folder / 'prefix'}",
-                       "-S", folder, "-B", folder / "build")
+    configured = configure(folder, folder / "prefix")
     assert configured.returncode == 0, configured.stderr
     built = cmake("--build", folder / "build")
     assert built.returncode == 0, built.stdout
@@ -459,12 +561,36 @@ def test_python_loads_what_a_project_elsewhere_built(stranger):
 
 
 @on_processors
+def test_the_torch_libraries_are_found_too(stranger, tmp_path):
+    project = """
+        cmake_minimum_required(VERSION 3.28)
+        project(stranger LANGUAGES CXX)
+        find_package(Upwell REQUIRED COMPONENTS torch)
+        add_library(user SHARED user.cpp)
+        target_link_libraries(user PRIVATE upwell::nn upwell::torch)
+    """
+    write(tmp_path, "CMakeLists.txt", project)
+    write(tmp_path, "user.cpp", "#include <modules/interpolate.h>\n")
+    configured = configure(tmp_path, stranger / "prefix", f"-DPython3_EXECUTABLE={sys.executable}")
+    assert configured.returncode == 0, configured.stderr
+
+
+@on_processors
+@pytest.mark.parametrize("options", ["RATIOS 0", "DTYPES float16", "TARGETS sse9", "KERNELS x"])
+def test_options_that_cannot_be_stop_the_configuration(stranger, tmp_path, options):
+    write(tmp_path, "kindred.cpp", KINDRED)
+    write(tmp_path, "CMakeLists.txt", CMAKE.replace("KERNELS 3 RATIOS 2 DTYPES float64 TARGETS baseline", options))
+    configured = configure(tmp_path, stranger / "prefix")
+    said = " ".join(configured.stderr.split())
+    name, value = options.split()
+    assert configured.returncode != 0 and "upwell_add_operators: " in said and name in said and f"'{value}'" in said
+
+
+@on_processors
 def test_a_wrong_description_stops_the_configuration(stranger, tmp_path):
     write(tmp_path, "kindred.cpp", KINDRED.replace("softmax(dot", "softmax(softmax(dot").replace("Any))", "Any)))"))
     write(tmp_path, "CMakeLists.txt", CMAKE)
     write(tmp_path, "main.cpp", MAIN)
-    ninja = pathlib.Path(sys.executable).with_name("ninja")
-    configured = cmake("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_PREFIX_PATH={stranger / 'prefix'}",
-                       "-S", tmp_path, "-B", tmp_path / "build")
+    configured = configure(tmp_path, stranger / "prefix")
     assert configured.returncode != 0
     assert "these weights are a softmax already" in configured.stderr

@@ -120,6 +120,7 @@ struct Arguments {
     Arguments(const OperatorHandle &handle, const Operator &op, const Stack &stack)
         : count(handle.schema().arguments().size()), first(stack.data() + stack.size() - count),
           options(read_options(op, first + op.inputs.size())) {
+        tensors.reserve(op.inputs.size());
         for (size_t i = 0; i < op.inputs.size(); i++) {
             tensors.push_back(first[i].toTensor());
         }
@@ -156,14 +157,19 @@ struct Roles {
 
 // ---- The kernel of CPU, CUDA and Meta tensors.
 
-void check_options(const Operator &op, const Options &options, const c10::SymInt &channels) {
+void check_kernel_and_groups(const std::string &name, const Operator &op, const Options &options,
+                             const c10::SymInt &channels) {
     const std::vector<int64_t> &built = sides_of(op);
     const int64_t kernel = options.kernel, groups = options.groups;
-    TORCH_CHECK(std::find(built.begin(), built.end(), kernel) != built.end(), op.name, ": kernel should be one of ",
+    TORCH_CHECK(std::find(built.begin(), built.end(), kernel) != built.end(), name, ": kernel should be one of ",
                 c10::IntArrayRef(built), " (those that were built) but is ", kernel);
-    TORCH_CHECK(groups >= 1 && groups <= INT32_MAX, op.name, ": groups should be in 1 .. 2147483647 but is ", groups);
-    TORCH_SYM_CHECK((channels % groups).sym_eq(0), op.name, ": groups should divide the ", channels,
-                    " channels but is ", groups);
+    TORCH_CHECK(groups >= 1 && groups <= INT32_MAX, name, ": groups should be in 1 .. 2147483647 but is ", groups);
+    TORCH_SYM_CHECK((channels % groups).sym_eq(0), name, ": groups should divide the ", channels, " channels but is ",
+                    groups);
+}
+
+void check_options(const Operator &op, const Options &options, const c10::SymInt &channels) {
+    check_kernel_and_groups(op.name, op, options, channels);
     TORCH_CHECK(!options.mask_ratio || *options.mask_ratio >= 1, op.name, ": mask_ratio should be at least 1 but is ",
                 *options.mask_ratio);
     for (const auto &[axis, scale] : {std::pair{"scale_h", options.scale_h}, {"scale_w", options.scale_w}}) {
@@ -179,7 +185,8 @@ void check_options(const Operator &op, const Options &options, const c10::SymInt
 Sizes check_inputs(const Operator &op, const std::vector<Tensor> &inputs, const Options &options) {
     const Roles roles(op);
     std::vector<Sizes> sizes;
-    const std::vector<std::string> names = op.inputs;
+    sizes.reserve(inputs.size());
+    const std::vector<std::string> &names = op.inputs;
     for (size_t i = 0; i < inputs.size(); i++) {
         sizes.push_back(check_map(op.name, names[i], inputs[i]));
     }
@@ -216,6 +223,11 @@ Sizes check_inputs(const Operator &op, const std::vector<Tensor> &inputs, const 
     return {};
 }
 
+// to() asks the dispatcher even where there is nothing to do.
+Tensor converted(const Tensor &tensor, at::ScalarType type) {
+    return tensor.scalar_type() == type ? tensor : tensor.to(type);
+}
+
 // Kernels for the CPU have float32 in place of 16 bits.
 Tensor compute(const Operator &op, const std::vector<Tensor> &inputs, const Options &options) {
     const Sizes sizes = check_inputs(op, inputs, options);
@@ -234,19 +246,21 @@ Tensor compute(const Operator &op, const std::vector<Tensor> &inputs, const Opti
     }
     std::vector<Tensor> kept;  // until the kernel has run
     std::vector<upwell::Tensor> views;
+    kept.reserve(inputs.size());
+    views.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); i++) {
-        kept.push_back(inputs[i].to(static_cast<int>(i) == roles.weights ? wide : stored).contiguous());
+        kept.push_back(converted(inputs[i], static_cast<int>(i) == roles.weights ? wide : stored).contiguous());
         views.push_back(view(kept.back()));
     }
     const Tensor output = at::empty_symint(sizes, like.options().dtype(makes_weights ? wide : stored));
     if (like.sym_size(1) == 0) {  // a sum over no channels
-        return output.zero_().to(made);
+        return converted(output.zero_(), made);
     }
     run_on_torch_threads();
     const CallQueue queue(like);
     const upwell::Tensor out = view(output);
     run(window_call(op, parameters, views, out), queue.get());
-    return output.to(made);
+    return converted(output, made);
 }
 
 class Kernel : public c10::OperatorKernel {
@@ -370,11 +384,11 @@ bool is_differentiated(const IValue *first, size_t count) {
 class Differentiable : public c10::OperatorKernel {
 public:
     explicit Differentiable(const Operator &op) : op(op) {}
-    void operator()(const OperatorHandle &handle, c10::DispatchKeySet, Stack *stack) {
+    void operator()(const OperatorHandle &handle, c10::DispatchKeySet keys, Stack *stack) {
         const size_t count = handle.schema().arguments().size();
         if (!is_differentiated(stack->data() + stack->size() - count, op.inputs.size())) {
             const at::AutoDispatchBelowADInplaceOrView guard;
-            handle.callBoxed(stack);
+            handle.redispatchBoxed(keys & c10::after_ADInplaceOrView_keyset, stack);
             return;
         }
         const Arguments arguments(handle, op, *stack);
@@ -417,14 +431,34 @@ public:
         const size_t count = handle.schema().arguments().size();
         const IValue *first = stack->data() + stack->size() - count;
         const Options options = read_options(*chain.sum, first + chain.inputs.size());
+        check(first, options);
         const auto &[value, query, key] = chain.parts;
-        Tensor scores = call(*chain.scores, {first[query].toTensor(), first[key].toTensor()}, options);
+        const Tensor scores = call(*chain.scores, {first[query].toTensor(), first[key].toTensor()}, options);
         const Tensor output = call(*chain.sum, {first[value].toTensor(), scores}, options);
         torch::jit::drop(*stack, count);
         stack->emplace_back(output);
     }
 
 private:
+    // In the names of this operator: the two have some of their own.
+    void check(const IValue *first, const Options &options) const {
+        const auto &[value, query, key] = chain.parts;
+        const auto tensor = [&](int i) -> const Tensor & { return first[i].toTensor(); };
+        const auto sizes_of = [&](int i) { return check_map(chain.name, chain.inputs[i], tensor(i)); };
+        const Sizes low = sizes_of(value), high = sizes_of(query), keys = sizes_of(key);
+        check_alike(chain.name, chain.inputs[key], tensor(key), chain.inputs[query], tensor(query));
+        check_device(chain.name, chain.inputs[value], tensor(value), chain.inputs[query], tensor(query));
+        check_sizes(chain.name, chain.inputs[query], high, {low[0], high[1], high[2], high[3]});
+        check_sizes(chain.name, chain.inputs[key], keys, {low[0], high[1], low[2], low[3]});
+        check_kernel_and_groups(chain.name, *chain.sum, options, low[1]);
+        check_kernel_and_groups(chain.name, *chain.sum, options, high[1]);
+        TORCH_CHECK(tensor(value).scalar_type() == tensor(query).scalar_type() ||
+                        (is_16_bit(tensor(value)) && tensor(query).scalar_type() == at::kFloat) ||
+                        (is_16_bit(tensor(query)) && tensor(value).scalar_type() == at::kFloat),
+                    chain.name, ": ", chain.inputs[value], " should be ", tensor(query).scalar_type(), " like ",
+                    chain.inputs[query], ", or one of them float32 beside 16 bits, but is ", tensor(value).scalar_type());
+    }
+
     const Chain &chain;
 };
 

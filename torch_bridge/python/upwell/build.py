@@ -5,13 +5,18 @@
 """
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import inspect
 import json
+import keyword
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -88,8 +93,8 @@ def build(
     """Compiles the operators of a C++ file (docs/new-operator.md) and loads them: torch.ops.upwell.NAME, with kernels
     for this machine, gradients, Meta and autocast.
 
-    What was compiled is kept in $UPWELL_CACHE, or ~/.cache/upwell, by the content of the file, the options, the compiler
-    and the instructions of this processor. An operator cannot be replaced in a running process.
+    What was compiled is kept in $UPWELL_CACHE, or ~/.cache/upwell, by the content of the file and of what it includes,
+    the options, the compilers and the instructions of this processor. An operator cannot be replaced in a running process.
 
     Args:
         source: the file.
@@ -100,29 +105,40 @@ def build(
         progress: show a bar.
 
     Returns:
-        The operator, or a list of them if the file has several.
+        The operator, or a list of them if the file has several. Its attribute `library` is the file that was loaded.
 
     Raises:
         BuildError: with the message of whatever refused.
     """
-    source = Path(source)
-    if not source.is_file():
-        raise BuildError(f"build: {source} is no file")
+    source = Path(source).resolve()
+    if not source.is_file() or source.suffix not in (".cpp", ".cc", ".cxx"):
+        raise BuildError(f"build: {source} is no file that ends in .cpp, .cc or .cxx")
     _check_options(kernels, ratios, dtypes)
     backends = _backends(gpu)
     key = _key(source, kernels, ratios, dtypes, backends)
     library = _cache() / f"{source.stem}-{key}" / f"lib{source.stem}.so"
     if not library.exists():
-        library.parent.parent.mkdir(parents=True, exist_ok=True)
-        # Made elsewhere and moved when it is whole: another process may look at any time.
-        with tempfile.TemporaryDirectory(dir=library.parent.parent) as folder:
-            _compile(source, Path(folder) / "new", kernels, ratios, dtypes, backends, progress)
-            try:
-                (Path(folder) / "new").rename(library.parent)
-            except OSError:
-                if not library.exists():
-                    raise
+        try:
+            _make(source, library, kernels, ratios, dtypes, backends, progress)
+        except OSError as error:
+            raise BuildError(f"build: {_cache()}, which UPWELL_CACHE names, cannot be written to: {error}") from error
     return load(library)
+
+
+def _make(source: Path, library: Path, *options: object) -> None:
+    """Makes it elsewhere and moves it when it is whole: another process may look at any time."""
+    cache = library.parent.parent
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob("building-*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > 86400:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
+        _compile(source, Path(folder) / "new", *options)
+        try:
+            (Path(folder) / "new").rename(library.parent)
+        except OSError:
+            if not library.exists():
+                raise
 
 
 def load(library: str | os.PathLike) -> Callable | list[Callable]:
@@ -131,21 +147,26 @@ def load(library: str | os.PathLike) -> Callable | list[Callable]:
     library = Path(library).resolve()
     if not library.is_file():
         raise BuildError(f"load: {library} is no file")
+    if library in _refused:
+        raise BuildError(_refused[library])
     if library not in _loaded:
         before = {operator["name"] for operator in described()}
-        torch.ops.load_library(str(library))
+        try:
+            torch.ops.load_library(str(library))
+        except OSError as error:
+            raise BuildError(f"load: {library} cannot be loaded: {error}") from error
         refusals = torch.ops.upwell.refusals()
-        if refusals:
-            raise BuildError("; ".join(refusals))
         added = [operator for operator in described() if operator["name"] not in before]
-        if not added:
-            raise BuildError(f"load: {library} has no operator that was not there before")
-        _loaded[library] = [_function(operator) for operator in added]
+        if refusals or not added:
+            _refused[library] = "; ".join(refusals) or f"load: {library} has no operator that was not there before"
+            raise BuildError(_refused[library])
+        _loaded[library] = [_function(operator, library) for operator in added]
     functions = _loaded[library]
     return functions[0] if len(functions) == 1 else functions
 
 
 _loaded: dict[Path, list[Callable]] = {}
+_refused: dict[Path, str] = {}  # what was loaded once is not loaded again
 
 
 def described() -> list[dict]:
@@ -155,7 +176,7 @@ def described() -> list[dict]:
 
 def _check_options(kernels: Sequence[int], ratios: Sequence[int], dtypes: Sequence[str]) -> None:
     for name, numbers in (("kernels", kernels), ("ratios", ratios)):
-        if isinstance(numbers, int) or not all(isinstance(number, int) and number > 0 for number in numbers):
+        if isinstance(numbers, int) or not all(type(number) is int and number > 0 for number in numbers):
             raise BuildError(f"build: {name} should be a list of positive integers but is {numbers}")
     if isinstance(dtypes, str) or not dtypes or not set(dtypes) <= {"float32", "float64"}:
         raise BuildError(f"build: dtypes should be a list of float32 and float64 but is {dtypes}")
@@ -173,14 +194,22 @@ def _cache() -> Path:
 
 
 def _key(source: Path, *options: object) -> str:
-    parts = [source.read_bytes(), repr([list(option) for option in options]).encode()]
-    parts += [torch.ops.upwell.instruction_set().encode(), str(_PACKAGE.resolve()).encode(), _compiler().encode()]
-    parts += [hashlib.sha256(_GENERATOR.read_bytes()).digest()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    whole = _run_compiler(["-E", "-P", str(source)])  # with what it includes
+    parts = [whole, repr([list(option) for option in options]), torch.ops.upwell.instruction_set()]
+    parts += [str(_PACKAGE.resolve()), *_compiler(), _run_compiler(["--version"]), _halide_version()]
+    parts += [hashlib.sha256(_GENERATOR.read_bytes()).hexdigest()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
+def _halide_version() -> str:
+    try:
+        return importlib.metadata.version("halide")
+    except importlib.metadata.PackageNotFoundError:
+        raise BuildError("build: compiling kernels takes the package halide: pip install halide==21.0.0") from None
 
 
 def _compile(
@@ -196,7 +225,11 @@ def _compile(
     _run_compiler(["-c", str(source), "-o", str(folder / "description.o")])
     described_by = folder / "description.so"
     _run_compiler(["-shared", str(folder / "description.o"), "-o", str(described_by)])
-    operators = json.loads(_run_generator(described_by, ["--describe", *map(str, kernels)]))
+    try:
+        operators = json.loads(_run_generator(described_by, ["--describe", *map(str, kernels)]))
+    except BuildError as error:
+        raise BuildError(str(error).replace(str(described_by), str(source))) from None
+    _check_names(operators)
     wanted = _kernels(operators, kernels, ratios, dtypes, backends)
     from tqdm import tqdm  # importing upwell brings in nothing but torch
 
@@ -218,6 +251,17 @@ def _compile(
     for file in folder.iterdir():
         if file.name != name:
             file.unlink()
+
+
+def _check_names(operators: list[dict]) -> None:
+    """Before anything is compiled: what Python and torch could not call."""
+    for operator in operators:
+        name = operator["name"]
+        if hasattr(torch.ops.upwell, name) or hasattr(ops, name):
+            raise BuildError(f"{name}: there is an operator, or something else in upwell.ops, of this name already")
+        for each in (name, *(argument["name"] for argument in operator["maps"])):
+            if keyword.iskeyword(each):
+                raise BuildError(f"{name}: {each} is a word of Python, and cannot be the name of an operator or a map")
 
 
 def _kernels(
@@ -254,18 +298,16 @@ def _registration(kernels: list[_Kernel]) -> str:
     )
 
 
-def _run_compiler(arguments: list[str]) -> None:
+def _run_compiler(arguments: list[str]) -> str:
     compiler = _compiler()
-    if shutil.which(compiler) is None:
-        raise BuildError(f"build: a C++ compiler is needed, but there is no {compiler}; CXX names another")
+    if shutil.which(compiler[0]) is None:
+        raise BuildError(f"build: a C++ compiler is needed, but there is no {compiler[0]}; CXX names another")
     options = ["-std=c++20", "-O2", "-fPIC", "-Werror=return-type", f"-I{_INCLUDE}"]
-    _run([compiler, *options, *arguments])
+    return _run([*compiler, *options, *arguments])
 
 
 def _run_generator(description: Path, arguments: list[str]) -> str:
     spec = importlib.util.find_spec("halide")
-    if spec is None:
-        raise BuildError("build: compiling kernels takes the package halide: pip install halide")
     halide = Path(spec.submodule_search_locations[0]) / "lib64"
     path = os.pathsep.join(filter(None, [str(halide), os.environ.get("LD_LIBRARY_PATH")]))
     environment = dict(os.environ, LD_LIBRARY_PATH=path)
@@ -273,13 +315,26 @@ def _run_generator(description: Path, arguments: list[str]) -> str:
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
     if result.returncode != 0:
-        raise BuildError((result.stderr or result.stdout).strip() or f"{command[0]} ended with {result.returncode}")
+        ended = f"{Path(command[0]).name} ended with {result.returncode}"
+        if result.returncode < 0:
+            ended = f"{Path(command[0]).name} was ended by {signal.Signals(-result.returncode).name}"
+        raise BuildError((result.stderr or result.stdout).strip() or ended)
     return result.stdout
 
 
-def _function(operator: dict) -> Callable:
+_OPTIONS = {
+    "kernel": "K, taps per side",
+    "groups": "G, groups of channels with weights of their own",
+    "mask_ratio": "high-res pixels between two taps where it is decided which lie outside, if not H/h and W/w",
+    "size": "(H, W)",
+    "scale_h": "high-res pixels per low-res pixel, if not H/h",
+    "scale_w": "high-res pixels per low-res pixel, if not W/w",
+}
+
+
+def _function(operator: dict, library: Path) -> Callable:
     """The operator as a function with names, types and a text."""
     call = getattr(torch.ops.upwell, operator["name"])
     schema = call.default._schema
@@ -297,12 +352,16 @@ def _function(operator: dict) -> Callable:
     def function(*arguments, **options):
         return call(*arguments, **options)
 
-    sizes = "\n".join(
+    lines = [
         f"        {each['name']}: [{each['sizes']}]" + (f": {each['doc']}." if each["doc"] else ".")
         for each in operator["maps"]
-    )
+    ]
+    options = _OPTIONS | {"border": " or ".join(f'"{choice}"' for choice in operator["borders"])}
+    lines += [f"        {name}: {options[name]}." for name in (each.name for each in schema.arguments) if name in options]
+    sizes = "\n".join(lines)
     function.__name__ = function.__qualname__ = operator["name"]
     function.__module__ = "upwell.ops"
+    function.library = library
     function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        [N, C, H, W].\n    "
     function.__signature__ = inspect.Signature(parameters, return_annotation=torch.Tensor)
     setattr(ops, operator["name"], function)
