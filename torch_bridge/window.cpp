@@ -3,6 +3,7 @@
 
 #include <tuple>
 
+#include <c10/util/accumulate.h>
 #include <torch/library.h>
 
 #include "language/description.h"
@@ -19,6 +20,23 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         taps.kernel = static_cast<int>(kernel);
         return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
     });
+    // Those with kernels of a window: a chain consists of them.
+    m.def("window_operators() -> str[]", [] {
+        std::vector<std::string> names;
+        for (const Operator *op : operators()) {
+            names.push_back(op->name);
+        }
+        return names;
+    });
+    // Of a call: two for each cell of the window, pixel of the high-res map, and channel. first: sizes of the first argument.
+    m.def("window_flops(str operator, int[] first, int[] made, int kernel) -> int",
+          [](const std::string &name, at::IntArrayRef first, at::IntArrayRef made, int64_t kernel) {
+              const Operator &op = find_operator(name);
+              Taps taps = op.choices.front().taps;
+              taps.kernel = static_cast<int>(kernel);
+              const int64_t side = lower(taps).size;
+              return 2 * side * side * c10::multiply_integers(op.direction == Direction::Forward ? made : first);
+          });
     // Taps per side that an operator has kernels for.
     m.def("kernels(str operator) -> int[]", [](const std::string &name) {
         return sides_of(find_result(name));

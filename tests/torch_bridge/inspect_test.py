@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+import upwell
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -148,6 +149,17 @@ def test_documentation_shows_what_is_printed(capsys):
     text = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text()
     assert printed(capsys, "resfu") in text
     assert printed(capsys, "fns") in text
+
+
+def test_torchs_counter_counts_the_window_of_every_direction():
+    value = torch.zeros(2, 3, 4, 5, requires_grad=True)
+    logits = torch.zeros(2, 9, 8, 10, requires_grad=True)
+    with FlopCounterMode(display=False, custom_mapping=upwell.flop_formulas()) as counter:
+        upwell.ops.fns(value, logits, 3).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 4**2 * (2 * 3 * 8 * 10)
+    with FlopCounterMode(display=False, custom_mapping=upwell.flop_formulas()) as counter:
+        upwell.ops.bilinear(value, (6, 7)).sum().backward()
+    assert counter.get_total_flops() == 2 * 2 * 2**2 * (2 * 3 * 6 * 7)
 
 
 def test_json_adds_up(capsys):
