@@ -9,6 +9,7 @@
 #include <shared_mutex>
 
 #include "error.h"
+#include "host.h"
 #include "language/description.h"
 #include "operators/host_operators.h"
 #include "registry.h"
@@ -205,13 +206,6 @@ void check_parameters(const Operator &op, const Parameters &parameters) {
             refuse(op.name, "scale", op.has_weights() ? "0" : "positive and finite, or 0 for the true ratio",
                    std::to_string(scale));
         }
-    }
-}
-
-void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
-                 const std::vector<int64_t> &expected) {
-    if (tensor.sizes != expected) {
-        refuse(op, argument, format(expected), format(tensor.sizes));
     }
 }
 

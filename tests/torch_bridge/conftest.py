@@ -68,3 +68,22 @@ def warned(capfd, recwarn):
         return "\n".join(messages)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> pathlib.Path:
+    """Where upwell.build keeps what it made."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UPWELL_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def kindred(cache, tmp_path_factory):
+    """The operator of strangers.py."""
+    import upwell
+    from strangers import KINDRED, write
+
+    source = write(tmp_path_factory.mktemp("kindred"), "kindred.cpp", KINDRED)
+    return upwell.build(source, kernels=[3], ratios=[2], progress=False)
