@@ -125,7 +125,6 @@ private:
         const Description first = author.describe();
         Operator op{};
         op.name = first.name;
-        op.doc = first.doc;
         op.normaliser = first.window.normaliser;
         op.has_kernel = first.usual_kernel.has_value();
         op.has_groups = first.has_groups;
@@ -157,7 +156,6 @@ private:
         add_directions(op, {value, "scores", "d_output"}, {"d_" + value, "d_scores", "output"});
         Chain &chain = chain_list_.emplace_back();
         chain.name = first.name;
-        chain.doc = first.doc;
         for (const MapArgument &map : first.maps) {
             chain.inputs.push_back(map.name);
         }

@@ -32,7 +32,7 @@ struct Operator {
         const WindowKernels *kernels;
     };
 
-    std::string name, doc;
+    std::string name;
     Direction direction;
     Normaliser normaliser;
     std::string value, weights, d_output, output;  // what the arguments are called; empty: there is none
@@ -52,7 +52,7 @@ const std::vector<int64_t> &sides_of(const Operator &op);
 
 // Weights that are products, and the sum with them: two operators, one after the other.
 struct Chain {
-    std::string name, doc;
+    std::string name;
     std::vector<std::string> inputs;
     std::array<int, 3> parts;  // numbers of the inputs that are value, query and key
     const Operator *scores, *sum;

@@ -31,7 +31,6 @@
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>

@@ -8,8 +8,6 @@
 #include <ATen/ops/empty.h>
 
 #include "in_float.h"
-#include "queue.h"
-#include "torch_threads.h"
 
 namespace upwell::bridge {
 
@@ -128,12 +126,6 @@ Argument to_argument(double real) {
 }
 
 }  // namespace
-
-void on_queue(const Tensor &like, const std::function<void(const Queue *)> &run) {
-    run_on_torch_threads();
-    const CallQueue queue(like);
-    run(queue.get());
-}
 
 void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments) {
     std::vector<Argument> list;

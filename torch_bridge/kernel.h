@@ -2,7 +2,6 @@
 // stops before the call, so all have the same checks, and they take symbolic sizes.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -10,7 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "upwell.h"
+#include "queue.h"
 
 namespace upwell::bridge {
 
@@ -43,9 +42,6 @@ upwell::Tensor view(const Tensor &tensor);
 // Runs a kernel of the dtype of `like` by its generator's name, on torch's threads or its device's current stream.
 using Given = std::variant<Tensor, int64_t, double>;
 void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
-
-// Calls run(queue) with torch's threads, or the current stream of the device of `like`.
-void on_queue(const Tensor &like, const std::function<void(const Queue *)> &run);
 
 // What bilinear and its gradient, by name, make of a map: one of this height and width; without gradients.
 Tensor resample(const std::string &name, const Tensor &input, at::IntArrayRef size);

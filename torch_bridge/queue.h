@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "torch_threads.h"
 #include "upwell.h"
 
 namespace upwell::bridge {
@@ -23,6 +24,13 @@ private:
     std::optional<Queue> queue;
     std::vector<at::Tensor> scratch;
 };
+
+// Calls run(queue) with torch's threads, or the current stream of the device of `like`.
+template<class Run> void on_queue(const at::Tensor &like, const Run &run) {
+    run_on_torch_threads();
+    const CallQueue queue(like);
+    run(queue.get());
+}
 
 // Whether kernels for GPUs serve tensors like this one.
 bool runs_on_gpu(const at::Tensor &like);

@@ -6,8 +6,6 @@
 #include <ATen/ops/empty.h>
 
 #include "../in_float.h"
-#include "../queue.h"
-#include "../torch_threads.h"
 
 namespace upwell::bridge {
 
@@ -114,10 +112,8 @@ Tensor compute(const Operator &op, const std::vector<Tensor> &inputs, const Wind
     if (like.sym_size(1) == 0) {  // a sum over no channels
         return converted(output.zero_(), made);
     }
-    run_on_torch_threads();
-    const CallQueue queue(like);
     const upwell::Tensor out = view(output);
-    run(window_call(op, parameters, views, out), queue.get());
+    on_queue(like, [&](const Queue *queue) { run(window_call(op, parameters, views, out), queue); });
     return converted(output, made);
 }
 
