@@ -25,6 +25,17 @@ Tensor Host::table(const std::vector<double> &values, std::vector<int64_t> sizes
                : keep(floats_, std::vector<float>(values.begin(), values.end()), dtype_, std::move(sizes));
 }
 
+Tensor Host::scratch(const std::vector<int64_t> &sizes) {
+    Tensor tensor{nullptr, dtype_, sizes, {}};
+    const size_t bytes = element_count(tensor) * element_size(dtype_);
+    if (queue_) {
+        tensor.data = queue_->allocate(bytes);
+    } else {
+        tensor.data = blocks_.emplace_back(new std::byte[bytes]).get();
+    }
+    return tensor;
+}
+
 void Host::run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const {
     run_kernel(kernel, dtype_, arguments, queue_);
 }

@@ -2,12 +2,19 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "upwell.h"
 
 namespace upwell {
+
+// A tensor and a letter for each of its dimensions.
+struct Lettered {
+    Tensor tensor;
+    std::string letters;
+};
 
 class Host {
 public:
@@ -21,9 +28,22 @@ public:
     Tensor table(const std::vector<int> &values, std::vector<int64_t> sizes = {});
     Tensor table(const std::vector<double> &values, std::vector<int64_t> sizes = {});
 
+    // Memory for the kernels of this object, in the dtype of the maps; not cleared.
+    Tensor scratch(const std::vector<int64_t> &sizes);
+
     void run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const;
 
+    // output = offset + factor * the sum of left * right over the letters that output lacks, as in
+    //     contract({y, "nl"}, {weight, "le"}, {x, "ne"})
+    // Every letter has one extent; only the last one of output may be shorter in left, which is 0 from there on. At most 5
+    // letters of output and 3 that are summed. Sums are float64. Without right: of left. offset, without which it is 0:
+    // of output's letters or fewer; it may be output.
+    void contract(const Lettered &output, const Lettered &left, const Lettered &right, double factor = 1,
+                  const Lettered &offset = {});
+    void contract(const Lettered &output, const Lettered &left, double factor = 1, const Lettered &offset = {});
+
 private:
+    const Tensor &number(std::optional<Tensor> &kept, double value);
     template<class T> Tensor keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype,
                                   std::vector<int64_t> sizes);
 
@@ -32,6 +52,8 @@ private:
     std::deque<std::vector<int>> integers_;
     std::deque<std::vector<float>> floats_;
     std::deque<std::vector<double>> doubles_;
+    std::vector<std::unique_ptr<std::byte[]>> blocks_;
+    std::optional<Tensor> zero_, one_;  // of no dimensions
 };
 
 // A map N,C,H,W whose elements lie side by side, as planes N*C,H,W. Throws Error of this operator and argument.

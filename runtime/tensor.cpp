@@ -174,7 +174,7 @@ Buffer::Buffer(const Tensor &tensor) {
         const size_t from = rank - 1 - i;
         // A dimension of size 1 may have any stride, where kernels want the innermost to be 1 and some others to be
         // multiples of a vector.
-        const bool is_dense = tensor.strides.empty() || tensor.sizes[from] == 1 || i == 0;
+        const bool is_dense = tensor.strides.empty() || tensor.sizes[from] == 1;
         const int64_t stride = is_dense ? dense : tensor.strides[from];
         dimensions[i] =
             halide_dimension_t(0, static_cast<int32_t>(tensor.sizes[from]), static_cast<int32_t>(stride));

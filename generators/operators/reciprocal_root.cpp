@@ -1,0 +1,38 @@
+// The reciprocal standard deviation of variances: variance (i) -> output (i), 1 / sqrt(max(variance, 0) + eps).
+#include "kernel.h"
+#include "schedules/contraction.h"
+
+namespace upwell {
+namespace {
+
+class ReciprocalRootKernel : public Kernel<ReciprocalRootKernel> {
+public:
+    void configure() {
+        variance = map("variance", "i");
+        eps = real("eps");
+        output = out("output", "i");
+    }
+
+    void generate() {
+        parts = {*variance, *eps};
+        *output = parts.output;
+        fix_sizes();
+    }
+
+    void place() {
+        if (!default_schedule) {
+            upwell::place(where(), parts);
+        }
+    }
+
+private:
+    Input variance = nullptr;
+    Real eps = nullptr;
+    Output output = nullptr;
+    ReciprocalRoot parts;
+};
+
+}  // namespace
+}  // namespace upwell
+
+HALIDE_REGISTER_GENERATOR(upwell::ReciprocalRootKernel, reciprocal_root)
