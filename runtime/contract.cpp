@@ -33,7 +33,7 @@ struct Letters {
 };
 
 // With a dimension for each of the kernel's, outermost first; those that the tensor lacks have stride 0.
-Tensor spread(const Lettered &from, const Letters &letters, bool with_summed, bool may_be_shorter) {
+Tensor spread(const Lettered &from, const Letters &letters, bool is_factor) {
     const std::vector<int64_t> strides = strides_of(from.tensor);
     if (from.letters.size() != strides.size()) {
         throw std::logic_error("contract: " + from.letters + " should have a letter for each dimension");
@@ -50,15 +50,15 @@ Tensor spread(const Lettered &from, const Letters &letters, bool with_summed, bo
                 continue;
             }
             const int64_t size = from.tensor.sizes[own];
-            const bool fits = size == extents[i] || (may_be_shorter && all[i] == letters.kept.back() && size < extents[i]);
-            if (!fits) {
+            const bool may_be_shorter = is_factor && all[i] == letters.kept.back();
+            if (size != extents[i] && !(may_be_shorter && size < extents[i])) {
                 throw std::logic_error("contract: " + from.letters + " does not fit " + letters.kept + " at " + all[i]);
             }
             result.sizes.push_back(size);
             result.strides.push_back(strides[own]);
         }
     };
-    if (with_summed) {
+    if (is_factor) {
         add(letters.summed, letters.summed_extents, most_summed);
     }
     add(letters.kept, letters.kept_extents, most_kept);
@@ -74,10 +74,10 @@ void Host::contract(const Lettered &output, const Lettered &left, const Lettered
         return;
     }
     const Lettered added = offset.tensor.data ? offset : Lettered{number(zero_, 0), ""};
+    Tensor a = spread(left, letters, true), b = spread(right, letters, true);
+    a.sizes.back() = b.sizes.back() = std::min(a.sizes.back(), b.sizes.back());
     run_kernel("contract", dtype_,
-               std::vector<Argument>{spread(left, letters, true, true), spread(right, letters, true, false),
-                                     spread(added, letters, false, false), factor, spread(output, letters, false, false)},
-               queue_);
+               std::vector<Argument>{a, b, spread(added, letters, false), factor, spread(output, letters, false)}, queue_);
 }
 
 void Host::contract(const Lettered &output, const Lettered &left, double factor, const Lettered &offset) {

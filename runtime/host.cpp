@@ -1,9 +1,21 @@
 #include "host.h"
 
+#include <algorithm>
+#include <memory>
+
 #include "error.h"
 #include "tensor.h"
+#include "views.h"
 
 namespace upwell {
+
+Host::~Host() {
+    for (Block &block : blocks_) {
+        if (block.own.memory) {
+            Pool::shared().give_back(std::move(block.own));
+        }
+    }
+}
 
 template<class T>
 Tensor Host::keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype, std::vector<int64_t> sizes) {
@@ -25,14 +37,37 @@ Tensor Host::table(const std::vector<double> &values, std::vector<int64_t> sizes
                : keep(floats_, std::vector<float>(values.begin(), values.end()), dtype_, std::move(sizes));
 }
 
+Tensor Host::constant(double value, const std::vector<int64_t> &sizes) {
+    Tensor line = table(std::vector(sizes.back(), value));
+    line.strides.assign(sizes.size(), 0);
+    line.strides.back() = 1;
+    line.sizes = sizes;
+    return line;
+}
+
 Tensor Host::scratch(const std::vector<int64_t> &sizes) {
+    constexpr size_t alignment = 256, first_block = size_t(1) << 16, large_block = size_t(1) << 22;
     Tensor tensor{nullptr, dtype_, sizes, {}};
-    const size_t bytes = element_count(tensor) * element_size(dtype_);
-    if (queue_) {
-        tensor.data = queue_->allocate(bytes);
-    } else {
-        tensor.data = blocks_.emplace_back(new std::byte[bytes]).get();
+    const size_t bytes = (element_count(tensor) * element_size(dtype_) + alignment - 1) / alignment * alignment;
+    auto &[index, taken] = place_;
+    while (index < blocks_.size() && taken + bytes > blocks_[index].size) {
+        index++;
+        taken = 0;
     }
+    if (index == blocks_.size()) {
+        const size_t size = std::max(bytes, std::min(first_block << index, large_block));
+        Block &block = blocks_.emplace_back(nullptr, size, PoolBlock());
+        if (queue_) {
+            block.start = static_cast<std::byte *>(queue_->allocate(size));
+        } else {
+            block.own = Pool::shared().take(size + alignment);
+            void *start = block.own.memory.get();
+            size_t space = size + alignment;
+            block.start = static_cast<std::byte *>(std::align(alignment, size, start, space));
+        }
+    }
+    tensor.data = blocks_[index].start + taken;
+    taken += bytes;
     return tensor;
 }
 
@@ -45,6 +80,27 @@ Tensor planes(const std::string &op, const std::string &argument, const Tensor &
         throw Error(op, argument, "should be contiguous, N,C,H,W");
     }
     return {map.data, map.dtype, {map.sizes[0] * map.sizes[1], map.sizes[2], map.sizes[3]}, {}};
+}
+
+void check_contiguous(const std::string &op, const std::string &argument, const Tensor &tensor) {
+    if (!is_contiguous(tensor)) {
+        throw Error(op, argument, "should be contiguous");
+    }
+}
+
+void check_table(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype,
+                 const std::vector<int64_t> &sizes) {
+    if (tensor.dtype != dtype) {
+        throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
+    }
+    check_sizes(op, argument, tensor, sizes);
+    const Tensor dense{tensor.data, tensor.dtype, sizes, {}};
+    if (!tensor.strides.empty() && tensor.strides != strides_of(dense)) {
+        throw Error(op, argument, "should be contiguous");
+    }
+    if (!tensor.data && element_count(tensor) > 0) {
+        throw Error(op, argument, "should have data but is a null pointer");
+    }
 }
 
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <deque>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "pool.h"
 #include "upwell.h"
 
 namespace upwell {
@@ -20,6 +21,7 @@ class Host {
 public:
     // dtype: of the maps.
     Host(Dtype dtype, const Queue *queue) : dtype_(dtype), queue_(queue) {}
+    ~Host();
     Host(const Host &) = delete;
     Host &operator=(const Host &) = delete;
 
@@ -28,14 +30,33 @@ public:
     Tensor table(const std::vector<int> &values, std::vector<int64_t> sizes = {});
     Tensor table(const std::vector<double> &values, std::vector<int64_t> sizes = {});
 
-    // Memory for the kernels of this object, in the dtype of the maps; not cleared.
+    // A tensor of one value in a few bytes: only its innermost dimension has a stride.
+    Tensor constant(double value, const std::vector<int64_t> &sizes);
+
+    Backend backend() const { return upwell::backend(queue_ != nullptr); }
+
+    // Memory for the kernels of this object, in the dtype of the maps; not cleared. It is given back with the innermost
+    // Scope there is.
     Tensor scratch(const std::vector<int64_t> &sizes);
+
+    // What is taken in its time is taken again after it: kernels run in order.
+    class Scope {
+    public:
+        explicit Scope(Host &host) : host_(host), place_(host.place_) {}
+        ~Scope() { host_.place_ = place_; }
+        Scope(const Scope &) = delete;
+        Scope &operator=(const Scope &) = delete;
+
+    private:
+        Host &host_;
+        const std::pair<size_t, size_t> place_;
+    };
 
     void run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const;
 
     // output = offset + factor * the sum of left * right over the letters that output lacks, as in
     //     contract({y, "nl"}, {weight, "le"}, {x, "ne"})
-    // Every letter has one extent; only the last one of output may be shorter in left, which is 0 from there on. At most 5
+    // Every letter has one extent; only the last one of output may be shorter in left or right, whose products are 0 from there on. At most 5
     // letters of output and 3 that are summed. Sums are float64. Without right: of left. offset, without which it is 0:
     // of output's letters or fewer; it may be output.
     void contract(const Lettered &output, const Lettered &left, const Lettered &right, double factor = 1,
@@ -52,7 +73,13 @@ private:
     std::deque<std::vector<int>> integers_;
     std::deque<std::vector<float>> floats_;
     std::deque<std::vector<double>> doubles_;
-    std::vector<std::unique_ptr<std::byte[]>> blocks_;
+    struct Block {
+        std::byte *start;
+        size_t size;
+        PoolBlock own;  // without a queue
+    };
+    std::vector<Block> blocks_;
+    std::pair<size_t, size_t> place_{0, 0};  // the block that memory is taken of, and what of it is taken
     std::optional<Tensor> zero_, one_;  // of no dimensions
 };
 
@@ -62,5 +89,11 @@ Tensor planes(const std::string &op, const std::string &argument, const Tensor &
 // `<argument> should be <sizes> but is <sizes>`, unless it is; and other than four dimensions.
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
                  const std::vector<int64_t> &expected);
+
+// Throws Error unless a tensor N,C,H,W is contiguous.
+void check_contiguous(const std::string &op, const std::string &argument, const Tensor &tensor);
+// Throws Error unless it is a contiguous tensor of these sizes, as many as they are, and of this dtype.
+void check_table(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype,
+                 const std::vector<int64_t> &sizes);
 
 }  // namespace upwell

@@ -8,6 +8,11 @@ const Tensor &Named::tensor(const std::string &name) {
     return as<Tensor>(take(name), name, "a tensor");
 }
 
+const Tensor *Named::optional_tensor(const std::string &name) {
+    const Value *value = find(name);
+    return value ? &as<Tensor>(*value, name, "a tensor") : nullptr;
+}
+
 int64_t Named::integer(const std::string &name) {
     return as<int64_t>(take(name), name, "an integer");
 }

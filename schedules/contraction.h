@@ -6,9 +6,9 @@
 
 namespace upwell {
 
-// Of the innermost dimensions of the factors.
+// Of the innermost dimensions of inputs.
 struct Strides {
-    Halide::Expr left, right;
+    Halide::Expr left, right, offset;
 };
 
 void schedule_on_cpu(Contraction &parts, const Strides &strides, const Halide::Target &target);

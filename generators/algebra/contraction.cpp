@@ -16,9 +16,10 @@ Contraction::Contraction(Func left, Expr width, Func right, Func offset, Expr fa
         return std::vector<Expr>{innermost, i[1], i[2], i[3], i[4], over[0], over[1], over[2]};
     };
     const Expr none = Internal::make_zero(Float(64));
-    const Expr a = cast<double>(left(place(min(i[0], width - 1)))), b = cast<double>(right(place(i[0])));
+    const Expr own = min(likely(i[0]), width - 1);
+    const Expr a = cast<double>(left(place(own))), b = cast<double>(right(place(own)));
     sum(i) = none;
-    sum(i) += select(i[0] < width, a * b, none);
+    sum(i) += select(likely(i[0] < width), a * b, none);
     output(i) = offset(i) + cast(offset.types()[0], cast<double>(factor) * sum(i));
 }
 

@@ -8,7 +8,7 @@
 namespace upwell {
 
 // output(i) = offset(i) + factor sum_r left(i, r) right(i, r) for up to 5 indices i and 3 r, innermost first. Beyond the
-// extent of its innermost dimension left is 0. Sums are float64: there may be many summands, and they are few beside
+// extent of their innermost dimension products are 0. Sums are float64: there may be many summands, and they are few beside
 // what other kernels do.
 struct Contraction {
     static constexpr int kept = 5, summed = 3;
@@ -16,7 +16,7 @@ struct Contraction {
     Halide::Func sum, output;  // of the kept indices
     Halide::RDom over;
 
-    // width: the extent of left's innermost dimension; extents: of r.
+    // width: the extent of the innermost dimension of left and right; extents: of r.
     Contraction(Halide::Func left, Halide::Expr width, Halide::Func right, Halide::Func offset, Halide::Expr factor,
                 const std::vector<Halide::Expr> &extents);
 

@@ -46,11 +46,12 @@ GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width,
     output(kind, g, n) = select(kind == 0, near + mean(g, n), variance(g, n));
 }
 
-GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, Func shift, Expr width, Expr height)
+GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, Func shift, Func added, Expr width,
+                                               Expr height)
     : blurred(blur("blurred", repeat_border("bordered_map", map, width, height), side)),
       bordered(repeat_border("bordered", blurred, width, height)), output("d_map") {
     const Func twice = blur("twice", bordered, side);
-    output(x, y, c, n) = scale(c, n) * twice(x, y, c, n) + shift(c, n);
+    output(x, y, c, n) = added(x, y, c, n) + (scale(c, n) * twice(x, y, c, n) + shift(c, n));
 }
 
 }  // namespace upwell::group_statistics

@@ -25,12 +25,12 @@ struct GroupStatistics {
                     Halide::Expr height);
 };
 
-// scale(c, n) blur(blur(map)) + shift(c, n): with the right factors the gradient that the statistics pass on.
+// scale(c, n) blur(blur(map)) + shift(c, n) + added: with the right factors the gradient that the statistics pass on.
 struct GroupStatisticsAdjoint {
     Halide::Func blurred, bordered, output;
 
     GroupStatisticsAdjoint(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
-                           Halide::Expr width, Halide::Expr height);
+                           Halide::Func added, Halide::Expr width, Halide::Expr height);
 };
 
 }  // namespace upwell::group_statistics

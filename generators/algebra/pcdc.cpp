@@ -172,16 +172,16 @@ std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v
                            return taps.key.padded(px + taps.column(tap), prow + taps.row(tap), i, g, phase, n);
                        }});
     }
-    const Expr first = difference.key_columns();
+    const RecordColumns<Expr> first{channels, difference.taps ? difference.taps->count : Expr(0)};
     const Func query = difference.query.padded;
-    all.push_back({d_v, channels, 1, first, 0, [=](Expr px, Expr prow) { return query(px, prow, i, g, phase, n); }});
+    all.push_back({d_v, channels, 1, first.query(), 0, [=](Expr px, Expr prow) { return query(px, prow, i, g, phase, n); }});
     const auto one = [=](Expr, Expr) { return Internal::make_one(d_v.types()[0]); };
-    all.push_back({d_v, 1, 1, first + channels, 0, one});
+    all.push_back({d_v, 1, 1, first.bias(), 0, one});
     if (hidden) {
         const Func u = hidden->u;
-        all.push_back({adjoint->d_s, outputs, 1, first + channels + 1, 0,
+        all.push_back({adjoint->d_s, outputs, 1, first.compressor(), 0,
                        [=](Expr px, Expr prow) { return u(i, px, prow, g, phase, n); }});
-        all.push_back({adjoint->d_s, 1, 1, first + channels + 1 + outputs, 0, one});
+        all.push_back({adjoint->d_s, 1, 1, first.compressor() + outputs, 0, one});
     }
     return all;
 }
@@ -231,17 +231,16 @@ DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Fun
         const RDom r(0, extents[0], 0, extents[1], 0, extents[2], "copy");
         record(start + r.x + extents[0] * (r.y + extents[1] * r.z), g, tile_x, tile_y, phase, n) = value(r);
         copies.push_back(r);
-        return start + extents[0] * extents[1] * extents[2];
     };
-    Expr end = keep(0, {layout.width, layout.columns, 1},
-                    [&](const RDom &r) { return weights(r.x, r.y, g, tile_x, tile_y, phase, n); });
-    end = keep(end, {grid.tile.columns, grid.tile.rows, channels},
-               [&](const RDom &r) { return spread(first_query + r.z, tile_start + r.x, tile_top + r.y, g, phase, n); });
+    keep(0, {layout.width, layout.columns, 1},
+         [&](const RDom &r) { return weights(r.x, r.y, g, tile_x, tile_y, phase, n); });
+    keep(layout.query(), {grid.tile.columns, grid.tile.rows, channels},
+         [&](const RDom &r) { return spread(first_query + r.z, tile_start + r.x, tile_top + r.y, g, phase, n); });
     if (difference.taps) {
-        keep(end, {layout.frame_columns, layout.frame_rows, channels},
+        keep(layout.frame(), {layout.frame_columns, layout.frame_rows, channels},
              [&](const RDom &r) { return frame(r.z, r.x, r.y, g, tile_x, tile_y, phase, n); });
     } else {
-        keep(end, {layout.width, layout.frame_columns, layout.frame_rows},
+        keep(layout.frame(), {layout.width, layout.frame_columns, layout.frame_rows},
              [&](const RDom &r) { return frame(r.x, r.y, r.z, g, tile_x, tile_y, phase, n); });
     }
     output(t, g, tile_x, tile_y, phase, n) = record(t, g, tile_x, tile_y, phase, n);

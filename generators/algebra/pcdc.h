@@ -20,7 +20,7 @@
 #include <optional>
 #include <vector>
 
-#include "algebra/pcdc_tile.h"
+#include "grid/pcdc_record.h"
 
 namespace upwell::pcdc {
 
@@ -136,12 +136,7 @@ struct HiddenAdjoint {
                   Halide::Func compress, Halide::Expr channels);
 };
 
-// A tile's record, innermost first: weights (width x columns), d_query (tile_columns x tile_rows x channels), and the
-// frame: of the key (frame_columns x frame_rows x channels), or of what was upsampled (width x frame_columns x
-// frame_rows).
-struct RecordLayout {
-    Halide::Expr width, columns, frame_columns, frame_rows;
-};
+using RecordLayout = Record<Halide::Expr>;
 
 // Columns first + i + stride * tap of the weights' gradients (i < across, tap < taps): sums of gradient(o) factor(i,
 // tap) over pixels.

@@ -45,24 +45,22 @@ GatheredAdjoint::GatheredAdjoint(const Difference &difference, Func d_v, Func ba
             tile.sum(output, r.y, r.z, g, tile_x, tile_y, phase, n);
         weights.push_back({tile, r, Internal::is_const_one(w.across)});
     }
-    Expr start = layout.width * layout.columns;
     define_query(difference, d_v, back_weight, outputs);
     query_places = keep(
-        "query_places", start, grid.tile.columns, grid.tile.rows, grid.channels, [&](Expr at_x, Expr at_row, Expr i) {
+        "query_places", layout.query(), grid.tile.columns, grid.tile.rows, grid.channels, [&](Expr at_x, Expr at_row, Expr i) {
             return d_query(i, tile_x * grid.tile.columns + at_x, tile_y * grid.tile.rows + at_row, g, phase, n);
         });
-    start += grid.tile.columns * grid.tile.rows * grid.channels;
     if (difference.taps) {
         define_frame(grid, *difference.taps, d_v, back_weight, outputs);
         frame_places =
-            keep("frame_places", start, layout.frame_columns, layout.frame_rows, grid.channels,
+            keep("frame_places", layout.frame(), layout.frame_columns, layout.frame_rows, grid.channels,
                  [&](Expr at_x, Expr at_row, Expr i) { return frame(i, at_x, at_row, g, tile_x, tile_y, phase, n); });
     } else {
         define_frame(grid, *difference.upsampled, d_v);
         const RDom r(0, output_block, 0, layout.frame_columns, 0, layout.frame_rows, 0, layout.width / output_block,
                      "frame_places");
         const Expr output = r.x + output_block * r.w;
-        record(start + output + layout.width * (r.y + layout.frame_columns * r.z), g, tile_x, tile_y, phase, n) =
+        record(layout.frame() + output + layout.width * (r.y + layout.frame_columns * r.z), g, tile_x, tile_y, phase, n) =
             frame(output, r.y, r.z, g, tile_x, tile_y, phase, n);
         frame_places = r;
     }

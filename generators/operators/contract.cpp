@@ -1,5 +1,6 @@
-// A sum of products of two tensors, plus a third one: left (i0, ..., i4, r0, r1, r2), right the same, offset (i0, ..., i4)
-// -> output (i0, ..., i4). Of any strides, 0 among them; left may be shorter in its innermost dimension.
+// A sum of products of two tensors, plus a third one: left (i0, ..., i4, r0, r1, r2), right the same, offset (i0,
+// ..., i4) -> output (i0, ..., i4). Of any strides, 0 among them; both may be shorter than
+// the output in their innermost dimension.
 #include "algebra/contraction.h"
 
 #include "kernel.h"
@@ -12,7 +13,7 @@ class Contract : public Kernel<Contract> {
 public:
     void configure() {
         left = map("left", "width,i1,i2,i3,i4,r0,r1,r2");
-        right = map("right", "i0,i1,i2,i3,i4,r0,r1,r2");
+        right = map("right", "width,i1,i2,i3,i4,r0,r1,r2");
         offset = map("offset", "i0,i1,i2,i3,i4");
         factor = real("factor");
         output = out("output", "i0,i1,i2,i3,i4");
@@ -30,7 +31,7 @@ public:
 
     void place() {
         if (!default_schedule) {
-            upwell::place(where(), *parts, Strides{left->dim(0).stride(), right->dim(0).stride()});
+            upwell::place(where(), *parts, Strides{left->dim(0).stride(), right->dim(0).stride(), offset->dim(0).stride()});
         }
     }
 

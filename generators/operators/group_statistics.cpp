@@ -39,7 +39,7 @@ private:
     std::unique_ptr<GroupStatistics> parts;
 };
 
-// map (W, H, C, N), blur, scale and shift (C, N) -> d_map (W, H, C, N).
+// map (W, H, C, N), blur, scale and shift (C, N), what else its gradient has (W, H, C, N) -> d_map (W, H, C, N).
 class Adjoint : public Kernel<Adjoint> {
 public:
     GroupStatisticsKnobs knobs;
@@ -49,11 +49,12 @@ public:
         side = real("blur");
         scale = map("scale", "C,N");
         shift = map("shift", "C,N");
+        added = map("added", "W,H,C,N");
         output = out("d_map", "W,H,C,N");
     }
 
     void generate() {
-        parts = std::make_unique<GroupStatisticsAdjoint>(*x, *side, *scale, *shift, size("W"), size("H"));
+        parts = std::make_unique<GroupStatisticsAdjoint>(*x, *side, *scale, *shift, *added, size("W"), size("H"));
         *output = parts->output;
     }
 
@@ -64,7 +65,7 @@ public:
     }
 
 private:
-    Input x = nullptr, scale = nullptr, shift = nullptr;
+    Input x = nullptr, scale = nullptr, shift = nullptr, added = nullptr;
     Real side = nullptr;
     Output output = nullptr;
     std::unique_ptr<GroupStatisticsAdjoint> parts;

@@ -195,14 +195,16 @@ private:
 
     RecordLayout layout() const {
         const Expr taps = key_weight ? key_weight->dim(2).extent() : Expr(0);
-        Expr columns = grid.channels * (taps + 1) + 1;
-        if (compress) {
-            columns += compress->dim(1).extent() + 1;
-        }
-        if (source == Key::Map) {
-            return {bias->dim(0).extent(), columns, grid.tile.columns + 2 * *reach_x, grid.tile.rows + 2 * *reach_y};
-        }
-        return {bias->dim(0).extent(), columns, *frame_columns, *frame_rows};
+        const RecordColumns<Expr> first{grid.channels, taps};
+        const Expr columns = compress ? first.compressor() + compress->dim(1).extent() + 1 : first.compressor();
+        const bool of_key = source == Key::Map;
+        return {grid.tile,
+                bias->dim(0).extent(),
+                columns,
+                grid.channels,
+                of_key ? grid.tile.columns + 2 * *reach_x : Expr(*frame_columns),
+                of_key ? grid.tile.rows + 2 * *reach_y : Expr(*frame_rows),
+                of_key};
     }
 
     // Weights have whole blocks of channels, so that their lines are whole vectors apart. A GPU reads vectors of 4.

@@ -1,4 +1,5 @@
-// The reciprocal standard deviation of variances: variance (i) -> output (i), 1 / sqrt(max(variance, 0) + eps).
+// The reciprocal standard deviation of variances: variance (i), of any stride -> output (i), 1 / sqrt(max(variance, 0) +
+// eps).
 #include "kernel.h"
 #include "schedules/contraction.h"
 
@@ -14,6 +15,7 @@ public:
     }
 
     void generate() {
+        variance->dim(0).set_stride(Halide::Expr());
         parts = {*variance, *eps};
         *output = parts.output;
         fix_sizes();

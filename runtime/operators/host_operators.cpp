@@ -7,8 +7,11 @@ namespace upwell {
 namespace {
 
 constexpr std::array all{
+    HostOperator{"group_stats", run_group_stats},
     HostOperator{"guided_filter", run_guided_filter},
     HostOperator{"merge_kernels", run_merge_kernels},
+    HostOperator{"pcdc", run_pcdc},
+    HostOperator{"pcdc_scores", run_pcdc_scores},
     HostOperator{"wrc_data", run_wrc_data},
     HostOperator{"wrc_prior", run_wrc_prior},
 };

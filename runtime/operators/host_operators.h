@@ -14,8 +14,11 @@ struct HostOperator {
 const HostOperator *find_host_operator(const std::string &name);
 std::vector<std::string> host_operator_names();
 
+void run_group_stats(Named &arguments, const Queue *queue);
 void run_guided_filter(Named &arguments, const Queue *queue);
 void run_merge_kernels(Named &arguments, const Queue *queue);
+void run_pcdc(Named &arguments, const Queue *queue);
+void run_pcdc_scores(Named &arguments, const Queue *queue);
 void run_wrc_data(Named &arguments, const Queue *queue);
 void run_wrc_prior(Named &arguments, const Queue *queue);
 

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "algebra/pcdc_tile.h"
+#include "grid/pcdc_record.h"
 
 namespace upwell::reference {
 

@@ -13,10 +13,6 @@ namespace upwell::test {
 
 using reference::Array, reference::Pcdc, reference::PcdcGradients, reference::PcdcInputs;
 
-inline int round_up(int size, int multiple) {
-    return (size + multiple - 1) / multiple * multiple;
-}
-
 // An array in memory with a gap of NaN behind each of its lines, between guards.
 template<class T> class Lines {
 public:
@@ -197,7 +193,7 @@ public:
     Kernels(const Pcdc &q, const PcdcInputs &in, Halide::GeneratorParamsMap parameters = {},
             Halide::Target target = Halide::get_host_target())
         : q(q), in(in), parameters(std::move(parameters)), target(std::move(target)),
-          width(round_up(std::max(q.L, q.M), 32)), reach_x(largest(q.tap_columns)), reach_y(largest(q.tap_rows)),
+          width(int(pcdc::padded_channels(q.L, q.M))), reach_x(largest(q.tap_columns)), reach_y(largest(q.tap_rows)),
           frame_x(in.cell_x, q.tile.columns), frame_y(in.cell_y, q.tile.rows) {}
 
     Array difference() {  // x, y, o, g, n
@@ -214,8 +210,8 @@ public:
 
     Array scores() {
         Lines<T> output(in.d_scores.sizes);
-        call_hidden("scores", wide(in.centre), given(padded(in.score_weight, round_up(q.K, 16))),
-                    given(padded(in.score_bias, round_up(q.K, 16))), output.phases(q.step));
+        call_hidden("scores", wide(in.centre), given(padded(in.score_weight, int(pcdc::padded_scores(q.K)))),
+                    given(padded(in.score_bias, int(pcdc::padded_scores(q.K)))), output.phases(q.step));
         return output.array();
     }
 
@@ -280,7 +276,7 @@ private:
     Halide::Buffer<> given(const Array &a) { return memory.emplace_back(a).buffer(); }
     Halide::Buffer<> wide(const Array &a) { return given(padded(a, width)); }
     Halide::Buffer<> phases(const Array &map) { return memory.emplace_back(map).phases(q.step); }
-    Halide::Buffer<> spread() { return given(padded(back_weight(q, in), round_up(q.E * (q.taps() + 1), 16))); }
+    Halide::Buffer<> spread() { return given(padded(back_weight(q, in), int(pcdc::padded_back_columns(q.E * (q.taps() + 1))))); }
     static Halide::Buffer<int> table(std::vector<int> values) {
         return Halide::Buffer<int>(values.data(), int(values.size())).copy();
     }

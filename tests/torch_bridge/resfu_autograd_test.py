@@ -11,7 +11,6 @@ from problems import OPERATORS, random
 from reference import composition
 from resfu_draws import with_gradients
 
-TAPS = ([-1, -1, -1, 0, 0, 0, 1, 1, 1], [-1, 0, 1] * 3)  # rows, columns
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
@@ -29,20 +28,13 @@ def block(d: int = 4, l: int = 4, m: int = 4, scores: int = 3) -> list[torch.Ten
     return tensors(*difference, (m, l // 2), (m,), (m,), (m,), (scores, m), (scores,))
 
 
-def difference_inputs(d: int = 4, l: int = 6, groups: int = 2) -> list[torch.Tensor]:
-    return tensors((2, d, 3, 4), (2, d, 3, 4), (2, l, d // groups, 9), (2, l, d // groups), (2, l))
+def score_inputs(upsampled: bool, d: int = 4, l: int = 6, m: int = 8, groups: int = 2) -> list[torch.Tensor]:
+    key = (2, d, 2, 3) if upsampled else (2, d, 4, 5)
+    weights = ((d,), (l, d // groups, 3, 3), (l,), (m, l // groups), (m,), (m,), (m,), (3, m), (3,))
+    return tensors(key, (2, d, 4, 5), *weights)
 
 
-def core_inputs(upsampled: bool, d: int = 4, l: int = 6, m: int = 8, groups: int = 2) -> list[torch.Tensor]:
-    """The centres have no gradient."""
-    key = (2, l, 4, 5) if upsampled else (2, d, 4, 5)
-    weights = ((2, l, d // groups), (2, l), (m, l // groups), (m,), (m,), (m,), (3, m), (3,))
-    of_key = () if upsampled else ((2, d), (2, l, d // groups, 3, 3))
-    inputs = tensors(key, (2, d, 4, 5), (2, d), *weights, *of_key)
-    return [tensor.detach() if i in (2, 11) else tensor for i, tensor in enumerate(inputs)]
-
-
-def core_options(ratio: list[int] | None) -> tuple:
+def score_options(ratio: list[int] | None) -> tuple:
     return 2, 4, True, ratio is not None, ratio
 
 
@@ -61,6 +53,8 @@ def backward_arguments(forward: str, arguments: tuple) -> tuple:
     if forward.endswith("group_stats"):
         x, *size = arguments[:2] if forward.startswith("upsampled") else arguments[:1]
         return *cotangents, x, *outputs, *(size or [arguments[3]])
+    if forward == "pcdc":  # without the bias
+        return cotangents[0], *arguments[:3], *arguments[4:]
     return cotangents[0], *outputs[1:], *arguments
 
 
@@ -74,14 +68,25 @@ FORWARD = {
     "guided_filter in mirrors": ("guided_filter", (high, low, 2, 1e-2, 1, False, "reflect")),
     "guided_filter in mirrors, subsampled": ("guided_filter", (high, low, 3, 1e-2, 2, True, "symmetric")),
     "pcdc": ("pcdc", (high, high, *tensors((6, 2, 3, 3), (6,)), 2, [2, 1])),
-    "pcdc_difference": ("pcdc_difference", (difference_inputs(), 2, *TAPS)),
-    "pcdc_core": ("pcdc_core", (core_inputs(False), *core_options([1, 1, 2, 1]))),
-    "pcdc_core at a real ratio": ("pcdc_core", (core_inputs(False), *core_options([5, 2, 7, 3]))),
-    "pcdc_core upsampled": ("pcdc_core", (core_inputs(True), *core_options(None))),
     "pcdc_scores of a low-res key": ("pcdc_scores", (low, high, *block(), 2, 2)),
     "pcdc_scores of a map": ("pcdc_scores", (high.flip(3), high, *block(), 2, 2, [2, 1, 1, 1], False, True)),
     "pcdc_scores at a real ratio": ("pcdc_scores", (high.flip(3), high, *block(), 2, 2, [5, 2, 7, 3])),
 }
+# Of a block whose normalisation has other groups than its convolutions: tensors and options.
+SCORES = {
+    "pcdc_scores of groups apart": (score_inputs(False), score_options([1, 1, 2, 1])),
+    "pcdc_scores of groups apart at a real ratio": (score_inputs(False), score_options([5, 2, 7, 3])),
+    "pcdc_scores of groups apart, upsampled": (score_inputs(True), score_options(None)),
+}
+
+
+def spelled_out(inputs: list[torch.Tensor], options: tuple) -> tuple:
+    """The same as the public operator's arguments."""
+    groups, norm_groups, relu, blur, ratio = options
+    return *inputs, groups, norm_groups, ratio, relu, blur
+
+
+FORWARD |= {name: ("pcdc_scores", spelled_out(*scores)) for name, scores in SCORES.items()}
 every_operator = pytest.mark.parametrize("name", FORWARD)
 
 
@@ -93,13 +98,14 @@ def test_opcheck_passes(name):
 
 def test_every_registered_operator_has_samples_here_or_among_the_operators_of_another_family():
     here = {name for operator, _ in FORWARD.values() for name in (operator, f"{operator}_backward")}
+    here.add("pcdc_scores_forward")
     elsewhere = {*NO_OPERATORS, *lctc_test.OPERATORS}
     for wrc in ("wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral"):  # in tests of their own
         elsewhere |= {wrc, f"{wrc}_forward", f"{wrc}_backward"}
     assert {name for name in registered_operators() if forward_of(name) not in OPERATORS} <= here | elsewhere
 
 
-@pytest.mark.parametrize("name", [n for n, (op, _) in FORWARD.items() if op not in ("pcdc", "pcdc_scores")])
+@pytest.mark.parametrize("name", [n for n, (op, _) in FORWARD.items() if op != "pcdc_scores"])
 def test_opcheck_passes_on_the_backward_operator(name):
     operator, arguments = FORWARD[name]
     arguments = [detached(argument) for argument in arguments]
@@ -107,18 +113,26 @@ def test_opcheck_passes_on_the_backward_operator(name):
     opcheck(backward, backward_arguments(operator, tuple(arguments)))
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_opcheck_passes_on_what_autograd_calls_for_scores(name):
+    inputs, options = SCORES[name]
+    inputs = detached(inputs)
+    forward = torch.ops.upwell.pcdc_scores_forward
+    opcheck(forward.default, (inputs, *options))
+    scores, statistics, coarse = forward(inputs, *options)
+    backward = torch.ops.upwell.pcdc_scores_backward.default
+    opcheck(backward, (torch.randn_like(scores), statistics, coarse, inputs, *options))
+
+
 @every_operator
 def test_gradients_pass_gradcheck_in_float64(name):
     operator, arguments = FORWARD[name]
-    flat = [t for a in arguments for t in (a if isinstance(a, list) else [a]) if isinstance(t, torch.Tensor)]
+    flat = [a for a in arguments if isinstance(a, torch.Tensor)]
 
     def call(*given):
         rest = iter(given)
         new = [next(rest) if isinstance(a, torch.Tensor) else a for a in arguments]
-        if isinstance(arguments[0], list):
-            new[0] = list(given)
-        outputs = getattr(torch.ops.upwell, operator)(*new)
-        return outputs[0] if operator == "pcdc_core" else outputs
+        return getattr(torch.ops.upwell, operator)(*new)
 
     leaves = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in flat]
     assert torch.autograd.gradcheck(call, leaves, fast_mode=sum(map(torch.numel, leaves)) > 400)

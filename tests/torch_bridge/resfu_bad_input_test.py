@@ -180,68 +180,73 @@ def test_a_result_of_more_than_2_to_the_31_elements_is_refused():
 
 # The operators inside, called by hand: an exception, in a process that lives on.
 
-TAPS = ([-1, -1, -1, 0, 0, 0, 1, 1, 1], [-1, 0, 1] * 3)
 RATIO = [2, 1, 3, 2]
 
 
+def score_inputs() -> list[torch.Tensor]:
+    weights = [zeros(16, 3), *[zeros(16)] * 3, zeros(9, 16), zeros(9)]
+    return [zeros(*MAP), zeros(*MAP), zeros(8), zeros(6, 4, 3, 3), zeros(6), *weights]
+
+
 def difference_inputs() -> list[torch.Tensor]:
-    return [zeros(*MAP), zeros(*MAP), zeros(2, 6, 4, 9), zeros(2, 6, 4), zeros(2, 6)]
-
-
-def core_inputs() -> list[torch.Tensor]:
-    weights = [zeros(2, 6, 4), zeros(2, 6), zeros(16, 3), *[zeros(16)] * 3, zeros(9, 16), zeros(9)]
-    return [zeros(*MAP), zeros(*MAP), zeros(2, 8), *weights, zeros(2, 8), zeros(2, 6, 4, 3, 3)]
+    return [zeros(2, 6, 6, 5), zeros(*MAP), zeros(*MAP), zeros(6, 4, 3, 3)]
 
 
 INNER = {
-    "pcdc_difference": lambda given, groups=2, taps=TAPS: torch.ops.upwell.pcdc_difference(
-        given, groups, *taps
-    ),
-    "pcdc_difference_backward": lambda given, groups=2, taps=TAPS: torch.ops.upwell.pcdc_difference_backward(
-        zeros(2, 6, 6, 5), given, groups, *taps
-    ),
-    "pcdc_core": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_core(
+    "pcdc_scores": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_scores_forward(
         given, groups, 4, True, False, ratio
     ),
-    "pcdc_core_backward": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_core_backward(
-        zeros(2, 9, 6, 5), zeros(2, 4), zeros(2, 4), given, groups, 4, True, False, ratio
+    "pcdc_scores_backward": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_scores_backward(
+        zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(0), given, groups, 4, True, False, ratio
     ),
 }
-
-
-def inner_inputs(operator: str) -> list[torch.Tensor]:
-    return core_inputs() if "core" in operator else difference_inputs()
+BACKWARD = lambda given, groups=2, dilation=(1, 1): torch.ops.upwell.pcdc_backward(*given, groups, dilation)  # noqa: E731
+EVERY_INNER = {name: (call, score_inputs) for name, call in INNER.items()} | {
+    "pcdc_backward": (BACKWARD, difference_inputs)
+}
 
 
 @pytest.mark.parametrize("operator", INNER)
 def test_an_inner_operator_refuses_a_list_of_the_wrong_length(operator):
-    given = inner_inputs(operator)
+    given = score_inputs()
     INNER[operator](given)
-    for count in (1, 4, 10, 12):
-        if count < len(given):
-            with refused(f"{operator}: inputs should", f"{count}"):
-                INNER[operator](given[:count])
+    for count in (1, 4, 10):
+        with refused(f"{operator}: inputs should", f"{count}"):
+            INNER[operator](given[:count])
 
 
-@pytest.mark.parametrize("operator", INNER)
+@pytest.mark.parametrize("operator", EVERY_INNER)
 def test_an_inner_operator_refuses_tensors_that_do_not_fit(operator):
-    given = inner_inputs(operator)
+    call, inputs = EVERY_INNER[operator]
+    given = inputs()
+    call(given)
     for i, tensor in enumerate(given):
         larger = [extent + 1 for extent in tensor.shape]
         for wrong in (zeros(*larger), zeros(3), tensor.double(), tensor.to("meta")):
             with refused(f"{operator}: "):
-                INNER[operator]([*given[:i], wrong, *given[i + 1 :]])
+                call([*given[:i], wrong, *given[i + 1 :]])
 
 
-@pytest.mark.parametrize("operator", INNER)
+@pytest.mark.parametrize("operator", EVERY_INNER)
 def test_an_inner_operator_refuses_groups_and_taps_that_make_no_sense(operator):
+    call, inputs = EVERY_INNER[operator]
     for groups in (0, -1, 5):
         with refused(f"{operator}: groups should", str(groups)):
-            INNER[operator](inner_inputs(operator), groups)
-    spread = (None, [], [1, 1, 1], [1, 1, 1, 0], [1, -1, 1, 1], [2**40, 1, 1, 1])
-    for taps in spread if "core" in operator else (([0], []), ([0], [0]), ([0] * 10, [0] * 10), ([], [])):
+            call(inputs(), groups)
+    ratios = ([], [1, 1, 1], [1, 1, 1, 0], [1, -1, 1, 1], [2**40, 1, 1, 1])
+    for taps in ratios if operator in INNER else ([0, 1], [1, -1], [2**40, 1]):
         with refused(f"{operator}: ", "should", "but"):
-            INNER[operator](inner_inputs(operator), 2, taps)
+            call(inputs(), 2, taps)
+
+
+def test_the_gradient_of_scores_refuses_what_no_forward_pass_returned():
+    backward = torch.ops.upwell.pcdc_scores_backward
+    for wrong in ((zeros(2, 9, 6, 4), zeros(6, 2, 4), zeros(0)), (zeros(2, 9, 6, 5), zeros(6, 2, 3), zeros(0)),
+                  (zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(1))):
+        with refused("pcdc_scores_backward: ", "should be", "but is"):
+            backward(*wrong, score_inputs(), 2, 4, True, False, RATIO)
+    with refused("pcdc_scores: blur needs a key of the query's size"):
+        torch.ops.upwell.pcdc_scores_forward(score_inputs(), 2, 4, True, True, None)
 
 
 @pytest.mark.parametrize("groups", [0, 3, 16])

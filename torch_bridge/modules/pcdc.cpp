@@ -10,12 +10,12 @@
 #include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
 
-#include "../gaussian.h"
 #include "../operators.h"
 #include "../pad.h"
 #include "../per_channel.h"
 #include "check.h"
 #include "difference.h"
+#include "grid/gaussian.h"
 #include "layer.h"
 
 namespace upwell::nn {
@@ -34,7 +34,7 @@ at::Tensor scale_gradient(const at::Tensor &tensor, double factor) {
 
 // The 3x3 Gaussian (sigma 1, replicate border) of every channel.
 at::Tensor gaussian3(const at::Tensor &x) {
-    const double side = bridge::gaussian_side(true);
+    const double side = gaussian_side(true);
     const at::Tensor profile = at::tensor({side, 1 - 2 * side, side}, x.options());
     const int64_t channels = x.size(1);
     return at::conv2d(bridge::replicate_pad(x, 1, 1), at::outer(profile, profile).expand({channels, 1, 3, 3}), {}, 1,

@@ -1,24 +1,17 @@
 // Statistics of group normalisations: of a map, of a map blurred, and of a map's bilinear upsampling.
 #include <cmath>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/stack.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include "../autograd.h"
 #include "../dispatch.h"
-#include "../gaussian.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../per_channel.h"
-#include "../table.h"
-#include "grid/upsampling.h"
+#include "runtime/operators/group_stats.h"
 
 namespace upwell::bridge {
 namespace {
@@ -55,6 +48,36 @@ void check_statistics(const char *op, const Tensor &x, const Tensor &d_mean, con
     }
 }
 
+// Calls run(host, x, statistics) for new statistics of these sizes, and returns them.
+template<class Run> Pair on_host(const Tensor &given, const Sizes &sizes, const Run &run) {
+    const Tensor x = given.contiguous(), mean = at::empty_symint(sizes, x.options()), rstd = at::empty_like(mean);
+    on_queue(x, [&](const Queue *queue) {
+        Host host(view(x).dtype, queue);
+        run(host, view(x), {view(mean), view(rstd)});
+    });
+    return {mean, rstd};
+}
+
+// What the runtime sees of a gradient's tensors.
+struct Call {
+    upwell::Tensor x;
+    GroupStats stats, d_stats;
+    upwell::Tensor nothing, d_x;
+};
+
+// Calls run(host, call).
+template<class Run>
+void on_host(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean, const Tensor &rstd,
+             const Tensor &d_x, const Run &run) {
+    const std::array kept{x.contiguous(), mean.contiguous(), rstd.contiguous(), d_mean.contiguous(),
+                          d_rstd.contiguous()};
+    on_queue(x, [&](const Queue *queue) {
+        Host host(view(d_x).dtype, queue);
+        run(host, Call{view(kept[0]), {view(kept[1]), view(kept[2])}, {view(kept[3]), view(kept[4])},
+                       host.constant(0, x.sizes().vec()), view(d_x)});
+    });
+}
+
 Pair group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {
     const Sizes map = check_map("group_stats", "x", x);
     check_groups("group_stats", groups, map[1]);
@@ -63,12 +86,11 @@ Pair group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {
     if (x.is_meta() || x.numel() == 0) {
         return {at::empty_symint(sizes, x.options()).zero_(), at::empty_symint(sizes, x.options()).fill_(1)};
     }
-    const Tensor statistics = at::empty({x.size(0), groups, 2}, x.options());
-    run_kernel_on("group_statistics", x, {x.contiguous(), gaussian_side(blur), x.size(1) / groups, statistics});
-    return {statistics.select(2, 0).clone(), (statistics.select(2, 1) + eps).rsqrt()};
+    return on_host(x, sizes, [&](Host &host, const upwell::Tensor &map, const GroupStats &stats) {
+        upwell::group_stats(host, map, blur, eps, stats);
+    });
 }
 
-// d_variance = -rstd^3 / 2 d_rstd; the variance's gradient at a pixel is 2 (x - mean) / count.
 Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
                             const Tensor &rstd, bool blur) {
     check_statistics("group_stats_backward", x, d_mean, d_rstd, mean, rstd);
@@ -76,55 +98,10 @@ Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Te
     if (x.is_meta() || x.numel() == 0) {
         return d_x;
     }
-    const double count = static_cast<double>(x.size(1) / mean.size(1) * x.size(2) * x.size(3));
-    const Tensor scale = d_rstd * rstd.pow(3) * (-1 / count);
-    const Tensor shift = d_mean / count - scale * mean;
-    run_kernel_on("group_statistics_adjoint", x,
-                  {x.contiguous(), gaussian_side(blur), per_channel(scale, x.size(1)).contiguous(),
-                   per_channel(shift, x.size(1)).contiguous(), d_x});
+    on_host(d_mean, d_rstd, x, mean, rstd, d_x, [&](Host &host, const Call &call) {
+        group_stats_adjoint(host, call.x, blur, call.stats, call.d_stats, call.nothing, call.d_x);
+    });
     return d_x;
-}
-
-// U of an axis, as make_upsampling() has it, on the device of the map.
-struct Upsampling {
-    Tensor sums, diagonal, neighbour;
-};
-
-Upsampling upsampling(int64_t low, int64_t high, const Tensor &like) {
-    const upwell::Upsampling u = make_upsampling(low, high);
-    return {table(u.sums, like), table(u.diagonal, like), table(u.neighbour, like)};
-}
-
-// U^T U x along an axis (2: rows, 3: columns).
-Tensor apply(const Upsampling &u, const Tensor &x, int64_t axis) {
-    const auto along = [&](const Tensor &t) { return axis == 2 ? t.unsqueeze(1) : t; };
-    Tensor y = x * along(u.diagonal);
-    const int64_t n = x.size(axis) - 1;
-    y.narrow(axis, 1, n).add_(x.narrow(axis, 0, n) * along(u.neighbour));
-    y.narrow(axis, 0, n).add_(x.narrow(axis, 1, n) * along(u.neighbour));
-    return y;
-}
-
-struct UpsampledGroups {
-    UpsampledGroups(const Tensor &x, int64_t H, int64_t W)
-        : rows(upsampling(x.size(2), H, x)), columns(upsampling(x.size(3), W, x)),
-          share(rows.sums.unsqueeze(1) * columns.sums / static_cast<double>(H * W)), pixels(H * W) {}
-
-    Upsampling rows, columns;
-    Tensor share;  // h,w: of each cell in the mean
-    int64_t pixels;
-
-    Tensor squared(const Tensor &centred) const { return apply(columns, apply(rows, centred, 2), 3); }
-};
-
-// Sums over a group's channels and pixels, [N, C, h, w] -> [N, groups]: channel by channel, because torch splits the
-// sum of a single number between its threads, and then its bits depend on how many there are.
-Tensor sum_of_groups(const Tensor &x, int64_t groups) {
-    return x.sum(3).sum(2).view({x.size(0), groups, -1}).sum(2);
-}
-
-Tensor centre(const Tensor &x, const Tensor &mean) {
-    return x - per_channel(mean, x.size(1)).unsqueeze(2).unsqueeze(3);
 }
 
 Pair upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups, double eps) {
@@ -137,15 +114,9 @@ Pair upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t gr
     if (x.is_meta() || x.numel() == 0) {
         return {at::empty_symint(sizes, x.options()).zero_(), at::empty_symint(sizes, x.options()).fill_(1)};
     }
-    const int64_t each = x.size(1) / groups;
-    const UpsampledGroups up(x, size[0].expect_int(), size[1].expect_int());
-    // Centred by the plain mean first, so that float32 loses nothing where the mean is large.
-    const Tensor near = sum_of_groups(x, groups) / static_cast<double>(each * x.size(2) * x.size(3));
-    const Tensor rest = sum_of_groups(centre(x, near) * up.share, groups) / static_cast<double>(each);
-    const Tensor mean = near + rest, centred = centre(x, mean);
-    const Tensor variance =
-        sum_of_groups(centred * up.squared(centred), groups) / static_cast<double>(each * up.pixels);
-    return {mean, (variance.clamp_min(0) + eps).rsqrt()};
+    return on_host(x, sizes, [&](Host &host, const upwell::Tensor &map, const GroupStats &stats) {
+        upwell::upsampled_group_stats(host, map, size[0].expect_int(), size[1].expect_int(), eps, stats);
+    });
 }
 
 Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
@@ -153,16 +124,15 @@ Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd
     check_statistics("upsampled_group_stats_backward", x, d_mean, d_rstd, mean, rstd);
     check_size("upsampled_group_stats_backward", "size", size);
     check_elements("upsampled_group_stats_backward", "size", size);
+    Tensor d_x = at::empty_symint(x.sym_sizes(), x.options());
     if (x.is_meta() || x.numel() == 0) {
-        return at::empty_symint(x.sym_sizes(), x.options()).zero_();
+        return d_x;
     }
-    const UpsampledGroups up(x, size[0].expect_int(), size[1].expect_int());
-    const double each = static_cast<double>(x.size(1) / mean.size(1));
-    const auto spread = [&](const Tensor &t) { return per_channel(t, x.size(1)).unsqueeze(2).unsqueeze(3); };
-    const Tensor of_mean = spread(d_mean / each) * up.share;
-    const Tensor of_rstd =
-        spread(d_rstd * rstd.pow(3) * (-1 / (each * static_cast<double>(up.pixels)))) * up.squared(centre(x, mean));
-    return of_mean + of_rstd;
+    on_host(d_mean, d_rstd, x, mean, rstd, d_x, [&](Host &host, const Call &call) {
+        upsampled_group_stats_adjoint(host, call.x, size[0].expect_int(), size[1].expect_int(), call.stats, call.d_stats,
+                                      call.nothing, call.d_x);
+    });
+    return d_x;
 }
 
 Tensor or_zeros(const Tensor &gradient, const Tensor &like) {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-namespace upwell::bridge {
+namespace upwell {
 
 // 0: no blur.
 inline double gaussian_side(bool blur) {
@@ -11,4 +11,4 @@ inline double gaussian_side(bool blur) {
     return blur ? side / (1 + 2 * side) : 0;
 }
 
-}  // namespace upwell::bridge
+}  // namespace upwell

@@ -1,24 +1,15 @@
-#include "pcdc_tiles.h"
+#include "operators/pcdc_tiles.h"
 
-#include <algorithm>
 #include <numeric>
 
-#include <ATen/ops/empty.h>
-
-#include "../pad.h"
-#include "../queue.h"
-#include "../table.h"
 #include "grid/reads.h"
+#include "views.h"
 
-namespace upwell::bridge::pcdc {
+namespace upwell::pcdc {
 namespace {
 
 int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
-}
-
-int64_t round_up(int64_t a, int64_t b) {
-    return divide_up(a, b) * b;
 }
 
 // Rows of one phase are those that taps lead to, unless that cuts the image into many tiles that are mostly empty.
@@ -35,9 +26,8 @@ int64_t choose_step(int64_t H, int64_t tile_rows, const std::vector<Offset> &tap
 
 }  // namespace
 
-Tiling::Tiling(const Tensor &query, std::vector<Offset> taps)
-    : tile(runs_on_gpu(query) ? upwell::pcdc::gpu_tile : upwell::pcdc::cpu_tile), N(query.size(0)), H(query.size(2)),
-      W(query.size(3)) {
+Tiling::Tiling(Host &host, int64_t N, int64_t H, int64_t W, std::vector<Offset> taps)
+    : tile(host.backend() == Backend::Cpu ? cpu_tile : gpu_tile), N(N), H(H), W(W) {
     for (Offset &tap : taps) {  // with a repeated border, a tap further away than the image is long reads its border
         tap = {std::clamp(tap.y, 1 - H, H - 1), std::clamp(tap.x, 1 - W, W - 1)};
     }
@@ -49,15 +39,15 @@ Tiling::Tiling(const Tensor &query, std::vector<Offset> taps)
         reach_x = std::max(reach_x, std::abs(tap.x));
         reach_y = std::max(reach_y, std::abs(tap.y / step));
     }
-    tap_columns = table(columns, query);
-    tap_rows = table(rows, query);
+    tap_columns = host.table(columns);
+    tap_rows = host.table(rows);
     std::vector<int> row(H), phase(H);
     for (int64_t y = 0; y < H; y++) {
         row[y] = static_cast<int>(y / step);
         phase[y] = static_cast<int>(y % step);
     }
-    row_of = table(row, query);
-    phase_of = table(phase, query);
+    row_of = host.table(row);
+    phase_of = host.table(phase);
 }
 
 int64_t Tiling::tiles_x() const {
@@ -68,15 +58,7 @@ int64_t Tiling::tiles_y() const {
     return divide_up(rows(), tile.rows);
 }
 
-int64_t Tiling::frame_columns() const {
-    return tile.columns + 2 * reach_x;
-}
-
-int64_t Tiling::frame_rows() const {
-    return tile.rows + 2 * reach_y;
-}
-
-Tensor Tiling::pixels(const Tensor &like) const {
+Tensor Tiling::pixels(Host &host) const {
     std::vector<double> count;
     for (int64_t phase = 0; phase < step; phase++) {
         for (int64_t y = 0; y < tiles_y(); y++) {
@@ -86,14 +68,42 @@ Tensor Tiling::pixels(const Tensor &like) const {
             }
         }
     }
-    return table(count, like);
+    return host.table(count, {step * tiles_y(), tiles_x()});
 }
 
 Tensor Tiling::phased(const Tensor &map) const {
-    return map.view({N, map.size(1), rows(), step, W}).transpose(2, 3);
+    const std::vector<int64_t> strides = strides_of(map);
+    return {map.data, map.dtype, {map.sizes[0], map.sizes[1], step, rows(), W}, {strides[0], strides[1], W, step * W, 1}};
 }
 
-Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const Tensor &like) {
+Tensor Tiling::phased_groups(const Tensor &map) const {
+    const std::vector<int64_t> strides = strides_of(map);
+    return {map.data,
+            map.dtype,
+            {map.sizes[0], map.sizes[1], map.sizes[2], step, rows(), W},
+            {strides[0], strides[1], strides[2], W, step * W, 1}};
+}
+
+std::vector<int64_t> Tiling::of_tiles(std::initializer_list<int64_t> rest) const {
+    std::vector<int64_t> sizes{N, step, tiles_y(), tiles_x()};
+    sizes.insert(sizes.end(), rest);
+    return sizes;
+}
+
+void sum_tiles(Host &host, const Tensor &values, const Tensor &sums) {
+    const Host::Scope scope(host);
+    const std::vector<int64_t> strides = strides_of(values), &sizes = values.sizes;
+    // Rows of tiles of all phases follow each other.
+    const Tensor rows{values.data,
+                      values.dtype,
+                      {sizes[0], sizes[1] * sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]},
+                      {strides[0], strides[2], strides[3], strides[4], strides[5], strides[6]}};
+    const Tensor of_rows = host.scratch({sizes[0], sizes[1] * sizes[2], sizes[4], sizes[5], sizes[6]});
+    host.contract({of_rows, "nyabc"}, {rows, "nyxabc"});
+    host.contract({sums, "nabc"}, {of_rows, "nyabc"});
+}
+
+Cells::Cells(Host &host, const Tiling &tiling, int64_t h, int64_t w) {
     const auto along = [&](int64_t low, int64_t high, int64_t tile, Tensor &lower, Tensor &fraction, Tensor &first) {
         const Reads reads = read_bilinear_bordered(low, high);
         std::vector<int> starts;
@@ -104,45 +114,13 @@ Cells::Cells(const Tiling &tiling, int64_t h, int64_t w, const Tensor &like) {
             }
             most = std::max<int64_t>(most, reads.lower[p] + 2 - starts.back());
         }
-        lower = table(reads.lower, like);
-        fraction = table(reads.fraction, like);
-        first = table(starts, like);
+        lower = host.table(reads.lower);
+        fraction = host.table(reads.fraction);
+        first = host.table(starts);
         return most;
     };
     frame_columns = along(w, tiling.W, tiling.tile.columns, columns, column_fraction, first_column);
     frame_rows = along(h, tiling.H, tiling.tile.rows, rows, row_fraction, first_row);
 }
 
-Widths::Widths(int64_t groups, int64_t before, int64_t after)
-    : groups(groups), before(before), after(after), padded(round_up(std::max(before, after), 32)) {}
-
-Tensor pad_last(const Tensor &x, int64_t size) {
-    return pad_with_zeros(x, {size - x.size(-1)});
-}
-
-Tensor channels_last(const Tensor &weights, int64_t groups, int64_t padded) {
-    return pad_last(weights.unflatten(1, {groups, -1}).movedim(2, -1), padded);
-}
-
-Record::Record(const Tiling &tiling, const Widths &widths, int64_t columns, int64_t channels, int64_t frame,
-               const at::TensorOptions &options)
-    : tile(tiling.tile), columns(columns), channels(channels), padded(widths.padded) {
-    const int64_t size = padded * columns + channels * tile.columns * tile.rows + frame;
-    values = at::empty({tiling.N, tiling.step, tiling.tiles_y(), tiling.tiles_x(), widths.groups, size}, options);
-}
-
-Tensor Record::weights() const {
-    return values.narrow(-1, 0, padded * columns).sum({1, 2, 3}).unflatten(-1, {columns, padded});
-}
-
-Tensor Record::query() const {
-    return values.narrow(-1, padded * columns, channels * tile.columns * tile.rows)
-        .unflatten(-1, {channels, tile.rows, tile.columns});
-}
-
-Tensor Record::frame(at::IntArrayRef sizes) const {
-    const int64_t start = padded * columns + channels * tile.columns * tile.rows;
-    return values.narrow(-1, start, values.size(-1) - start).unflatten(-1, sizes);
-}
-
-}  // namespace upwell::bridge::pcdc
+}  // namespace upwell::pcdc
