@@ -1,9 +1,32 @@
 #include "host.h"
 
+#include <algorithm>
+#include <cmath>
+#include <new>
+
 #include "error.h"
 #include "tensor.h"
+#include "views.h"
 
 namespace upwell {
+namespace {
+
+constexpr size_t alignment = 64;  // of a line of the cache, and of the widest vectors
+
+template<class T> std::vector<double> gather(const T *data, const Tensor &tensor) {
+    const std::vector<int64_t> strides = strides_of(tensor);
+    std::vector<double> numbers(element_count(tensor));
+    for (size_t i = 0; i < numbers.size(); i++) {
+        int64_t place = 0;
+        for (size_t d = strides.size(), rest = i; d-- > 0; rest /= tensor.sizes[d]) {
+            place += static_cast<int64_t>(rest % tensor.sizes[d]) * strides[d];
+        }
+        numbers[i] = static_cast<double>(data[place]);
+    }
+    return numbers;
+}
+
+}  // namespace
 
 template<class T>
 Tensor Host::keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype, std::vector<int64_t> sizes) {
@@ -31,9 +54,38 @@ Tensor Host::scratch(const std::vector<int64_t> &sizes) {
     if (queue_) {
         tensor.data = queue_->allocate(bytes);
     } else {
-        tensor.data = blocks_.emplace_back(new std::byte[bytes]).get();
+        // aligned_alloc takes multiples of the alignment.
+        void *const block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+        if (!block) {
+            throw std::bad_alloc();
+        }
+        tensor.data = blocks_.emplace_back(block).get();
     }
     return tensor;
+}
+
+std::vector<double> Host::numbers(const Tensor &tensor) const {
+    if (element_count(tensor) == 0) {
+        return {};
+    }
+    const void *data = tensor.data;
+    std::vector<std::byte> copy;
+    if (queue_) {
+        const std::vector<int64_t> strides = strides_of(tensor);
+        int64_t span = 1;
+        for (size_t d = 0; d < strides.size(); d++) {
+            span += (tensor.sizes[d] - 1) * strides[d];
+        }
+        copy.resize(span * element_size(tensor.dtype));
+        queue_->download(copy.data(), tensor.data, copy.size());
+        data = copy.data();
+    }
+    return tensor.dtype == Dtype::Float64 ? gather(static_cast<const double *>(data), tensor)
+                                          : gather(static_cast<const float *>(data), tensor);
+}
+
+void Host::fill(const Tensor &tensor, double value) {
+    contract({tensor, std::string("abcde").substr(0, tensor.sizes.size())}, {number(one_, 1), ""}, value);
 }
 
 void Host::run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const {
@@ -45,6 +97,13 @@ Tensor planes(const std::string &op, const std::string &argument, const Tensor &
         throw Error(op, argument, "should be contiguous, N,C,H,W");
     }
     return {map.data, map.dtype, {map.sizes[0] * map.sizes[1], map.sizes[2], map.sizes[3]}, {}};
+}
+
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor) {
+    const std::vector<double> numbers = Host(tensor.dtype, nullptr).numbers(tensor);
+    if (!std::all_of(numbers.begin(), numbers.end(), [](double number) { return std::isfinite(number); })) {
+        throw Error(op, argument, "should be finite but has an element that is infinite or nan");
+    }
 }
 
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,

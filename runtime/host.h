@@ -1,6 +1,7 @@
 // What the host side of an operator is written with: tables, and kernels that are called by their arguments' names.
 #pragma once
 
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <string>
@@ -31,6 +32,10 @@ public:
     // Memory for the kernels of this object, in the dtype of the maps; not cleared.
     Tensor scratch(const std::vector<int64_t> &sizes);
 
+    // The elements of a map in their order. With a queue it waits.
+    std::vector<double> numbers(const Tensor &tensor) const;
+    bool waits_for_device() const { return queue_ != nullptr; }
+
     void run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const;
 
     // output = offset + factor * the sum of left * right over the letters that output lacks, as in
@@ -42,6 +47,9 @@ public:
                   const Lettered &offset = {});
     void contract(const Lettered &output, const Lettered &left, double factor = 1, const Lettered &offset = {});
 
+    // Every element of a tensor of at most 5 dimensions.
+    void fill(const Tensor &tensor, double value);
+
 private:
     const Tensor &number(std::optional<Tensor> &kept, double value);
     template<class T> Tensor keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype,
@@ -52,12 +60,18 @@ private:
     std::deque<std::vector<int>> integers_;
     std::deque<std::vector<float>> floats_;
     std::deque<std::vector<double>> doubles_;
-    std::vector<std::unique_ptr<std::byte[]>> blocks_;
+    struct Free {
+        void operator()(void *block) const { std::free(block); }
+    };
+    std::vector<std::unique_ptr<void, Free>> blocks_;
     std::optional<Tensor> zero_, one_;  // of no dimensions
 };
 
 // A map N,C,H,W whose elements lie side by side, as planes N*C,H,W. Throws Error of this operator and argument.
 Tensor planes(const std::string &op, const std::string &argument, const Tensor &map);
+
+// Throws unless every element, of the host's memory, is finite.
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor);
 
 // `<argument> should be <sizes> but is <sizes>`, unless it is; and other than four dimensions.
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,

@@ -10,7 +10,9 @@ constexpr std::array all{
     HostOperator{"guided_filter", run_guided_filter},
     HostOperator{"merge_kernels", run_merge_kernels},
     HostOperator{"wrc_data", run_wrc_data},
+    HostOperator{"wrc_exact", run_wrc_exact},
     HostOperator{"wrc_prior", run_wrc_prior},
+    HostOperator{"wrc_spectral", run_wrc_spectral},
 };
 
 }  // namespace
