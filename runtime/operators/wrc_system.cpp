@@ -125,12 +125,62 @@ void warn_not_finite(const std::string &op) {
     warn(op + ": the residual is not finite");
 }
 
-// Solution 0, residual and direction the right side.
-Tensor first_state(Host &host, const Tensor &system) {
-    const Tensor state = host.scratch(system.sizes);
-    host.fill(selected(state, 2, 0), 0);
-    host.contract({narrowed(state, 2, 1, 2), "nckyx"}, {selected(system, 2, 0), "ncyx"});
-    return state;
+// The low-res system. A plane is solved once the square of its residual is no larger than its limit.
+struct System {
+    Tensor maps;                       // N,C,3,h,stored w: right side, gain, rest of the diagonal
+    Tensor limits;                     // N,C
+    std::vector<double> right, limit;  // squares of right sides, and limits: where residuals are looked at
+};
+
+struct Reached {
+    Tensor values;                // N,C,h,stored w
+    std::vector<double> squares;  // of the residual, as it was last looked at
+    int64_t steps = 0;
+};
+
+// squares: of the right side.
+Reached iterate(const WrcWindowTables &windows, const System &system, Tensor squares, const Tensor &precision,
+                const WrcTolerance &tolerance) {
+    Host &host = windows.host;
+    const int64_t N = system.maps.sizes[0], C = system.maps.sizes[1], s = windows.scale;
+    const bool looks = tolerance.residual > 0;
+    const int64_t between = host.waits_for_device() ? steps_between_looks : 1;
+    const Tensor reciprocals = host.scratch({N, C, windows.h, s, s, stored(windows.w + windows.span_x - 1)});
+    windows.run("wrc_exact_reciprocals", {{"precision", precision}, {"reciprocals", reciprocals}});
+    Tensor state = host.scratch(system.maps.sizes), next = host.scratch(state.sizes),
+           next_squares = host.scratch(squares.sizes);
+    windows.run("wrc_exact_first", {{"system", system.maps}, {"state", state}});
+    Reached reached;
+    for (bool done = false; reached.steps < tolerance.steps && !done;) {
+        windows.run("wrc_exact_step", {{"reciprocals", reciprocals},
+                                       {"system", system.maps},
+                                       {"state", state},
+                                       {"squares", squares},
+                                       {"limits", system.limits},
+                                       {"next_state", next},
+                                       {"next_squares", next_squares}});
+        std::swap(state, next);
+        std::swap(squares, next_squares);
+        reached.steps++;
+        if (looks && (reached.steps % between == 0 || reached.steps == tolerance.steps)) {
+            reached.squares = host.numbers(squares);
+            done = ended(reached.squares, system.limit);
+        }
+    }
+    reached.values = selected(state, 2, 0);
+    return reached;
+}
+
+void warn_of(const std::string &op, const Reached &reached, const System &system, const WrcTolerance &tolerance) {
+    const double residual = worst_residual(reached.squares, system.right);
+    if (!std::isfinite(residual)) {
+        warn_not_finite(op);
+    } else if (!ended(reached.squares, system.limit)) {
+        std::ostringstream text;
+        text << op << ": the relative residual is still " << residual << " after " << reached.steps
+             << " iterations; the tolerance is " << tolerance.residual;
+        warn(text.str());
+    }
 }
 
 }  // namespace
@@ -175,76 +225,50 @@ void WrcWindowTables::unpack(const Tensor &d_packed, const Tensor &d_kernel) con
 WrcSolution solve(const std::string &op, const WrcWindowTables &windows, const WrcProblem &problem,
                   const Tensor &weighted, const WrcTolerance &tolerance) {
     Host &host = windows.host;
-    const int64_t N = problem.data.sizes[0], C = problem.data.sizes[1], w = windows.w, h = windows.h;
-    const Tensor system = host.scratch({N, C, 3, h, stored(w)});
-    Tensor squares = host.scratch({N, C});
+    const int64_t N = problem.data.sizes[0], C = problem.data.sizes[1];
+    System system;
+    system.maps = host.scratch({N, C, 3, windows.h, stored(windows.w)});
+    const Tensor squares = host.scratch({N, C});
     windows.run("wrc_exact_start", {{"precision", problem.precision},
                                     {"weighted", weighted},
                                     {"data_weight", problem.data_weight},
                                     {"data", problem.data},
-                                    {"system", system},
+                                    {"system", system.maps},
                                     {"squares", squares}});
-    const Tensor gain = selected(system, 2, 1), right_side = narrowed(selected(system, 2, 0), 3, 0, w);
+    const Tensor right = selected(system.maps, 2, 0), right_side = narrowed(right, 3, 0, windows.w),
+                 gain = selected(system.maps, 2, 1);
     const bool looks = tolerance.residual > 0;
-    std::vector<double> right = looks ? host.numbers(squares) : std::vector<double>();
+    if (looks) {
+        system.right = host.numbers(squares);
+    }
     if (!windows.overlap()) {  // the system is the identity
-        if (looks && !is_finite(host, right_side, right)) {
+        if (looks && !is_finite(host, right_side, system.right)) {
             warn_not_finite(op);
         }
-        return {gain, selected(system, 2, 0)};
+        return {gain, right};
     }
 
     std::vector<ExtremePlane> extremes;
     if (looks) {
-        extremes = rescale_extremes(host, right_side, squares, right);
-        right = extremes.empty() ? right : host.numbers(squares);
-    }
-    const Tensor limits = host.scratch({N, C});
-    host.contract({limits, "nc"}, {squares, "nc"}, tolerance.residual * tolerance.residual);
-    const std::vector<double> limit = looks ? host.numbers(limits) : std::vector<double>();
-    Tensor state = first_state(host, system);
-    std::vector<double> reached = right;  // where it was last looked at
-    int64_t step = 0;
-    if (!(looks && std::all_of(right.begin(), right.end(), [](double square) { return square == 0; }))) {
-        const Tensor reciprocals =
-            host.scratch({N, C, h, windows.scale, windows.scale, stored(w + windows.span_x - 1)});
-        windows.run("wrc_exact_reciprocals", {{"precision", problem.precision}, {"reciprocals", reciprocals}});
-        Tensor next = host.scratch(state.sizes), next_squares = host.scratch(squares.sizes);
-        const int64_t between = host.waits_for_device() ? steps_between_looks : 1;
-        bool done = false;
-        while (step < tolerance.steps && !done) {
-            windows.run("wrc_exact_step", {{"reciprocals", reciprocals},
-                                           {"system", system},
-                                           {"state", state},
-                                           {"squares", squares},
-                                           {"limits", limits},
-                                           {"next_state", next},
-                                           {"next_squares", next_squares}});
-            std::swap(state, next);
-            std::swap(squares, next_squares);
-            step++;
-            if (looks && (step % between == 0 || step == tolerance.steps)) {
-                reached = host.numbers(squares);
-                done = ended(reached, limit);
-            }
+        extremes = rescale_extremes(host, right_side, squares, system.right);
+        system.right = extremes.empty() ? system.right : host.numbers(squares);
+        if (std::all_of(system.right.begin(), system.right.end(), [](double square) { return square == 0; })) {
+            return {gain, right};  // zeros
         }
     }
+    system.limits = host.scratch({N, C});
+    host.contract({system.limits, "nc"}, {squares, "nc"}, tolerance.residual * tolerance.residual);
     if (looks) {
-        const double residual = worst_residual(reached, right);
-        if (!std::isfinite(residual)) {
-            warn_not_finite(op);
-        } else if (!ended(reached, limit)) {
-            std::ostringstream text;
-            text << op << ": the relative residual is still " << residual << " after " << step
-                 << " iterations; the tolerance is " << tolerance.residual;
-            warn(text.str());
-        }
+        system.limit = host.numbers(system.limits);
     }
-    const Tensor values = selected(state, 2, 0);
+    const Reached reached = iterate(windows, system, squares, problem.precision, tolerance);
+    if (looks) {
+        warn_of(op, reached, system, tolerance);
+    }
     for (const ExtremePlane &extreme : extremes) {
-        multiply_by_power_of_2(host, plane(values, extreme.index), extreme.exponent);
+        multiply_by_power_of_2(host, plane(reached.values, extreme.index), extreme.exponent);
     }
-    return {gain, values};
+    return {gain, reached.values};
 }
 
 }  // namespace upwell
