@@ -86,8 +86,8 @@ struct Queue {
 // Fourier transforms of planes, which no kernel of the runtime does. maps [planes, H, W] are real; spectra
 // [planes, H, W / 2 + 1, 2] are real and imaginary parts of the columns u that say all:
 //     spectrum(v, u) = sum over y, x of map(y, x) exp(-2 pi i (v y / H + u x / W))
-// and back the real part of the same sum over all v and u, of the opposite sign. mean: the sums are divided by H W. All are
-// contiguous, of the dtype of the call, and lie where its tensors do; with a queue, transforms go on its stream.
+// and back the real part of the same sum over all v and u, of the opposite sign. mean: the sums are divided by H W. All
+// are contiguous, of the dtype of the call, and lie where its tensors do; with a queue, transforms go on its stream.
 struct Fourier {
     std::function<void(const Tensor &maps, const Tensor &spectra, bool mean)> forward;
     std::function<void(const Tensor &spectra, const Tensor &maps, bool mean)> back;

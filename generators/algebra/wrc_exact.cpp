@@ -56,8 +56,7 @@ WrcStart::WrcStart(Func precision, Func weighted, Func data_weight, Func data, c
 }
 
 WrcFirst::WrcFirst(Func system, const WrcWindows &w) : windows(w), output("first") {
-    output(x, y, kind, c, n) =
-        select(kind == solution_map, make_zero(w.type), pick(system, right_side)(x, y, c, n));
+    output(x, y, kind, c, n) = select(kind == solution_map, make_zero(w.type), pick(system, right_side)(x, y, c, n));
 }
 
 WrcReciprocals::WrcReciprocals(Func precision, const WrcWindows &w) : windows(w), output("reciprocals") {

@@ -39,7 +39,8 @@ void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance,
                                                        {"gradients.0", gradients.weighted},
                                                        {"gradients.1", gradients.precision}});
     const Tensor misfit = host.scratch(low),
-                 d_packed = host.scratch({low[0], low[1], windows.span_y, problem.scale, windows.span_x, problem.scale});
+                 d_packed =
+                     host.scratch({low[0], low[1], windows.span_y, problem.scale, windows.span_x, problem.scale});
     windows.run("wrc_exact_low_gradients", {{"v", gradients.weighted},
                                             {"X", output},
                                             {"data_weight", problem.data_weight},

@@ -15,13 +15,15 @@ void check_kernel(const std::string &op, const WrcProblem &problem, const Queue 
     }
     check_sizes(op, "kernel", kernel, {high[1], kernel.sizes[1], kernel.sizes[2]});
     if (kernel.sizes[1] < 1 || kernel.sizes[2] < 1 || kernel.sizes[1] > high[2] || kernel.sizes[2] > high[3]) {
-        throw Error(op, "kernel", "should have from 1 x 1 elements to the " + std::to_string(high[2]) + " x " +
-                                      std::to_string(high[3]) + " of precision but is " + format(kernel.sizes));
+        throw Error(op, "kernel",
+                    "should have from 1 x 1 elements to the " + std::to_string(high[2]) + " x " +
+                        std::to_string(high[3]) + " of precision but is " + format(kernel.sizes));
     }
     if (!kernel.strides.empty() && kernel.strides != strides_of(reshaped(kernel, kernel.sizes))) {
         throw Error(op, "kernel", "should be contiguous, C,KH,KW");
     }
-    check_tensor(op, "kernel", reshaped(kernel, {1, high[1], kernel.sizes[1], kernel.sizes[2]}), problem.precision.dtype);
+    check_tensor(op, "kernel", reshaped(kernel, {1, high[1], kernel.sizes[1], kernel.sizes[2]}),
+                 problem.precision.dtype);
     if (!queue) {
         check_finite(op, "kernel", kernel);
     }

@@ -28,8 +28,8 @@ Tensor turn(Host &host, int64_t elements, int64_t places) {
 }
 
 // Cell and place of every pixel of an axis.
-void add_places(std::vector<NamedArgument> &arguments, Host &host, const std::string &axis, int64_t cells, int64_t scale,
-                int64_t before) {
+void add_places(std::vector<NamedArgument> &arguments, Host &host, const std::string &axis, int64_t cells,
+                int64_t scale, int64_t before) {
     std::vector<int> cell(cells * scale), place(cells * scale);
     for (int64_t pixel = 0; pixel < cells * scale; pixel++) {
         const int64_t from_first = (pixel + before) % (cells * scale);
@@ -100,7 +100,8 @@ std::vector<ExtremePlane> rescale_extremes(Host &host, const Tensor &right_side,
 
 bool is_finite(Host &host, const Tensor &right_side, const std::vector<double> &squares) {
     for (size_t i = 0; i < squares.size(); i++) {  // of finite numbers they may overflow
-        if (!std::isfinite(squares[i]) && size_of(host.numbers(plane(right_side, static_cast<int64_t>(i)))) == INFINITY) {
+        if (!std::isfinite(squares[i]) &&
+            size_of(host.numbers(plane(right_side, static_cast<int64_t>(i)))) == INFINITY) {
             return false;
         }
     }
@@ -200,11 +201,8 @@ WrcWindowTables::WrcWindowTables(Host &host, const WrcProblem &problem)
 }
 
 void WrcWindowTables::run(const std::string &kernel, std::vector<NamedArgument> arguments) const {
-    arguments.insert(arguments.end(), {{"kernel", packed},
-                                       {"columns", w},
-                                       {"rows", h},
-                                       {"before_x", before_x},
-                                       {"before_y", before_y}});
+    arguments.insert(arguments.end(),
+                     {{"kernel", packed}, {"columns", w}, {"rows", h}, {"before_x", before_x}, {"before_y", before_y}});
     host.run(kernel, arguments);
 }
 

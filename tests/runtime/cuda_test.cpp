@@ -193,8 +193,9 @@ TEST_CASE("the exact solver looks at a device every fourth step, and without a t
     solve(device.queue(0, 5), 1e-4);
     // Squares and limits are 1, and those of residuals 2 whenever they are looked at: after 4, 8 and 10 steps.
     CHECK(device.downloads == 5);
-    CHECK(warnings == std::vector<std::string>{
-                          "wrc_exact: the relative residual is still 1.41421 after 10 iterations; the tolerance is 0.0001"});
+    CHECK(warnings ==
+          std::vector<std::string>{
+              "wrc_exact: the relative residual is still 1.41421 after 10 iterations; the tolerance is 0.0001"});
     Queue silent = device.queue(0, 5);
     silent.download = nullptr;
     solve(silent, 0);

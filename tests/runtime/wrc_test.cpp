@@ -128,8 +128,7 @@ Fourier plain_transforms() {
         const double *const from = static_cast<const double *>(maps.data);
         double *to = static_cast<double *>(spectra.data);
         for (int64_t plane = 0; plane < planes; plane++) {
-            const Spectrum whole =
-                transform(Spectrum(from + plane * H * W, from + (plane + 1) * H * W), H, W, -1);
+            const Spectrum whole = transform(Spectrum(from + plane * H * W, from + (plane + 1) * H * W), H, W, -1);
             for (int64_t i = 0; i < H * half; i++) {
                 const std::complex<double> number = whole[i / half * W + i % half] / (mean ? double(H * W) : 1.0);
                 *to++ = number.real();
@@ -171,7 +170,8 @@ std::vector<double> closed_form(const Problem<double> &p, bool of_image) {
         Spectrum placed(H * W), spread(H * W), weighted(H * W);
         for (int64_t v = 0; v < s.rows; v++) {
             for (int64_t u = 0; u < s.columns; u++) {
-                const int64_t y = wrap(v - (of_image ? H : s.rows) / 2, H), x = wrap(u - (of_image ? W : s.columns) / 2, W);
+                const int64_t y = wrap(v - (of_image ? H : s.rows) / 2, H),
+                              x = wrap(u - (of_image ? W : s.columns) / 2, W);
                 placed[y * W + x] = p.kernel.data[(plane % s.C * s.rows + v) * s.columns + u];
             }
         }
@@ -215,8 +215,12 @@ struct Listening {
 TEST_CASE("the exact solver of WRC solves the normal equations", "[host]") {
     const Listening listening;
     // Windows that overlap and that do not, of even and odd sides, as large as the map; one pixel; several vectors.
-    for (const Sizes &sizes : {Sizes{2, 3, 4, 5, 2, 3, 3}, {1, 2, 3, 4, 3, 2, 3}, {2, 2, 2, 3, 2, 4, 2}, {1, 1, 1, 1, 1, 1, 1},
-                               {1, 2, 3, 2, 1, 3, 2}, {1, 2, 5, 19, 2, 1, 5}}) {
+    for (const Sizes &sizes : {Sizes{2, 3, 4, 5, 2, 3, 3},
+                               {1, 2, 3, 4, 3, 2, 3},
+                               {2, 2, 2, 3, 2, 4, 2},
+                               {1, 1, 1, 1, 1, 1, 1},
+                               {1, 2, 3, 2, 1, 3, 2},
+                               {1, 2, 5, 19, 2, 1, 5}}) {
         Problem<double> problem(sizes);
         CAPTURE(sizes.h, sizes.w, sizes.scale, sizes.rows, sizes.columns);
         run("wrc_exact", problem.arguments({{"tolerance", 1e-14}}));
@@ -263,7 +267,10 @@ TEST_CASE("planes whose squares no float holds are solved beside others", "[host
 
 TEST_CASE("the spectral solver of WRC is the published closed form", "[host]") {
     for (const bool of_image : {true, false}) {
-        for (const Sizes &sizes : {Sizes{2, 3, 4, 5, 2, 3, 3}, {1, 2, 3, 4, 3, 2, 3}, {1, 1, 1, 1, 1, 1, 1}, {1, 2, 5, 3, 1, 3, 2},
+        for (const Sizes &sizes : {Sizes{2, 3, 4, 5, 2, 3, 3},
+                                   {1, 2, 3, 4, 3, 2, 3},
+                                   {1, 1, 1, 1, 1, 1, 1},
+                                   {1, 2, 5, 3, 1, 3, 2},
                                    {2, 1, 3, 9, 2, 1, 5}}) {
             Problem<double> problem(sizes);
             CAPTURE(of_image, sizes.h, sizes.w, sizes.scale, sizes.rows, sizes.columns);
@@ -278,7 +285,8 @@ TEST_CASE("a problem of WRC that does not fit is refused with names and sizes", 
     Problem<double> problem({2, 3, 4, 5, 2, 3, 3});
     const NamedArgument fourier{"fourier", plain_transforms()};
     CHECK(problem.refusal("wrc_spectral", {}) == "wrc_spectral: fourier is missing");
-    CHECK(problem.refusal("wrc_spectral", {{"fourier", Fourier{}}}) == "wrc_spectral: fourier should have forward and back");
+    CHECK(problem.refusal("wrc_spectral", {{"fourier", Fourier{}}}) ==
+          "wrc_spectral: fourier should have forward and back");
     CHECK(problem.refusal("wrc_spectral", {{"fourier", 1}}) == "wrc_spectral: fourier should be Fourier transforms");
     CHECK(problem.refusal("wrc_spectral", {fourier, {"centre", "middle"}}) ==
           "wrc_spectral: centre should be image or kernel but is middle");

@@ -55,7 +55,8 @@ Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &
     if (precision.is_meta() || precision.numel() == 0) {
         return output;
     }
-    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(), Y = data.contiguous();
+    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous();
     on_queue(precision, [&](const Queue *queue) {
         upwell::wrc_exact({view(P), view(W), view(Y), view(kernel), scale}, view(Q), {tolerance, max_iterations},
                           view(output), queue);
@@ -74,13 +75,13 @@ Five wrc_exact_backward(const Tensor &d_output, const Tensor &output, const Tens
     if (precision.is_meta() || precision.numel() == 0) {
         return {d_precision, d_weighted, d_data_weight, d_data, at::zeros_symint(kernel.sym_sizes(), kernel.options())};
     }
-    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(), Y = data.contiguous(),
-                 g = d_output.contiguous(), X = output.contiguous();
+    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous(), g = d_output.contiguous(), X = output.contiguous();
     on_queue(precision, [&](const Queue *queue) {
         const WrcGradients gradients{view(d_precision), view(d_weighted), view(d_data_weight), view(d_data),
                                      view(d_kernel)};
-        wrc_exact_adjoint({view(P), view(W), view(Y), view(kernel), scale}, {tolerance, max_iterations}, view(X), view(g),
-                          gradients, queue);
+        wrc_exact_adjoint({view(P), view(W), view(Y), view(kernel), scale}, {tolerance, max_iterations}, view(X),
+                          view(g), gradients, queue);
     });
     return {d_precision, d_weighted, d_data_weight, d_data, d_kernel};
 }

@@ -63,7 +63,8 @@ Pair wrc_spectral_forward(const Tensor &precision, const Tensor &weighted, const
     if (precision.is_meta() || precision.numel() == 0) {
         return {output, spectrum};
     }
-    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(), Y = data.contiguous();
+    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous();
     on_queue(precision, [&](const Queue *queue) {
         upwell::wrc_spectral({view(P), view(W), view(Y), view(kernel), scale}, view(Q), centre_of(centre),
                              torch_fourier(precision), view(spectrum), view(output), queue);
@@ -87,8 +88,8 @@ Gradients wrc_spectral_backward(const Tensor &d_output, const Tensor &spectrum, 
     if (precision.is_meta() || precision.numel() == 0) {
         return {d_precision, d_weighted, d_data_weight, d_data, at::zeros_symint(kernel.sym_sizes(), kernel.options())};
     }
-    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(), Y = data.contiguous(),
-                 g = d_output.contiguous(), F = spectrum.contiguous();
+    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous(), g = d_output.contiguous(), F = spectrum.contiguous();
     on_queue(precision, [&](const Queue *queue) {
         const WrcGradients gradients{view(d_precision), view(d_weighted), view(d_data_weight), view(d_data),
                                      view(d_kernel)};
