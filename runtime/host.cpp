@@ -1,6 +1,7 @@
 #include "host.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "error.h"
@@ -8,6 +9,22 @@
 #include "views.h"
 
 namespace upwell {
+namespace {
+
+template<class T> std::vector<double> gather(const T *data, const Tensor &tensor) {
+    const std::vector<int64_t> strides = strides_of(tensor);
+    std::vector<double> numbers(element_count(tensor));
+    for (size_t i = 0; i < numbers.size(); i++) {
+        int64_t place = 0;
+        for (size_t d = strides.size(), rest = i; d-- > 0; rest /= tensor.sizes[d]) {
+            place += static_cast<int64_t>(rest % tensor.sizes[d]) * strides[d];
+        }
+        numbers[i] = static_cast<double>(data[place]);
+    }
+    return numbers;
+}
+
+}  // namespace
 
 Host::~Host() {
     for (Block &block : blocks_) {
@@ -71,6 +88,30 @@ Tensor Host::scratch(const std::vector<int64_t> &sizes) {
     return tensor;
 }
 
+std::vector<double> Host::numbers(const Tensor &tensor) const {
+    if (element_count(tensor) == 0) {
+        return {};
+    }
+    const void *data = tensor.data;
+    std::vector<std::byte> copy;
+    if (queue_) {
+        const std::vector<int64_t> strides = strides_of(tensor);
+        int64_t span = 1;
+        for (size_t d = 0; d < strides.size(); d++) {
+            span += (tensor.sizes[d] - 1) * strides[d];
+        }
+        copy.resize(span * element_size(tensor.dtype));
+        queue_->download(copy.data(), tensor.data, copy.size());
+        data = copy.data();
+    }
+    return tensor.dtype == Dtype::Float64 ? gather(static_cast<const double *>(data), tensor)
+                                          : gather(static_cast<const float *>(data), tensor);
+}
+
+void Host::fill(const Tensor &tensor, double value) {
+    contract({tensor, std::string("abcde").substr(0, tensor.sizes.size())}, {number(one_, 1), ""}, value);
+}
+
 void Host::run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const {
     run_kernel(kernel, dtype_, arguments, queue_);
 }
@@ -100,6 +141,13 @@ void check_table(const std::string &op, const std::string &argument, const Tenso
     }
     if (!tensor.data && element_count(tensor) > 0) {
         throw Error(op, argument, "should have data but is a null pointer");
+    }
+}
+
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor) {
+    const std::vector<double> numbers = Host(tensor.dtype, nullptr).numbers(tensor);
+    if (!std::all_of(numbers.begin(), numbers.end(), [](double number) { return std::isfinite(number); })) {
+        throw Error(op, argument, "should be finite but has an element that is infinite or nan");
     }
 }
 

@@ -52,16 +52,23 @@ public:
         const std::pair<size_t, size_t> place_;
     };
 
+    // The elements of a map in their order. With a queue it waits.
+    std::vector<double> numbers(const Tensor &tensor) const;
+    bool waits_for_device() const { return queue_ != nullptr; }
+
     void run(const std::string &kernel, const std::vector<NamedArgument> &arguments) const;
 
     // output = offset + factor * the sum of left * right over the letters that output lacks, as in
     //     contract({y, "nl"}, {weight, "le"}, {x, "ne"})
-    // Every letter has one extent; only the last one of output may be shorter in left or right, whose products are 0 from there on. At most 5
-    // letters of output and 3 that are summed. Sums are float64. Without right: of left. offset, without which it is 0:
-    // of output's letters or fewer; it may be output.
+    // Every letter has one extent; only the last one of output may be shorter in left or right, whose products are 0 from
+    // there on. At most 5 letters of output and 3 that are summed. Sums are float64. Without right: of left. offset,
+    // without which it is 0: of output's letters or fewer; it may be output.
     void contract(const Lettered &output, const Lettered &left, const Lettered &right, double factor = 1,
                   const Lettered &offset = {});
     void contract(const Lettered &output, const Lettered &left, double factor = 1, const Lettered &offset = {});
+
+    // Every element of a tensor of at most 5 dimensions.
+    void fill(const Tensor &tensor, double value);
 
 private:
     const Tensor &number(std::optional<Tensor> &kept, double value);
@@ -85,6 +92,9 @@ private:
 
 // A map N,C,H,W whose elements lie side by side, as planes N*C,H,W. Throws Error of this operator and argument.
 Tensor planes(const std::string &op, const std::string &argument, const Tensor &map);
+
+// Throws unless every element, of the host's memory, is finite.
+void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor);
 
 // `<argument> should be <sizes> but is <sizes>`, unless it is; and other than four dimensions.
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,

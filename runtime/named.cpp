@@ -36,6 +36,14 @@ std::string Named::text(const std::string &name, const std::string &otherwise) {
     return value ? as<std::string>(*value, name, "a text") : otherwise;
 }
 
+const Fourier &Named::fourier(const std::string &name) {
+    const Fourier &transforms = as<Fourier>(take(name), name, "Fourier transforms");
+    if (!transforms.forward || !transforms.back) {
+        throw Error(op_, name, "should have forward and back");
+    }
+    return transforms;
+}
+
 void Named::finish() const {
     for (const NamedArgument &argument : arguments_) {
         if (std::find(asked_.begin(), asked_.end(), argument.name) == asked_.end()) {

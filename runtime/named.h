@@ -20,6 +20,7 @@ public:
     double real(const std::string &name);
     double real(const std::string &name, double otherwise);
     std::string text(const std::string &name, const std::string &otherwise);
+    const Fourier &fourier(const std::string &name);
 
     // Throws unless every argument was asked for.
     void finish() const;

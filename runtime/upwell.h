@@ -18,14 +18,18 @@
 //   merge_kernels       large [A, B, KH, KW], small [A, B, kh, kw]          -> merged [A, B, KH, KW]
 //   wrc_data            x, response [N, C, h, w]                            -> weight, weighted [N, C, h, w]
 //   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [N, C]    -> precision, weighted [N, C, s*h, s*w]
+//   wrc_exact, wrc_spectral
+//                       precision, weighted [N, C, s*h, s*w], data_weight, data [N, C, h, w],
+//                       kernel [C, KH, KW]                                  -> output [N, C, s*h, s*w]
 //
 // and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side, odd);
 // groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res pixels
 // between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour outside the
 // map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear, nearest: high-res
 // pixels per low-res pixel where positions are a pixel's over this number, computed as torch does for its scale_factor;
-// 0: the true ratio H/h, W/w); radius, eps (1e-3), scale (1), centred (0 or 1; 0) of guided_filter, and scale s of
-// wrc_prior, are those of upwell.ops; these four take contiguous tensors.
+// 0: the true ratio H/h, W/w); radius, eps (1e-3), scale (1), centred (0 or 1; 0) of guided_filter, scale s of wrc_...,
+// tolerance (1e-4) and max_iterations (100) of wrc_exact, and centre ("image") of wrc_spectral are those of upwell.ops;
+// wrc_spectral also takes the transforms that it uses, fourier (see Fourier). These six take contiguous tensors.
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.
@@ -66,7 +70,7 @@ private:
 };
 
 // A stream of a CUDA device. Kernels are put on it in order and may still be running when a call returns; nothing in a
-// call waits for the device, and nothing but `allocate` and `upload` takes memory on it.
+// call but `download` waits for the device, and nothing but `allocate` and `upload` takes memory on it.
 struct Queue {
     int device = 0;          // ordinal
     void *stream = nullptr;  // CUstream; null: the default stream
@@ -74,10 +78,23 @@ struct Queue {
     std::function<void *(size_t bytes)> allocate;
     // A copy on the device of some bytes of the host; kernels put on the stream from now on may read it.
     std::function<void *(const void *data, size_t bytes)> upload;
+    // Copies some bytes of the device to the host, once all that was put on the stream is done; waits. wrc_exact alone
+    // calls it, unless its tolerance is 0.
+    std::function<void(void *to, const void *from, size_t bytes)> download;
+};
+
+// Fourier transforms of planes, which no kernel of the runtime does. maps [planes, H, W] are real; spectra
+// [planes, H, W / 2 + 1, 2] are real and imaginary parts of the columns u that say all:
+//     spectrum(v, u) = sum over y, x of map(y, x) exp(-2 pi i (v y / H + u x / W))
+// and back the real part of the same sum over all v and u, of the opposite sign. mean: the sums are divided by H W. All
+// are contiguous, of the dtype of the call, and lie where its tensors do; with a queue, transforms go on its stream.
+struct Fourier {
+    std::function<void(const Tensor &maps, const Tensor &spectra, bool mean)> forward;
+    std::function<void(const Tensor &spectra, const Tensor &maps, bool mean)> back;
 };
 
 // A tensor or an option by its name.
-using Value = std::variant<Tensor, int64_t, double, std::string>;
+using Value = std::variant<Tensor, int64_t, double, std::string, Fourier>;
 struct NamedArgument {
     std::string name;
     Value value;
@@ -104,6 +121,10 @@ void run_kernel(const std::string &name, Dtype dtype, const std::vector<NamedArg
 // take them (void *[], the first one a user context): for tools that record or count calls. Null: nobody looks on.
 using Observer = void (*)(const char *symbol, void **arguments);
 void set_observer(Observer observer);
+
+// Takes what a call has to say besides its result, on the thread of the call; null: a line on stderr.
+using WarningHandler = void (*)(const std::string &message);
+void set_warning_handler(WarningHandler handler);
 
 // What kernels are compiled for. OpenCl: those of the GPU, run by an OpenCL device on tensors in host memory, in a
 // library that has no others: how GPU schedules are tested where there is no GPU.

@@ -260,7 +260,7 @@ foreach (
 )
     upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
-foreach (part IN ITEMS start reciprocals step finish finish_adjoint low_gradients kernel_gradient)
+foreach (part IN ITEMS start first reciprocals step finish finish_adjoint low_gradients kernel_gradient)
     upwell_add_kernel(upwell.inverse_generator wrc_exact_${part} large_buffers)  # some scratch has the size of the map
 endforeach ()
 foreach (generator IN ITEMS wrc_data wrc_prior wrc_spectrum)

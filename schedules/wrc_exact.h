@@ -10,6 +10,7 @@
 namespace upwell {
 
 void schedule_on_cpu(WrcStart &parts, const Halide::Target &target);
+void schedule_on_cpu(WrcFirst &parts, const Halide::Target &target);
 void schedule_on_cpu(WrcReciprocals &parts, const Halide::Target &target);
 void schedule_on_cpu(WrcStep &parts, const Halide::Target &target);
 void schedule_on_cpu(WrcFinish &parts, const Halide::Target &target);
@@ -17,6 +18,7 @@ void schedule_on_cpu(WrcLowGradients &parts, const Halide::Target &target);
 void schedule_on_cpu(WrcKernelGradient &parts, const Halide::Target &target);
 
 void schedule_on_gpu(WrcStart &parts);
+void schedule_on_gpu(WrcFirst &parts);
 void schedule_on_gpu(WrcReciprocals &parts);
 void schedule_on_gpu(WrcStep &parts);
 void schedule_on_gpu(WrcFinish &parts);

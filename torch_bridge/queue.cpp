@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "table.h"
@@ -23,6 +24,14 @@ CallQueue::CallQueue(const at::Tensor &like) {
     };
     queue->upload = [device](const void *data, size_t bytes) {
         return device_bytes(data, bytes, device).mutable_data_ptr();
+    };
+    queue->download = [device](void *to, const void *from, size_t bytes) {
+        const std::vector<int64_t> sizes{static_cast<int64_t>(bytes)};
+        const at::Tensor there = at::for_blob(const_cast<void *>(from), sizes)
+                                     .options(at::TensorOptions().dtype(at::kByte).device(device))
+                                     .target_device(device)
+                                     .make_tensor();
+        at::from_blob(to, sizes, at::kByte).copy_(there);  // blocks
     };
 }
 

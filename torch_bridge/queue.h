@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "torch_threads.h"
+#include "torch_warnings.h"
 #include "upwell.h"
 
 namespace upwell::bridge {
@@ -25,9 +26,10 @@ private:
     std::vector<at::Tensor> scratch;
 };
 
-// Calls run(queue) with torch's threads, or the current stream of the device of `like`.
+// Calls run(queue) with torch's threads and warnings, or the current stream of the device of `like`.
 template<class Run> void on_queue(const at::Tensor &like, const Run &run) {
     run_on_torch_threads();
+    warn_through_torch();
     const CallQueue queue(like);
     run(queue.get());
 }

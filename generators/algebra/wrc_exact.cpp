@@ -55,6 +55,10 @@ WrcStart::WrcStart(Func precision, Func weighted, Func data_weight, Func data, c
     squares(c, n) = square.total(c, n);
 }
 
+WrcFirst::WrcFirst(Func system, const WrcWindows &w) : windows(w), output("first") {
+    output(x, y, kind, c, n) = select(kind == solution_map, make_zero(w.type), pick(system, right_side)(x, y, c, n));
+}
+
 WrcReciprocals::WrcReciprocals(Func precision, const WrcWindows &w) : windows(w), output("reciprocals") {
     Func reciprocal("reciprocal");
     reciprocal(x, y, c, n) = make_one(w.type) / precision(x, y, c, n);

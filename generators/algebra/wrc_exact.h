@@ -33,6 +33,14 @@ struct WrcStart {
     Halide::Func squares;  // c, n
 };
 
+// What conjugate gradients start from, as WrcStep has it: solution 0, residual and direction the right side.
+struct WrcFirst {
+    WrcFirst(Halide::Func system, const WrcWindows &windows);
+
+    WrcWindows windows;
+    Halide::Func output;  // x, y, kind, c, n
+};
+
 // P^-1 by place, its columns repeated by what a window spans.
 struct WrcReciprocals {
     WrcReciprocals(Halide::Func precision, const WrcWindows &windows);

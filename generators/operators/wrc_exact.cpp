@@ -3,6 +3,8 @@
 // up to a multiple of 16; a kernel spans t_x x t_y cells:
 //     wrc_exact_start        precision, weighted (W, H, C, N), data_weight, data (w, h, C, N)
 //                            -> system (w', h, 3, C, N): right side, gain, rest of the diagonal; squares (C, N)
+//     wrc_exact_first        system (w', h, 3, C, N)
+//                            -> state (w', h, 3, C, N)
 //     wrc_exact_reciprocals  precision (W, H, C, N)
 //                            -> reciprocals (w + t_x - 1 rounded up as w', s, s, h, C, N)
 //     wrc_exact_step         reciprocals, system, state (w', h, 3, C, N): solution, residual, direction; squares,
@@ -110,6 +112,25 @@ public:
 private:
     Input precision = nullptr, weighted = nullptr, data_weight = nullptr, data = nullptr;
     Output output = nullptr, squares = nullptr;
+};
+
+class First : public WrcKernel<First, WrcFirst> {
+public:
+    void configure() {
+        system = map("system", three);
+        add_windows();
+        output = out("state", three);
+    }
+
+    void generate() {
+        parts = std::make_unique<WrcFirst>(*system, windows());
+        *output = parts->output;
+        fix_sizes();
+    }
+
+private:
+    Input system = nullptr;
+    Output output = nullptr;
 };
 
 class Reciprocals : public WrcKernel<Reciprocals, WrcReciprocals> {
@@ -269,6 +290,7 @@ private:
 }  // namespace upwell
 
 HALIDE_REGISTER_GENERATOR(upwell::Start, wrc_exact_start)
+HALIDE_REGISTER_GENERATOR(upwell::First, wrc_exact_first)
 HALIDE_REGISTER_GENERATOR(upwell::Reciprocals, wrc_exact_reciprocals)
 HALIDE_REGISTER_GENERATOR(upwell::Step, wrc_exact_step)
 HALIDE_REGISTER_GENERATOR(upwell::Finish, wrc_exact_finish)

@@ -13,7 +13,9 @@ constexpr std::array all{
     HostOperator{"pcdc", run_pcdc},
     HostOperator{"pcdc_scores", run_pcdc_scores},
     HostOperator{"wrc_data", run_wrc_data},
+    HostOperator{"wrc_exact", run_wrc_exact},
     HostOperator{"wrc_prior", run_wrc_prior},
+    HostOperator{"wrc_spectral", run_wrc_spectral},
 };
 
 }  // namespace

@@ -20,6 +20,8 @@ void run_merge_kernels(Named &arguments, const Queue *queue);
 void run_pcdc(Named &arguments, const Queue *queue);
 void run_pcdc_scores(Named &arguments, const Queue *queue);
 void run_wrc_data(Named &arguments, const Queue *queue);
+void run_wrc_exact(Named &arguments, const Queue *queue);
 void run_wrc_prior(Named &arguments, const Queue *queue);
+void run_wrc_spectral(Named &arguments, const Queue *queue);
 
 }  // namespace upwell

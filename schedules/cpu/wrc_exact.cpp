@@ -107,6 +107,13 @@ void schedule_on_cpu(WrcStart &parts, const Target &target) {
     s.in_plane(parts.square, parts.squares);
 }
 
+void schedule_on_cpu(WrcFirst &parts, const Target &target) {
+    Schedule s(parts.windows, target);
+    s.tasks(parts.output);
+    s.by_strips(parts.output, whole);
+    unroll_kinds(parts.output, s);
+}
+
 void schedule_on_cpu(WrcReciprocals &parts, const Target &target) {
     Schedule s(parts.windows, target);
     s.tasks(parts.output);

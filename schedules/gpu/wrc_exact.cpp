@@ -78,6 +78,11 @@ void schedule_on_gpu(WrcStart &parts) {
     launch_planes(parts.squares);
 }
 
+void schedule_on_gpu(WrcFirst &parts) {
+    launch(parts.output);
+    parts.output.bound(kind, 0, 3).unroll(kind);
+}
+
 void schedule_on_gpu(WrcReciprocals &parts) {
     launch(parts.output);
 }

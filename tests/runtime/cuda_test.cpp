@@ -46,10 +46,13 @@ public:
             uploads++;
             return allocate(bytes);
         };
+        q.download = [this](void *to, const void *, size_t bytes) {
+            std::fill_n(static_cast<float *>(to), bytes / sizeof(float), downloads++ < 2 ? 1.0f : 2.0f);
+        };
         return q;
     }
 
-    int allocations = 0, uploads = 0;
+    int allocations = 0, uploads = 0, downloads = 0;
     size_t largest_allocation = 0;
 
 private:
@@ -166,6 +169,41 @@ TEST_CASE("the gradient of a large batch goes in parts, so that its scratch stay
     run_in_order("fns_d_value", {3}, {d_output, logits}, d_value, &queue);
     CHECK(device.allocations == 3);
     CHECK(device.largest_allocation <= size_t(1) << 30);
+}
+
+TEST_CASE("the exact solver looks at a device every fourth step, and without a tolerance never", "[cuda]") {
+    Device device;
+    static std::vector<std::string> warnings;
+    set_warning_handler([](const std::string &message) { warnings.push_back(message); });
+    const auto solve = [&](const Queue &queue, double tolerance) {
+        device.downloads = 0;
+        run("wrc_exact",
+            {{"precision", device.tensor({2, 3, 8, 10})},
+             {"weighted", device.tensor({2, 3, 8, 10})},
+             {"data_weight", device.tensor({2, 3, 4, 5})},
+             {"data", device.tensor({2, 3, 4, 5})},
+             {"kernel", device.tensor({3, 3, 3})},
+             {"scale", 2},
+             {"tolerance", tolerance},
+             {"max_iterations", 10},
+             {"output", device.tensor({2, 3, 8, 10})}},
+            &queue);
+    };
+    fake_cuda_reset(90);
+    solve(device.queue(0, 5), 1e-4);
+    // Squares and limits are 1, and those of residuals 2 whenever they are looked at: after 4, 8 and 10 steps.
+    CHECK(device.downloads == 5);
+    CHECK(warnings ==
+          std::vector<std::string>{
+              "wrc_exact: the relative residual is still 1.41421 after 10 iterations; the tolerance is 0.0001"});
+    Queue silent = device.queue(0, 5);
+    silent.download = nullptr;
+    solve(silent, 0);
+    CHECK(device.downloads == 0);
+    CHECK_THROWS_WITH(solve(silent, 1e-4), "wrc_exact: queue should have download, or the tolerance should be 0");
+    check_only_launches("100 stream 5");
+    CHECK(warnings.size() == 1);
+    set_warning_handler(nullptr);
 }
 
 TEST_CASE("scratch that cannot be had is an error of the call, and the next call works", "[cuda]") {

@@ -198,6 +198,15 @@ public:
         near("squares", squares, dots(system.right, system.right));
     }
 
+    void first() {
+        auto maps = Memory<T>(in_stored_rows(q, {&system.right, &system.gain, &system.rest}),
+                              {q.stored_w(), q.h, 3, q.C, q.N}),
+             state = result_of<T>({q.stored_w(), q.h, 3, q.C, q.N});
+        run("first", {&maps}, {}, {&state});
+        const Values zero(system.right.size());
+        near("first state", state, in_stored_rows(q, {&zero, &system.right, &system.right}));
+    }
+
     void step() {
         auto P = high(g.precision);
         const std::vector<int> sizes{q.stored(q.w + q.span(q.kw) - 1), q.s, q.s, q.h, q.C, q.N};
@@ -371,6 +380,7 @@ template<class T> void check_all(const Build &build) {
         CAPTURE(q.describe(), 8 * sizeof(T));
         Check<T> check(q, build);
         check.start();
+        check.first();
         check.step();
         check.finish();
         check.gradients();

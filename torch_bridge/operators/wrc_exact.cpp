@@ -2,8 +2,7 @@
 #include <cmath>
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
@@ -11,7 +10,7 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "wrc_system.h"
+#include "runtime/operators/wrc_exact.h"
 
 namespace upwell::bridge {
 namespace {
@@ -56,12 +55,12 @@ Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &
     if (precision.is_meta() || precision.numel() == 0) {
         return output;
     }
-    const wrc::Windows windows(kernel, data, scale);
-    const Tensor P = precision.contiguous(), Q = weighted.contiguous();
-    const wrc::Solution solution = wrc::solve("wrc_exact", windows, P, Q, data_weight.contiguous(), data.contiguous(),
-                                              {tolerance, max_iterations});
-    run_kernel_on("wrc_exact_finish", precision,
-                  windows.pixel_arguments({P, Q, solution.gain, solution.values}, {output}));
+    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous();
+    on_queue(precision, [&](const Queue *queue) {
+        upwell::wrc_exact({view(P), view(W), view(Y), view(kernel), scale}, view(Q), {tolerance, max_iterations},
+                          view(output), queue);
+    });
     return output;
 }
 
@@ -74,25 +73,17 @@ Five wrc_exact_backward(const Tensor &d_output, const Tensor &output, const Tens
     const Tensor d_precision = like(precision), d_weighted = like(precision), d_data_weight = like(data),
                  d_data = like(data);
     if (precision.is_meta() || precision.numel() == 0) {
-        return {d_precision, d_weighted, d_data_weight, d_data, like(kernel).zero_()};
+        return {d_precision, d_weighted, d_data_weight, d_data, at::zeros_symint(kernel.sym_sizes(), kernel.options())};
     }
-    const wrc::Windows windows(kernel, data, scale);
-    const Tensor P = precision.contiguous(), g = d_output.contiguous(), W = data_weight.contiguous(),
-                 X = output.contiguous();
-    const wrc::Solution solution =
-        wrc::solve("wrc_exact_backward", windows, P, g, W, at::zeros_like(W), {tolerance, max_iterations});
-    run_kernel_on("wrc_exact_finish_adjoint", P,
-                  windows.pixel_arguments({P, g, solution.gain, solution.values, X}, {d_weighted, d_precision}));
-    const Tensor misfit = like(data);
-    run_kernel_on("wrc_exact_low_gradients", P,
-                  windows.arguments({d_weighted, X, W, data.contiguous()}, {d_data_weight, d_data, misfit}));
-    Sizes sizes{precision.size(0)};
-    for (const int64_t size : windows.packed.sizes()) {
-        sizes.emplace_back(size);
-    }
-    const Tensor d_packed = at::empty_symint(sizes, kernel.options());
-    run_kernel_on("wrc_exact_kernel_gradient", P, windows.arguments({d_weighted, X, misfit, d_data}, {d_packed}));
-    return {d_precision, d_weighted, d_data_weight, d_data, windows.unpack(d_packed.sum(0))};
+    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous(), g = d_output.contiguous(), X = output.contiguous();
+    on_queue(precision, [&](const Queue *queue) {
+        const WrcGradients gradients{view(d_precision), view(d_weighted), view(d_data_weight), view(d_data),
+                                     view(d_kernel)};
+        wrc_exact_adjoint({view(P), view(W), view(Y), view(kernel), scale}, {tolerance, max_iterations}, view(X),
+                          view(g), gradients, queue);
+    });
+    return {d_precision, d_weighted, d_data_weight, d_data, d_kernel};
 }
 
 class WrcExact : public torch::autograd::Function<WrcExact> {

@@ -1,32 +1,21 @@
-// The spectral solver of weighted reverse convolution. Transforms are torch's, of some planes at a time: their scratch
-// stays small, and most of it in cache.
-#include <cmath>
-
+// The spectral solver of weighted reverse convolution.
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/fft_irfft2.h>
-#include <ATen/ops/fft_rfft2.h>
-#include <ATen/ops/sum.h>
-#include <ATen/ops/view_as_complex.h>
-#include <ATen/ops/view_as_real.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include "../autograd.h"
 #include "../dispatch.h"
+#include "../fourier.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../table.h"
+#include "runtime/operators/wrc_spectral.h"
 
 namespace upwell::bridge {
 namespace {
 
 using Pair = std::tuple<Tensor, Tensor>;
 using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
-
-// The same for any number of threads: what a transform rounds may depend on how many there are.
-constexpr int64_t cpu_chunk_pixels = int64_t(1) << 20, gpu_chunk_pixels = int64_t(1) << 24;
 
 void check(const std::string &op, const Tensor &precision, const Tensor &data_weight, const Tensor &data,
            const Tensor &kernel, int64_t scale, std::string_view centre) {
@@ -57,81 +46,8 @@ Sizes spectrum_sizes(const Tensor &map) {
     return {map.sym_size(0), map.sym_size(1), map.sym_size(2), map.sym_size(3) / 2 + 1, 2};
 }
 
-// What a kernel's taps, `centre` the one at the origin, add to the first `count` frequencies of an image side.
-Tensor waves(int64_t taps, int64_t centre, int64_t side, int64_t count, const Tensor &like) {
-    std::vector<double> values;
-    values.reserve(2 * taps * count);
-    for (int64_t tap = 0; tap < taps; tap++) {
-        for (int64_t frequency = 0; frequency < count; frequency++) {
-            const double turns = static_cast<double>(frequency * (tap - centre) % side) / static_cast<double>(side);
-            values.push_back(std::cos(2 * M_PI * turns));
-            values.push_back(-std::sin(2 * M_PI * turns));
-        }
-    }
-    return table(values, like).view({taps, count, 2});
-}
-
-// Where a column of a half spectrum finds its low-res one: in 0 .. w / 2, as it is or as the negative frequency.
-Tensor low_columns(int64_t half, int64_t w, const Tensor &like) {
-    std::vector<int> column, turned;
-    for (int64_t x = 0; x < half; x++) {
-        turned.push_back(x % w > w / 2);
-        column.push_back(static_cast<int>(turned.back() ? w - x % w : x % w));
-    }
-    column.insert(column.end(), turned.begin(), turned.end());
-    return table(column, like).view({2, half});
-}
-
-// One call: sizes, and the arguments that all planes share.
-struct Call {
-    Call(const Tensor &precision, const Tensor &data, const Tensor &kernel, int64_t scale, std::string_view centre)
-        : scale(scale), h(data.size(2)), w(data.size(3)), H(h * scale), W(w * scale), half(W / 2 + 1),
-          planes(data.size(0) * data.size(1)), like(precision) {
-        const int64_t rows = kernel.size(1), columns = kernel.size(2);
-        const bool of_image = centre == "image";
-        column_waves = waves(columns, (of_image ? W : columns) / 2, W, half, like);
-        row_waves = waves(rows, (of_image ? H : rows) / 2, H, H, like).view({rows, scale, h, 2});
-        low = low_columns(half, w, like);
-        kernels = kernel.expand({data.size(0), -1, -1, -1}).reshape({planes, rows, columns}).contiguous();
-    }
-
-    // In blocks of h rows.
-    Tensor high_map(const Tensor &map) const { return map.contiguous().view({planes, scale, h, W}); }
-    Tensor low_map(const Tensor &map) const { return map.contiguous().view({planes, h, w}); }
-
-    // A half spectrum's numbers, of some planes.
-    Tensor high_spectrum(const Tensor &spectrum) const {
-        return spectrum.as_strided({spectrum.numel() / (2 * H * half), scale, h, half, 2},
-                                   {2 * H * half, 2 * h * half, 2 * half, 2, 1});
-    }
-    Tensor low_spectrum(const Tensor &spectrum) const {
-        const int64_t columns = w / 2 + 1;
-        return spectrum.as_strided({spectrum.numel() / (2 * h * columns), h, columns, 2},
-                                   {2 * h * columns, 2 * columns, 2, 1});
-    }
-
-    // f(first plane, planes) for some planes at a time.
-    template<class F> void in_chunks(const F &f) const {
-        const int64_t pixels = like.is_cuda() ? gpu_chunk_pixels : cpu_chunk_pixels;
-        const int64_t chunk = std::max<int64_t>(pixels / (H * W), 1);
-        for (int64_t first = 0; first < planes; first += chunk) {
-            f(first, std::min(chunk, planes - first));
-        }
-    }
-
-    const int64_t scale, h, w, H, W, half, planes;
-    const Tensor &like;
-    Tensor column_waves, row_waves, low, kernels;
-};
-
-// The half spectra of maps [planes, rows, columns], as pairs of numbers.
-Tensor transform(const Tensor &maps, std::string_view norm) {
-    return at::view_as_real(at::fft_rfft2(maps, at::OptionalIntArrayRef(), {-2, -1}, norm)).contiguous();
-}
-
-Tensor transform_back(const Tensor &spectra, int64_t rows, int64_t columns, std::string_view norm) {
-    const Tensor pairs = spectra.view({spectra.size(0), rows, columns / 2 + 1, 2});
-    return at::fft_irfft2(at::view_as_complex(pairs), at::IntArrayRef({rows, columns}), {-2, -1}, norm);
+WrcCentre centre_of(std::string_view name) {
+    return name == "image" ? WrcCentre::Image : WrcCentre::Kernel;
 }
 
 Pair wrc_spectral_forward(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight,
@@ -147,18 +63,11 @@ Pair wrc_spectral_forward(const Tensor &precision, const Tensor &weighted, const
     if (precision.is_meta() || precision.numel() == 0) {
         return {output, spectrum};
     }
-    const Call call(precision, data, kernel, scale, centre);
-    const Tensor P = call.high_map(precision), Q = call.high_map(weighted).view({call.planes, call.H, call.W});
-    const Tensor weights = call.low_map(data_weight), samples = call.low_map(data);
-    const Tensor saved = call.high_spectrum(spectrum), result = output.view({call.planes, call.H, call.W});
-    call.in_chunks([&](int64_t first, int64_t planes) {
-        const auto some = [&](const Tensor &maps) { return maps.narrow(0, first, planes); };
-        some(saved).copy_(call.high_spectrum(transform(some(Q), "backward")));
-        const Tensor solved = at::empty_like(some(saved));
-        run_kernel_on("wrc_spectrum", precision,
-                      {some(saved), call.low_spectrum(transform(some(samples), "backward")), some(P), some(weights),
-                       some(call.kernels), call.column_waves, call.row_waves, call.low, solved});
-        some(result).copy_(transform_back(solved, call.H, call.W, "backward"));
+    const Tensor P = precision.contiguous(), Q = weighted.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous();
+    on_queue(precision, [&](const Queue *queue) {
+        upwell::wrc_spectral({view(P), view(W), view(Y), view(kernel), scale}, view(Q), centre_of(centre),
+                             torch_fourier(precision), view(spectrum), view(output), queue);
     });
     return {output, spectrum};
 }
@@ -179,28 +88,15 @@ Gradients wrc_spectral_backward(const Tensor &d_output, const Tensor &spectrum, 
     if (precision.is_meta() || precision.numel() == 0) {
         return {d_precision, d_weighted, d_data_weight, d_data, at::zeros_symint(kernel.sym_sizes(), kernel.options())};
     }
-    const Call call(precision, data, kernel, scale, centre);
-    const Tensor P = call.high_map(precision), gradient = call.high_map(d_output).view({call.planes, call.H, call.W});
-    const Tensor weights = call.low_map(data_weight), samples = call.low_map(data);
-    const Tensor saved = call.high_spectrum(spectrum.contiguous()), d_kernels = at::empty_like(call.kernels);
-    const Tensor d_P = call.high_map(d_precision), d_Q = d_weighted.view({call.planes, call.H, call.W});
-    const Tensor d_weights = call.low_map(d_data_weight), d_samples = call.low_map(d_data);
-    call.in_chunks([&](int64_t first, int64_t planes) {
-        const auto some = [&](const Tensor &maps) { return maps.narrow(0, first, planes); };
-        const Tensor of_samples = call.low_spectrum(transform(some(samples), "backward"));
-        const Tensor d_spectrum = at::empty_like(some(saved)), d_low = at::empty_like(of_samples);
-        {
-            const Tensor G = call.high_spectrum(transform(some(gradient), "forward"));
-            run_kernel_on("wrc_spectrum_adjoint", precision,
-                          {some(saved), of_samples, some(P), some(weights), some(call.kernels), call.column_waves,
-                           call.row_waves, call.low, G, d_spectrum, d_low, some(d_P), some(d_weights),
-                           some(d_kernels)});
-        }
-        some(d_Q).copy_(transform_back(d_spectrum, call.H, call.W, "forward"));
-        some(d_samples).copy_(transform_back(d_low, call.h, call.w, "forward"));
+    const Tensor d_kernel = like(kernel), P = precision.contiguous(), W = data_weight.contiguous(),
+                 Y = data.contiguous(), g = d_output.contiguous(), F = spectrum.contiguous();
+    on_queue(precision, [&](const Queue *queue) {
+        const WrcGradients gradients{view(d_precision), view(d_weighted), view(d_data_weight), view(d_data),
+                                     view(d_kernel)};
+        wrc_spectral_adjoint({view(P), view(W), view(Y), view(kernel), scale}, centre_of(centre),
+                             torch_fourier(precision), view(F), view(g), gradients, queue);
     });
-    return {d_precision, d_weighted, d_data_weight, d_data,
-            d_kernels.view({data.size(0), kernel.size(0), kernel.size(1), kernel.size(2)}).sum(0)};
+    return {d_precision, d_weighted, d_data_weight, d_data, d_kernel};
 }
 
 Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
