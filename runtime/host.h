@@ -63,4 +63,7 @@ Tensor planes(const std::string &op, const std::string &argument, const Tensor &
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
                  const std::vector<int64_t> &expected);
 
+// `<argument> should be in <least> .. <most> but is <value>`, unless it is.
+void check_range(const std::string &op, const std::string &argument, int64_t value, int64_t least, int64_t most);
+
 }  // namespace upwell

@@ -8,6 +8,11 @@ const Tensor &Named::tensor(const std::string &name) {
     return as<Tensor>(take(name), name, "a tensor");
 }
 
+Tensor Named::tensor(const std::string &name, const Tensor &otherwise) {
+    const Value *value = find(name);
+    return value ? as<Tensor>(*value, name, "a tensor") : otherwise;
+}
+
 int64_t Named::integer(const std::string &name) {
     return as<int64_t>(take(name), name, "an integer");
 }

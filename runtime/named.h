@@ -14,6 +14,7 @@ public:
 
     const std::string &op() const { return op_; }
     const Tensor &tensor(const std::string &name);
+    Tensor tensor(const std::string &name, const Tensor &otherwise);
     int64_t integer(const std::string &name);
     int64_t integer(const std::string &name, int64_t otherwise);
     double real(const std::string &name);

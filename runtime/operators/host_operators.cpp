@@ -9,6 +9,7 @@ namespace {
 constexpr std::array all{
     HostOperator{"guided_filter", run_guided_filter},
     HostOperator{"merge_kernels", run_merge_kernels},
+    HostOperator{"transposed_conv", run_transposed_conv},
     HostOperator{"wrc_data", run_wrc_data},
     HostOperator{"wrc_prior", run_wrc_prior},
 };

@@ -16,6 +16,7 @@ std::vector<std::string> host_operator_names();
 
 void run_guided_filter(Named &arguments, const Queue *queue);
 void run_merge_kernels(Named &arguments, const Queue *queue);
+void run_transposed_conv(Named &arguments, const Queue *queue);
 void run_wrc_data(Named &arguments, const Queue *queue);
 void run_wrc_prior(Named &arguments, const Queue *queue);
 
