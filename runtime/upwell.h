@@ -16,6 +16,8 @@
 //
 //   guided_filter       guide [N, D, H, W], input [N, D, h, w]              -> output [N, D, H, W]
 //   merge_kernels       large [A, B, KH, KW], small [A, B, kh, kw]          -> merged [A, B, KH, KW]
+//   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
+//                       if there is one, bias [D]                           -> output [N, D, H, W]
 //   wrc_data            x, response [N, C, h, w]                            -> weight, weighted [N, C, h, w]
 //   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [N, C]    -> precision, weighted [N, C, s*h, s*w]
 //
@@ -24,8 +26,9 @@
 // between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour outside the
 // map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear, nearest: high-res
 // pixels per low-res pixel where positions are a pixel's over this number, computed as torch does for its scale_factor;
-// 0: the true ratio H/h, W/w); radius, eps (1e-3), scale (1), centred (0 or 1; 0) of guided_filter, and scale s of
-// wrc_prior, are those of upwell.ops; these four take contiguous tensors.
+// 0: the true ratio H/h, W/w); radius, eps (1e-3), scale (1), centred (0 or 1; 0), border ("inside") of guided_filter,
+// stride_h, stride_w (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv, and
+// scale s of wrc_prior, are those of upwell.ops. Operators of the second list take contiguous tensors.
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.
