@@ -105,5 +105,7 @@ void check_contiguous(const std::string &op, const std::string &argument, const 
 // Throws Error unless it is a contiguous tensor of these sizes, as many as they are, and of this dtype.
 void check_table(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype,
                  const std::vector<int64_t> &sizes);
+// `<argument> should be in <least> .. <most> but is <value>`, unless it is.
+void check_range(const std::string &op, const std::string &argument, int64_t value, int64_t least, int64_t most);
 
 }  // namespace upwell

@@ -8,9 +8,9 @@ const Tensor &Named::tensor(const std::string &name) {
     return as<Tensor>(take(name), name, "a tensor");
 }
 
-const Tensor *Named::optional_tensor(const std::string &name) {
+Tensor Named::tensor(const std::string &name, const Tensor &otherwise) {
     const Value *value = find(name);
-    return value ? &as<Tensor>(*value, name, "a tensor") : nullptr;
+    return value ? as<Tensor>(*value, name, "a tensor") : otherwise;
 }
 
 int64_t Named::integer(const std::string &name) {

@@ -14,7 +14,7 @@ public:
 
     const std::string &op() const { return op_; }
     const Tensor &tensor(const std::string &name);
-    const Tensor *optional_tensor(const std::string &name);  // null: it is not given
+    Tensor tensor(const std::string &name, const Tensor &otherwise);
     int64_t integer(const std::string &name);
     int64_t integer(const std::string &name, int64_t otherwise);
     double real(const std::string &name);

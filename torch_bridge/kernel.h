@@ -43,7 +43,4 @@ upwell::Tensor view(const Tensor &tensor);
 using Given = std::variant<Tensor, int64_t, double>;
 void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
 
-// What bilinear and its gradient, by name, make of a map: one of this height and width; without gradients.
-Tensor resample(const std::string &name, const Tensor &input, at::IntArrayRef size);
-
 }  // namespace upwell::bridge

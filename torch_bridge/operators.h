@@ -108,6 +108,7 @@ Tensor transposed_conv_d_weight(const Tensor &d_output, const Tensor &input, c10
                                 c10::SymInt kernel_width, at::IntArrayRef stride = {1, 1},
                                 at::IntArrayRef padding = {0, 0}, at::IntArrayRef output_padding = {0, 0},
                                 int64_t groups = 1);
+Tensor transposed_conv_d_bias(const Tensor &d_output);  // its sum over all but channels
 
 // large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
 Tensor merge_kernels(const Tensor &large, const Tensor &small);

@@ -162,7 +162,7 @@ void run_group_stats(Named &arguments, const Queue *queue) {
     arguments.finish();
     check_tensor(op, "x", x, x.dtype);
     check_contiguous(op, "x", x);
-    if (groups < 1 || x.sizes[1] % groups != 0) {
+    if (groups < 1 || x.sizes[1] < 1 || x.sizes[1] % groups != 0) {
         throw Error(op, "groups", "should divide the " + std::to_string(x.sizes[1]) + " channels but is " +
                                       std::to_string(groups));
     }

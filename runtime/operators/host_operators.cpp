@@ -12,6 +12,7 @@ constexpr std::array all{
     HostOperator{"merge_kernels", run_merge_kernels},
     HostOperator{"pcdc", run_pcdc},
     HostOperator{"pcdc_scores", run_pcdc_scores},
+    HostOperator{"transposed_conv", run_transposed_conv},
     HostOperator{"wrc_data", run_wrc_data},
     HostOperator{"wrc_exact", run_wrc_exact},
     HostOperator{"wrc_prior", run_wrc_prior},

@@ -19,6 +19,7 @@ void run_guided_filter(Named &arguments, const Queue *queue);
 void run_merge_kernels(Named &arguments, const Queue *queue);
 void run_pcdc(Named &arguments, const Queue *queue);
 void run_pcdc_scores(Named &arguments, const Queue *queue);
+void run_transposed_conv(Named &arguments, const Queue *queue);
 void run_wrc_data(Named &arguments, const Queue *queue);
 void run_wrc_exact(Named &arguments, const Queue *queue);
 void run_wrc_prior(Named &arguments, const Queue *queue);

@@ -61,7 +61,7 @@ void run_pcdc(Named &arguments, const Queue *queue) {
     const std::string &op = arguments.op();
     const Tensor &key = arguments.tensor("key"), &query = arguments.tensor("query"), &weight = arguments.tensor("weight"),
                  &output = arguments.tensor("output");
-    const Tensor *bias = arguments.optional_tensor("bias");
+    const Tensor bias = arguments.tensor("bias", Tensor());
     const int64_t groups = arguments.integer("groups", 1);
     const pcdc::Ratio ratio{arguments.integer("dilation_h", 1), 1, arguments.integer("dilation_w", 1), 1};
     arguments.finish();
@@ -85,15 +85,15 @@ void run_pcdc(Named &arguments, const Queue *queue) {
     check_sizes(op, "key", key, query.sizes);
     check_sizes(op, "weight", weight, {L, D / groups, K, K});
     check_sizes(op, "output", output, {N, L, query.sizes[2], query.sizes[3]});
-    if (bias) {
-        check_table(op, "bias", *bias, query.dtype, {L});
+    if (bias.data) {
+        check_table(op, "bias", bias, query.dtype, {L});
     }
     if (overlap(key, output) || overlap(query, output)) {
         throw Error(op, "output", "should not share memory with key or query");
     }
     if (element_count(output) > 0) {
         Host host(query.dtype, queue);
-        pcdc::difference(host, {key, query, weight, bias ? *bias : Tensor()}, groups, ratio, output);
+        pcdc::difference(host, {key, query, weight, bias}, groups, ratio, output);
     }
 }
 

@@ -46,6 +46,45 @@ TEST_CASE("a guided filter by name equals its definition", "[host]") {
     }
 }
 
+TEST_CASE("a mirrored border by name is that of maps extended by two radii", "[host]") {
+    constexpr int H = 13, W = 11, radius = 3, more = 2 * radius;
+    const auto shown = [](int place, int pixels, bool repeat_edge) {
+        const int period = repeat_edge ? 2 * pixels : 2 * pixels - 2, i = ((place - more) % period + period) % period;
+        return i < pixels ? i : period - (repeat_edge ? 1 : 0) - i;
+    };
+    for (const std::string border : {"reflect", "symmetric"}) {
+        for (const auto &[h, w] : {std::pair<int64_t, int64_t>{H, W}, {5, 4}}) {
+            CAPTURE(border, h, w);
+            Map<double> guide({2, 3, H, W}, 1), input({2, 3, h, w}, 2), output({2, 3, H, W});
+            run("guided_filter", {{"guide", guide.tensor()},
+                                  {"input", input.tensor()},
+                                  {"radius", radius},
+                                  {"eps", 0.01},
+                                  {"border", border},
+                                  {"output", output.tensor()}});
+            constexpr int rows = H + 2 * more, columns = W + 2 * more;
+            const reference::GuidedFilter q{6, rows, columns, rows, columns, radius, 1, false, 0.01};
+            std::vector<double> expected;
+            for (int plane = 0; plane < 6; plane++) {
+                const reference::Plane cells(&input.data[plane * h * w], &input.data[(plane + 1) * h * w]);
+                reference::Plane of_guide, of_input;
+                for (int p = 0; p < rows * columns; p++) {
+                    const bool repeat_edge = border == "symmetric";
+                    const int y = shown(p / columns, H, repeat_edge), x = shown(p % columns, W, repeat_edge);
+                    of_guide.push_back(guide.data[(plane * H + y) * W + x]);
+                    of_input.push_back(reference::bilinear(cells, int(w), reference::half_pixel(y, int(h), H),
+                                                           reference::half_pixel(x, int(w), W)));
+                }
+                const reference::Plane filtered = reference::filter_plane(q, of_guide.data(), of_input.data());
+                for (int p = 0; p < H * W; p++) {
+                    expected.push_back(filtered[(p / W + more) * columns + p % W + more]);
+                }
+            }
+            CHECK(worst_difference(output.data, expected) < 1e-10);
+        }
+    }
+}
+
 TEST_CASE("a merged kernel is the large one plus the small one at its centre", "[host]") {
     Map<float> large({2, 3, 7, 5}, 1), small({2, 3, 3, 3}, 2), merged({2, 3, 7, 5});
     run("merge_kernels", {{"large", large.tensor()}, {"small", small.tensor()}, {"merged", merged.tensor()}});
@@ -130,8 +169,13 @@ TEST_CASE("a call that does not fit is refused with names and sizes, before anyt
           "guided_filter: radius should be in 0 .. 536870910 but is -1");
     CHECK(message("guided_filter", {g, i, o, r, {"eps", -1.0}}) ==
           "guided_filter: eps should be at least 0 and finite but is -1.000000");
-    CHECK(message("guided_filter", {g, i, o, r, {"border", "reflect"}}) ==
-          "guided_filter: has no argument 'border'; it takes guide, input, output, radius, eps, scale, centred");
+    CHECK(message("guided_filter", {g, i, o, r, {"border", "zero"}}) ==
+          "guided_filter: border should be 'inside', 'reflect' or 'symmetric' but is 'zero'");
+    CHECK(message("guided_filter", {g, i, o, {"radius", 1 << 28}, {"border", "reflect"}}) ==
+          "guided_filter: guide with its border should have at most 2147483647 elements but is [1, 2, 1073741832, "
+          "1073741832]");
+    CHECK(message("guided_filter", {g, i, o, r, {"sigma", 1.0}}) ==
+          "guided_filter: has no argument 'sigma'; it takes guide, input, output, radius, eps, scale, centred, border");
     CHECK(message("guided_filter", {g, i, {"output", guide.tensor()}, r}) ==
           "guided_filter: output should not share memory with guide or input");
     Tensor strided = input.tensor();

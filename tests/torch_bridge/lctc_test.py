@@ -16,7 +16,9 @@ from golden_test import check_module
 from problems import LAYOUTS, random
 from resfu_draws import assert_all_close, with_gradients
 
-OPERATORS = ["merge_kernels", "transposed_conv", "transposed_conv_d_input", "transposed_conv_d_weight"]
+OPERATORS = [
+    "merge_kernels", "transposed_conv", "transposed_conv_d_input", "transposed_conv_d_weight", "transposed_conv_d_bias",
+]
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 
 
@@ -178,6 +180,7 @@ def test_opcheck_passes(operator):
             "transposed_conv": (x, weight, bias, *problem.options),
             "transposed_conv_d_input": (d_output, weight, *problem.low, *problem.options),
             "transposed_conv_d_weight": (d_output, x, *problem.kernel, *problem.options),
+            "transposed_conv_d_bias": (d_output,),
         }[operator]
         if operator != "merge_kernels" or all(k % 2 for k in problem.kernel):
             opcheck(getattr(torch.ops.upwell, operator).default, arguments)
@@ -245,6 +248,8 @@ def test_a_wrong_argument_of_a_gradient_is_refused():
         operators.transposed_conv_d_weight(d_output, x, 3, 5, *options)
     with refused("transposed_conv_d_weight", "d_output", "[3, 6, 7, 7]"):
         operators.transposed_conv_d_weight(zeros(3, 6, 7, 7), x, 3, 3, *options)
+    with refused("transposed_conv_d_bias", "d_output", "[6, 7, 7]"):
+        operators.transposed_conv_d_bias(zeros(6, 7, 7))
 
 
 def test_kernels_that_do_not_merge_are_refused():

@@ -1,7 +1,4 @@
 // The guided filter.
-#include <algorithm>
-#include <array>
-#include <numeric>
 #include <string>
 #include <string_view>
 
@@ -13,40 +10,16 @@
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../mirror.h"
 #include "runtime/operators/guided_filter.h"
 
 namespace upwell::bridge {
 namespace {
 
 using Pair = std::tuple<Tensor, Tensor>;
-
-// Of a mirrored line: its pixels read what they read without a border, where their edge sample has no next one.
-Reads mirrored(const Reads &reads, const Mirror &mirror, int64_t samples, int64_t more) {
-    Reads result{std::vector<int>(mirror.places()), std::vector<double>(mirror.places())};
-    const int64_t pixels = static_cast<int64_t>(reads.lower.size());
-    for (int64_t p = 0; p < pixels; p++) {
-        result.lower[mirror.place(p)] = static_cast<int>(reads.lower[p] + more);
-        result.fraction[mirror.place(p)] = reads.lower[p] < samples - 1 ? reads.fraction[p] : 0;
-    }
-    // What the other places read is of no account, but may not decrease.
-    std::partial_sum(result.lower.begin(), result.lower.end(), result.lower.begin(),
-                     [](int before, int lower) { return std::max(before, lower); });
-    return result;
-}
-
-using Axis = GuidedFilterAxis;
-
-// The filter as its arguments describe it.
-struct Options : GuidedFilterOptions {
-    std::string_view border;
-
-    bool has_mirrors() const { return border != "inside" && box() > 0; }
-};
+using Options = GuidedFilterOptions;
 
 void check(const char *op, const Tensor &guide, const Tensor &input, const Options &options) {
-    const auto &[radius, eps, scale, centred] = static_cast<const GuidedFilterOptions &>(options);
-    const std::string_view border = options.border;
+    const auto &[radius, eps, scale, centred, border] = options;
     const Sizes high = check_map(op, "guide", guide), low = check_map(op, "input", input);
     check_alike(op, "input", input, "guide", guide);
     check_sizes(op, "input", low, {high[0], high[1], low[2], low[3]});
@@ -58,116 +31,36 @@ void check(const char *op, const Tensor &guide, const Tensor &input, const Optio
                 ": border should be 'inside', 'reflect' or 'symmetric' but is '", border, "'");
 }
 
-Tensor filter(const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y, const Options &options) {
-    const Tensor output = at::empty(guide.sizes(), guide.options()), high = guide.contiguous(), low = input.contiguous();
-    on_queue(guide, [&](const Queue *queue) {
-        upwell::guided_filter(options, x, y, view(high), view(low), view(output), queue);
-    });
-    return output;
-}
-
-Pair filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, const Axis &x, const Axis &y,
-                     const Options &options) {
-    const Tensor d_guide = at::empty(guide.sizes(), guide.options()), d_input = at::empty(input.sizes(), input.options());
-    const Tensor gradient = d_output.contiguous(), high = guide.contiguous(), low = input.contiguous();
-    on_queue(guide, [&](const Queue *queue) {
-        guided_filter_adjoint(options, x, y, view(high), view(low), view(gradient), view(d_guide), view(d_input), queue);
-    });
-    return {d_guide, d_input};
-}
-
-// The two axes of a filter without a border.
-std::array<Axis, 2> axes(const Options &options, const Tensor &guide, const Tensor &input) {
-    return {guided_filter_axis(options, input.size(3), guide.size(3)),
-            guided_filter_axis(options, input.size(2), guide.size(2))};
-}
-
-// The filter with mirrors at the ends of the lines of samples: those of both maps go on for two boxes beyond each, as
-// far as the mean over a box of what was fitted in boxes reaches; the result is cut out.
-class MirroredFilter {
-public:
-    MirroredFilter(const char *op, const Tensor &guide, const Tensor &input, const Options &options)
-        : options_(options), low_{input.size(2), input.size(3)}, high_{guide.size(2), guide.size(3)},
-          is_low_res_(low_ != high_) {
-        const auto places = [&](int64_t pixels) { return options.scale * (options.samples(pixels) + 2 * more()); };
-        check_elements(op, "guide with its border",
-                       std::vector<c10::SymInt>{guide.size(0), guide.size(1), places(high_[0]), places(high_[1])});
-    }
-
-    Tensor forward(const Tensor &guide, const Tensor &input) const {
-        const Tensor output = filter(extend(guide), extend(full(input)), axis(1), axis(0), options_);
-        return each_axis(&Mirror::crop, output);
-    }
-
-    Pair backward(const Tensor &d_output, const Tensor &guide, const Tensor &input) const {
-        const auto [d_guide, d_input] = filter_backward(each_axis(&Mirror::embed, d_output), extend(guide),
-                                                        extend(full(input)), axis(1), axis(0), options_);
-        const Tensor d_full = each_axis(&Mirror::fold, d_input);
-        return {each_axis(&Mirror::fold, d_guide),
-                is_low_res_ ? resample("bilinear_d_value", d_full, low_) : d_full};
-    }
-
-private:
-    int64_t more() const { return 2 * options_.box(); }
-
-    Mirror mirror(int64_t pixels) const {
-        return {pixels, options_.samples(pixels), options_.scale, more(), options_.border == "symmetric"};
-    }
-
-    // Of rows (0) or columns (1).
-    Axis axis(int which) const {
-        const int64_t pixels = high_[which], samples = options_.samples(pixels);
-        const Mirror line = mirror(pixels);
-        return {read_bilinear(line.places(), line.places(), samples + 2 * more(), options_.scale),
-                mirrored(options_.back(pixels), line, samples, more())};
-    }
-
-    using Step = Tensor (Mirror::*)(const Tensor &, int64_t) const;
-    Tensor each_axis(Step step, const Tensor &x) const {
-        const Mirror rows = mirror(high_[0]), columns = mirror(high_[1]);
-        return (columns.*step)((rows.*step)(x, 2), 3);
-    }
-    Tensor extend(const Tensor &x) const { return each_axis(&Mirror::extend, x); }
-
-    Tensor full(const Tensor &input) const {
-        return is_low_res_ ? resample("bilinear", input, high_) : input;
-    }
-
-    Options options_;
-    std::array<int64_t, 2> low_, high_;
-    bool is_low_res_;
-};
-
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
                      std::string_view border) {
-    const Options options{{radius, eps, scale, centred}, border};
+    const Options options{radius, eps, scale, centred, std::string(border)};
     check("guided_filter", guide, input, options);
-    if (guide.is_meta() || guide.numel() == 0) {
-        return at::empty_symint(guide.sym_sizes(), guide.options());
+    const Tensor output = at::empty_symint(guide.sym_sizes(), guide.options());
+    if (!guide.is_meta() && guide.numel() > 0) {
+        const Tensor high = guide.contiguous(), low = input.contiguous();
+        on_queue(guide, [&](const Queue *queue) {
+            upwell::guided_filter(options, view(high), view(low), view(output), queue);
+        });
     }
-    if (options.has_mirrors()) {
-        return MirroredFilter("guided_filter", guide, input, options).forward(guide, input);
-    }
-    const auto [x, y] = axes(options, guide, input);
-    return filter(guide, input, x, y, options);
+    return output;
 }
 
 Pair guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input, int64_t radius,
                             double eps, int64_t scale, bool centred, std::string_view border) {
-    const Options options{{radius, eps, scale, centred}, border};
+    const Options options{radius, eps, scale, centred, std::string(border)};
     check("guided_filter_backward", guide, input, options);
     check_sizes("guided_filter_backward", "d_output", check_map("guided_filter_backward", "d_output", d_output),
                 guide.sym_sizes().vec());
     check_alike("guided_filter_backward", "d_output", d_output, "guide", guide);
-    if (guide.is_meta() || guide.numel() == 0) {
-        return {at::empty_symint(guide.sym_sizes(), guide.options()),
-                at::empty_symint(input.sym_sizes(), input.options())};
+    const Tensor d_guide = at::empty_symint(guide.sym_sizes(), guide.options());
+    const Tensor d_input = at::empty_symint(input.sym_sizes(), input.options());
+    if (!guide.is_meta() && guide.numel() > 0) {
+        const Tensor gradient = d_output.contiguous(), high = guide.contiguous(), low = input.contiguous();
+        on_queue(guide, [&](const Queue *queue) {
+            guided_filter_adjoint(options, view(high), view(low), view(gradient), view(d_guide), view(d_input), queue);
+        });
     }
-    if (options.has_mirrors()) {
-        return MirroredFilter("guided_filter_backward", guide, input, options).backward(d_output, guide, input);
-    }
-    const auto [x, y] = axes(options, guide, input);
-    return filter_backward(d_output, guide, input, x, y, options);
+    return {d_guide, d_input};
 }
 
 class GuidedFilter : public torch::autograd::Function<GuidedFilter> {

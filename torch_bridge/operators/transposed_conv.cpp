@@ -1,18 +1,12 @@
 // The transposed convolution in groups.
-#include <algorithm>
-
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/sum.h>
-#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include "../autograd.h"
 #include "../dispatch.h"
 #include "../in_float.h"
 #include "../kernel.h"
-#include "../pad.h"
-#include "../table.h"
+#include "runtime/operators/transposed_conv.h"
 
 namespace upwell::bridge {
 namespace {
@@ -21,48 +15,11 @@ using at::IntArrayRef;
 using c10::SymInt;
 using MaybeTensor = std::optional<Tensor>;
 
-// Floor of a / b for positive b.
-int64_t floor_div(int64_t a, int64_t b) {
-    return a / b - (a % b < 0 ? 1 : 0);
-}
-
-// What a kernel reads about an axis (generators/operators/transposed_conv.cpp).
-struct AxisTables {
-    Tensor elements, places;
-    int64_t first;
-
-    AxisTables(int64_t kernel, int64_t stride, int64_t padding, const Tensor &like) {
-        first = -floor_div(kernel - 1 - padding, stride);
-        const int64_t taps = floor_div(stride - 1 + padding, stride) - first + 1;
-        std::vector<int> element(stride * taps, -1), place(2 * kernel);
-        for (int64_t phase = 0; phase < stride; phase++) {
-            for (int64_t tap = 0; tap < taps; tap++) {
-                const int64_t k = phase + padding - stride * (tap + first);
-                if (k >= 0 && k < kernel) {
-                    element[phase * taps + tap] = static_cast<int>(k);
-                    place[k] = static_cast<int>(tap);
-                    place[kernel + k] = static_cast<int>(phase);
-                }
-            }
-        }
-        elements = table(element, like).view({stride, taps});
-        places = table(place, like).view({2, kernel});
-    }
-};
-
-struct Options {
-    std::array<int64_t, 2> stride, padding, output_padding;  // of rows, of columns
-    int64_t groups;
-
+struct Options : TransposedConvOptions {
     std::vector<int64_t> list() const {
         return {stride[0], stride[1], padding[0], padding[1], output_padding[0], output_padding[1], groups};
     }
-    static Options from(const std::vector<int64_t> &v) { return {{v[0], v[1]}, {v[2], v[3]}, {v[4], v[5]}, v[6]}; }
-
-    SymInt high(int axis, const SymInt &low, const SymInt &kernel) const {
-        return (low - 1) * stride[axis] - 2 * padding[axis] + kernel + output_padding[axis];
-    }
-    bool by_two() const { return stride[0] == 2 && stride[1] == 2; }
+    static Options from(const std::vector<int64_t> &v) { return {{{v[0], v[1]}, {v[2], v[3]}, {v[4], v[5]}, v[6]}}; }
 };
 
 Options check_options(const char *op, IntArrayRef stride, IntArrayRef padding, IntArrayRef output_padding,
@@ -78,7 +35,7 @@ Options check_options(const char *op, IntArrayRef stride, IntArrayRef padding, I
     TORCH_CHECK(output_padding[0] < stride[0] && output_padding[1] < stride[1], op,
                 ": output_padding should be less than the stride ", stride, " but is ", output_padding);
     TORCH_CHECK(groups >= 1, op, ": groups should be at least 1 but is ", groups);
-    return {{stride[0], stride[1]}, {padding[0], padding[1]}, {output_padding[0], output_padding[1]}, groups};
+    return Options::from({stride[0], stride[1], padding[0], padding[1], output_padding[0], output_padding[1], groups});
 }
 
 // Sizes of the three maps of a call.
@@ -98,16 +55,7 @@ struct Shapes {
         }
         check_elements(op, "input", input);
         check_elements(op, "weight", weight);
-        check_elements(op, "output", blocks(o));
-    }
-
-    // Of the output, rounded up to whole blocks.
-    Sizes blocks(const Options &o) const {
-        Sizes sizes = output;
-        for (const int axis : {0, 1}) {
-            sizes[2 + axis] = (sizes[2 + axis] + o.stride[axis] - 1) / o.stride[axis] * o.stride[axis];
-        }
-        return sizes;
+        check_elements(op, "output", Sizes{output[0], output[1], o.whole(0, output[2]), o.whole(1, output[3])});
     }
 };
 
@@ -130,39 +78,6 @@ void check_bias(const char *op, const MaybeTensor &bias, const SymInt &channels,
     }
 }
 
-// N,G*A,h,w as N,G,A,h,w.
-Tensor grouped(const Tensor &map, int64_t groups) {
-    return map.contiguous().view({map.size(0), groups, -1, map.size(2), map.size(3)});
-}
-
-// C,B,KH,KW as G,A,B,KH,KW.
-Tensor grouped_weight(const Tensor &weight, int64_t groups) {
-    return weight.contiguous().view({groups, -1, weight.size(1), weight.size(2), weight.size(3)});
-}
-
-// Whole blocks N,G*B,H,W as N,G,B,H/stride,stride,W/stride,stride.
-Tensor by_phases(const Tensor &map, const Options &o) {
-    return map.view({map.size(0), o.groups, map.size(1) / o.groups, map.size(2) / o.stride[0], o.stride[0],
-                     map.size(3) / o.stride[1], o.stride[1]});
-}
-
-Tensor padded_to(const Tensor &map, c10::SymIntArrayRef sizes) {
-    return pad_with_zeros(map, {sizes[2].expect_int() - map.size(2), sizes[3].expect_int() - map.size(3)});
-}
-
-// Calls run(first, count) for all samples, at most so many at a time.
-template<class Run> void for_samples(int64_t samples, int64_t most, Run run) {
-    for (int64_t first = 0; first < samples; first += most) {
-        run(first, std::min(most, samples - first));
-    }
-}
-
-constexpr int64_t most_samples = 65535;  // of a launch on a GPU
-
-std::string kernel_name(const char *op, const Options &o) {
-    return std::string(op) + (o.by_two() ? "_2" : "");
-}
-
 Tensor forward(const Tensor &input, const Tensor &weight, const MaybeTensor &bias, IntArrayRef stride,
                IntArrayRef padding, IntArrayRef output_padding, int64_t groups) {
     constexpr auto op = "transposed_conv";
@@ -173,28 +88,16 @@ Tensor forward(const Tensor &input, const Tensor &weight, const MaybeTensor &bia
     s.output = {s.input[0], channels, o.high(0, s.input[2], s.weight[2]), o.high(1, s.input[3], s.weight[3])};
     s.check(op, o);
     check_bias(op, bias, channels, input);
-    if (input.is_meta()) {
-        return at::empty_symint(s.output, input.options());
-    }
-    const Tensor output = at::empty_symint(s.blocks(o), input.options());
-    if (output.numel() > 0 && input.numel() == 0) {  // a sum over no channels
-        output.zero_();
-        if (bias) {
-            output.add_(bias->view({-1, 1, 1}));
-        }
-    } else if (output.numel() > 0) {
-        const AxisTables x(weight.size(3), o.stride[1], o.padding[1], input);
-        const AxisTables y(weight.size(2), o.stride[0], o.padding[0], input);
-        const Tensor offset = bias ? bias->contiguous() : at::zeros({groups * weight.size(1)}, input.options());
-        for_samples(input.size(0), most_samples, [&](int64_t first, int64_t count) {
-            run_kernel_on(kernel_name(op, o), input,
-                          {grouped(input.narrow(0, first, count), groups), grouped_weight(weight, groups),
-                           offset.view({groups, -1}), x.elements, y.elements, x.first, y.first,
-                           by_phases(output.narrow(0, first, count), o)});
+    const Tensor output = at::empty_symint(s.output, input.options());
+    if (!output.is_meta() && output.numel() > 0) {
+        const Tensor low = input.contiguous(), kernel = weight.contiguous(),
+                     offset = bias ? bias->contiguous() : Tensor();
+        on_queue(input, [&](const Queue *queue) {
+            upwell::transposed_conv(o, view(low), view(kernel), bias ? view(offset) : upwell::Tensor{}, view(output),
+                                    queue);
         });
     }
-    const auto H = s.output[2].expect_int(), W = s.output[3].expect_int();
-    return output.narrow(2, 0, H).narrow(3, 0, W).contiguous();
+    return output;
 }
 
 Tensor d_input(const Tensor &d_output, const Tensor &weight, SymInt h, SymInt w, IntArrayRef stride,
@@ -207,20 +110,12 @@ Tensor d_input(const Tensor &d_output, const Tensor &weight, SymInt h, SymInt w,
     check_sizes(op, "d_output", s.output, {s.output[0], s.weight[1] * groups, s.output[2], s.output[3]});
     s.check(op, o);
     const Tensor result = at::empty_symint(s.input, d_output.options());
-    if (result.is_meta() || result.numel() == 0) {
-        return result;
+    if (!result.is_meta() && result.numel() > 0) {
+        const Tensor high = d_output.contiguous(), kernel = weight.contiguous();
+        on_queue(result, [&](const Queue *queue) {
+            upwell::transposed_conv_d_input(o, view(high), view(kernel), view(result), queue);
+        });
     }
-    if (d_output.numel() == 0) {  // a sum over no channels
-        return result.zero_();
-    }
-    const AxisTables x(weight.size(3), o.stride[1], o.padding[1], result);
-    const AxisTables y(weight.size(2), o.stride[0], o.padding[0], result);
-    const Tensor padded = padded_to(d_output, s.blocks(o));
-    for_samples(result.size(0), most_samples, [&](int64_t first, int64_t count) {
-        run_kernel_on(kernel_name(op, o), result,
-                      {by_phases(padded.narrow(0, first, count), o), grouped_weight(weight, groups), x.elements,
-                       y.elements, x.first, y.first, grouped(result.narrow(0, first, count), groups)});
-    });
     return result;
 }
 
@@ -237,30 +132,22 @@ Tensor d_weight(const Tensor &d_output, const Tensor &input, SymInt kernel_heigh
     s.weight = {s.input[1], s.output[1] / groups, kernel_height, kernel_width};
     s.check(op, o);
     const Tensor result = at::empty_symint(s.weight, input.options());
-    if (result.is_meta() || result.numel() == 0) {
-        return result;
+    if (!result.is_meta() && result.numel() > 0) {
+        const Tensor high = d_output.contiguous(), low = input.contiguous();
+        on_queue(result, [&](const Queue *queue) {
+            upwell::transposed_conv_d_weight(o, view(high), view(low), view(result), queue);
+        });
     }
-    if (input.numel() == 0) {
-        return result.zero_();
+    return result;
+}
+
+Tensor d_bias(const Tensor &d_output) {
+    const Sizes sizes = check_map("transposed_conv_d_bias", "d_output", d_output);
+    const Tensor result = at::empty_symint({sizes[1]}, d_output.options());
+    if (!result.is_meta() && result.numel() > 0) {
+        const Tensor high = d_output.contiguous();
+        on_queue(result, [&](const Queue *queue) { upwell::transposed_conv_d_bias(view(high), view(result), queue); });
     }
-    const AxisTables x(result.size(3), o.stride[1], o.padding[1], result);
-    const AxisTables y(result.size(2), o.stride[0], o.padding[0], result);
-    const Tensor padded = padded_to(d_output, s.blocks(o));
-    // A kernel holds partial sums of every sample, on a GPU for 32 columns of every strip of 32 rows of blocks.
-    constexpr int64_t lanes = 32, strip_rows = 32, most_sums = 1 << 26;
-    const int64_t strips = (padded.size(2) / o.stride[0] + strip_rows - 1) / strip_rows;
-    const int64_t phases = x.elements.numel() * y.elements.numel() * result.size(0) * result.size(1);
-    const int64_t most =
-        std::clamp<int64_t>(most_sums / (lanes * phases * strips), 1, std::max<int64_t>(most_samples / strips, 1));
-    for_samples(input.size(0), most, [&](int64_t first, int64_t count) {
-        const Tensor part = first == 0 ? result : at::empty_like(result);
-        run_kernel_on(kernel_name(op, o), result,
-                      {grouped(input.narrow(0, first, count), groups), by_phases(padded.narrow(0, first, count), o),
-                       x.elements, y.elements, x.first, y.first, x.places, y.places, grouped_weight(part, groups)});
-        if (first > 0) {
-            result.add_(part);
-        }
-    });
     return result;
 }
 
@@ -312,7 +199,7 @@ public:
             result[1] = calls.d_weight(gradients[0], saved[0], saved[1]);
         }
         if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) {
-            result[2] = gradients[0].sum({0, 2, 3});
+            result[2] = ops::transposed_conv_d_bias(gradients[0]);
         }
         return result;
     }
@@ -378,6 +265,24 @@ public:
     }
 };
 
+class DBias : public torch::autograd::Function<DBias> {
+public:
+    static constexpr bool is_traceable = true;
+
+    static Tensor forward(AutogradContext *context, const Tensor &d_output) {
+        const at::AutoDispatchBelowADInplaceOrView guard;
+        context->saved_data["sizes"] = d_output.sym_sizes();
+        return ops::transposed_conv_d_bias(d_output);
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+        if (!gradients[0].defined()) {
+            return {Tensor()};
+        }
+        return {gradients[0].view({-1, 1, 1}).expand_symint(context->saved_data["sizes"].toSymIntVector())};
+    }
+};
+
 Tensor differentiable(const Tensor &input, const Tensor &weight, const MaybeTensor &bias, IntArrayRef stride,
                       IntArrayRef padding, IntArrayRef output_padding, int64_t groups) {
     return Forward::apply(input, weight, bias,
@@ -396,10 +301,15 @@ Tensor differentiable_d_weight(const Tensor &d_output, const Tensor &input, SymI
                           check_options("transposed_conv_d_weight", stride, padding, output_padding, groups));
 }
 
+Tensor differentiable_d_bias(const Tensor &d_output) {
+    return DBias::apply(d_output);
+}
+
 void implement(torch::Library &m) {
     m.impl("transposed_conv", in_float<forward>);
     m.impl("transposed_conv_d_input", in_float<d_input>);
     m.impl("transposed_conv_d_weight", in_float<d_weight>);
+    m.impl("transposed_conv_d_bias", in_float<d_bias>);
 }
 
 }  // namespace
@@ -431,6 +341,12 @@ Tensor transposed_conv_d_weight(const Tensor &d_output, const Tensor &input, c10
                    groups);
 }
 
+Tensor transposed_conv_d_bias(const Tensor &d_output) {
+    static const auto op =
+        bridge::find_torch_operator<decltype(transposed_conv_d_bias)>("upwell::transposed_conv_d_bias");
+    return op.call(d_output);
+}
+
 }  // namespace upwell::ops
 
 namespace upwell::bridge {
@@ -442,6 +358,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
           "int[2] padding=0, int[2] output_padding=0, int groups=1) -> Tensor");
     m.def("transposed_conv_d_weight(Tensor d_output, Tensor input, SymInt kernel_height, SymInt kernel_width, "
           "int[2] stride=1, int[2] padding=0, int[2] output_padding=0, int groups=1) -> Tensor");
+    m.def("transposed_conv_d_bias(Tensor d_output) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(upwell, CPU, m) {
@@ -457,6 +374,7 @@ TORCH_LIBRARY_IMPL(upwell, Autograd, m) {
     m.impl("transposed_conv", differentiable);
     m.impl("transposed_conv_d_input", differentiable_d_input);
     m.impl("transposed_conv_d_weight", differentiable_d_weight);
+    m.impl("transposed_conv_d_bias", differentiable_d_bias);
 }
 
 }  // namespace upwell::bridge

@@ -117,10 +117,4 @@ Tensor compute(const Operator &op, const std::vector<Tensor> &inputs, const Wind
     return converted(output, made);
 }
 
-Tensor resample(const std::string &name, const Tensor &input, at::IntArrayRef size) {
-    WindowOptions options;
-    options.size = c10::fromIntArrayRefSlow(size).vec();
-    return compute(find_operator(name), {input}, options);
-}
-
 }  // namespace upwell::bridge
