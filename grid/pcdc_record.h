@@ -15,8 +15,8 @@ struct Tile {
 // A CPU's tile has its channels in the second-level cache; a GPU's has them in shared memory.
 constexpr Tile cpu_tile{64, 16}, gpu_tile{32, 8};
 
-// Channels of a group, before and after the compressor, lie side by side, as many as whole blocks have; so do scores, and
-// the columns of the transposed weights.
+// Channels of a group, before and after the compressor, lie side by side, as many as whole blocks have; so do scores,
+// and the columns of the transposed weights.
 constexpr int64_t whole_blocks(int64_t count, int64_t block) {
     return (count + block - 1) / block * block;
 }

@@ -77,7 +77,8 @@ void Host::contract(const Lettered &output, const Lettered &left, const Lettered
     Tensor a = spread(left, letters, true), b = spread(right, letters, true);
     a.sizes.back() = b.sizes.back() = std::min(a.sizes.back(), b.sizes.back());
     run_kernel("contract", dtype_,
-               std::vector<Argument>{a, b, spread(added, letters, false), factor, spread(output, letters, false)}, queue_);
+               std::vector<Argument>{a, b, spread(added, letters, false), factor, spread(output, letters, false)},
+               queue_);
 }
 
 void Host::contract(const Lettered &output, const Lettered &left, double factor, const Lettered &offset) {

@@ -160,8 +160,9 @@ void check_sizes(const std::string &op, const std::string &argument, const Tenso
 
 void check_range(const std::string &op, const std::string &argument, int64_t value, int64_t least, int64_t most) {
     if (value < least || value > most) {
-        throw Error(op, argument, "should be in " + std::to_string(least) + " .. " + std::to_string(most) + " but is " +
-                                      std::to_string(value));
+        throw Error(op, argument,
+                    "should be in " + std::to_string(least) + " .. " + std::to_string(most) + " but is " +
+                        std::to_string(value));
     }
 }
 

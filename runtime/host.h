@@ -60,9 +60,9 @@ public:
 
     // output = offset + factor * the sum of left * right over the letters that output lacks, as in
     //     contract({y, "nl"}, {weight, "le"}, {x, "ne"})
-    // Every letter has one extent; only the last one of output may be shorter in left or right, whose products are 0 from
-    // there on. At most 5 letters of output and 3 that are summed. Sums are float64. Without right: of left. offset,
-    // without which it is 0: of output's letters or fewer; it may be output.
+    // Every letter has one extent; only the last one of output may be shorter in left or right, whose products are 0
+    // from there on. At most 5 letters of output and 3 that are summed. Sums are float64. Without right: of left.
+    // offset, without which it is 0: of output's letters or fewer; it may be output.
     void contract(const Lettered &output, const Lettered &left, const Lettered &right, double factor = 1,
                   const Lettered &offset = {});
     void contract(const Lettered &output, const Lettered &left, double factor = 1, const Lettered &offset = {});
@@ -72,8 +72,8 @@ public:
 
 private:
     const Tensor &number(std::optional<Tensor> &kept, double value);
-    template<class T> Tensor keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype,
-                                  std::vector<int64_t> sizes);
+    template<class T>
+    Tensor keep(std::deque<std::vector<T>> &kept, std::vector<T> values, Dtype dtype, std::vector<int64_t> sizes);
 
     const Dtype dtype_;
     const Queue *const queue_;
@@ -87,7 +87,7 @@ private:
     };
     std::vector<Block> blocks_;
     std::pair<size_t, size_t> place_{0, 0};  // the block that memory is taken of, and what of it is taken
-    std::optional<Tensor> zero_, one_;  // of no dimensions
+    std::optional<Tensor> zero_, one_;       // of no dimensions
 };
 
 // A map N,C,H,W whose elements lie side by side, as planes N*C,H,W. Throws Error of this operator and argument.

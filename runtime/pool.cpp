@@ -1,12 +1,10 @@
 #include "pool.h"
 
-#include <algorithm>
-
 namespace upwell {
 
 PoolBlock Pool::take(size_t size) {
-    {
-        const std::lock_guard lock(mutex_);
+    // Without waiting: new memory is there too, and in a child of fork() nobody may be left to unlock.
+    if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
         // The smallest that is large enough, but none that many others would fit in.
         auto best = free_.end();
         for (auto block = free_.begin(); block != free_.end(); ++block) {
@@ -25,8 +23,8 @@ PoolBlock Pool::take(size_t size) {
 }
 
 void Pool::give_back(PoolBlock block) {
-    const std::lock_guard lock(mutex_);
-    if (kept_ + block.size <= most_kept) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock && kept_ + block.size <= most_kept) {
         kept_ += block.size;
         free_.push_back(std::move(block));
     }

@@ -27,23 +27,23 @@
 //   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
 //                       if there is one, bias [D]                           -> output [N, D, H, W]
 //   wrc_data            x, response [N, C, h, w]                            -> weight, weighted [N, C, h, w]
-//   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [N, C]    -> precision, weighted [N, C, s*h, s*w]
+//   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [C]       -> precision, weighted [N, C, s*h, s*w]
 //   wrc_exact, wrc_spectral
 //                       precision, weighted [N, C, s*h, s*w], data_weight, data [N, C, h, w],
 //                       kernel [C, KH, KW]                                  -> output [N, C, s*h, s*w]
 //
-// and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side, odd);
-// groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res pixels
-// between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour outside the
-// map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear, nearest: high-res
-// pixels per low-res pixel where positions are a pixel's over this number, computed as torch does for its scale_factor;
-// 0: the true ratio H/h, W/w). Those of the second list, which takes contiguous tensors, are those of upwell.ops: groups,
-// eps (1e-5), blur (0), height and width (of an upsampling; none) of group_stats; radius, eps (1e-3), scale (1), centred
-// (0), border ("inside") of guided_filter; groups (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1),
-// blur (0) of pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h,
-// stride_w (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale of
-// wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre ("image") of wrc_spectral, which also takes the
-// transforms that it uses, fourier (see Fourier).
+// and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side,
+// odd); groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res
+// pixels between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour
+// outside the map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear,
+// nearest: high-res pixels per low-res pixel where positions are a pixel's over this number, computed as torch does
+// for its scale_factor; 0: the true ratio H/h, W/w). Those of the second list, which takes contiguous tensors, are
+// those of upwell.ops: groups, eps (1e-5), blur (0), height and width (of an upsampling; none) of group_stats;
+// radius, eps (1e-3), scale (1), centred (0), border ("inside") of guided_filter; groups (1), dilation_h, dilation_w
+// (1) of pcdc; groups, norm_groups, relu (1), blur (0) of pcdc_scores, and row_high, row_low, column_high,
+// column_low, without which key is a low-res map; stride_h, stride_w (1), padding_h, padding_w, output_padding_h,
+// output_padding_w (0), groups (1) of transposed_conv; scale of wrc_..., tolerance (1e-4), max_iterations (100) of
+// wrc_exact, centre ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.

@@ -54,6 +54,22 @@ upwell_only_in("torch_bridge/|tests/torch_bridge/|examples/" "#include <(torch|A
 # A clock. (The runtime says what the driver's compiler took.)
 upwell_only_in("autotune/|runtime/cuda_driver.cpp" "#include <chrono>")
 
+# Arithmetic on tensors of torch: operators leave it to the runtime, which has it for programs without torch too.
+set(arithmetic "[.](sum|mean|matmul|mul_?|add_?|sub_?|div_?|neg|pow|square|sqrt|rsqrt|exp|log1p|clamp_?[a-z]*|copy_)[(]")
+set(torch_functions "#include <ATen/(TensorOperators|ops/[a-z_0-9]+)[.]h>")
+foreach (file IN LISTS sources)
+    if (NOT file MATCHES "^torch_bridge/operators/")
+        continue()
+    endif ()
+    file(STRINGS "${ROOT}/${file}" lines REGEX "${arithmetic}|${torch_functions}")
+    foreach (line IN LISTS lines)
+        if (NOT line MATCHES "<ATen/ops/(empty|empty_like|zeros|zeros_like)[.]h>")
+            message("${file}: ${line}\n    belongs in runtime/operators/")
+            math(EXPR failures "${failures} + 1")
+        endif ()
+    endforeach ()
+endforeach ()
+
 if (failures GREATER 0)
     message(FATAL_ERROR "${failures} lines are in the wrong room")
 endif ()

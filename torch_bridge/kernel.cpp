@@ -111,28 +111,4 @@ upwell::Tensor view(const Tensor &tensor) {
     return {tensor.data_ptr(), dtype_of(tensor.scalar_type()), tensor.sizes().vec(), tensor.strides().vec()};
 }
 
-namespace {
-
-Argument to_argument(const Tensor &tensor) {
-    TORCH_INTERNAL_ASSERT(tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1,
-                          "kernels read elements that lie side by side");
-    return view(tensor);
-}
-Argument to_argument(int64_t integer) {
-    return integer;
-}
-Argument to_argument(double real) {
-    return real;
-}
-
-}  // namespace
-
-void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments) {
-    std::vector<Argument> list;
-    for (const Given &argument : arguments) {
-        std::visit([&](const auto &value) { list.emplace_back(to_argument(value)); }, argument);
-    }
-    on_queue(like, [&](const Queue *queue) { run_kernel(name, dtype_of(like.scalar_type()), list, queue); });
-}
-
 }  // namespace upwell::bridge

@@ -4,7 +4,6 @@
 
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -38,9 +37,5 @@ void check_finite(const std::string &op, const std::string &argument, const Tens
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);
 
 upwell::Tensor view(const Tensor &tensor);
-
-// Runs a kernel of the dtype of `like` by its generator's name, on torch's threads or its device's current stream.
-using Given = std::variant<Tensor, int64_t, double>;
-void run_kernel_on(const std::string &name, const Tensor &like, const std::vector<Given> &arguments);
 
 }  // namespace upwell::bridge

@@ -1,10 +1,7 @@
 // Borders.
 #include "pad.h"
 
-#include <algorithm>
-
 #include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
 
 namespace upwell::bridge {
 namespace {
@@ -24,15 +21,6 @@ at::Tensor extend(const at::Tensor &x, int64_t axis, int64_t before, int64_t aft
 
 at::Tensor replicate_pad(const at::Tensor &x, int64_t rows, int64_t columns) {
     return extend(extend(x, 2, rows, rows), 3, columns, columns);
-}
-
-at::Tensor pad_with_zeros(const at::Tensor &x, at::IntArrayRef after) {
-    std::vector<int64_t> margins;
-    for (auto each = after.rbegin(); each != after.rend(); ++each) {
-        margins.insert(margins.end(), {0, *each});
-    }
-    const bool none = std::all_of(after.begin(), after.end(), [](int64_t margin) { return margin == 0; });
-    return (none ? x : at::constant_pad_nd(x, margins)).contiguous();
 }
 
 }  // namespace upwell::bridge

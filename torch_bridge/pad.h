@@ -9,8 +9,4 @@ namespace upwell::bridge {
 // backward on CPU (torch 2.11).
 at::Tensor replicate_pad(const at::Tensor &x, int64_t rows, int64_t columns);
 
-// So many zeros behind each of the last dimensions. Contiguous, as kernels take it: torch's padding keeps
-// channels_last.
-at::Tensor pad_with_zeros(const at::Tensor &x, at::IntArrayRef after);
-
 }  // namespace upwell::bridge

@@ -5,7 +5,6 @@
 #include <string>
 
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/tensor.h>
 
 namespace upwell::bridge {
 namespace {
@@ -24,10 +23,6 @@ Cache &cache() {
     return *all;
 }
 
-Tensor on_device(const Tensor &host, at::Device device) {
-    return device_bytes(host.const_data_ptr(), host.nbytes(), device).view(host.scalar_type());
-}
-
 }  // namespace
 
 Tensor device_bytes(const void *data, size_t bytes, at::Device device) {
@@ -39,16 +34,6 @@ Tensor device_bytes(const void *data, size_t bytes, at::Device device) {
         kept = at::from_blob(const_cast<void *>(data), {static_cast<int64_t>(bytes)}, at::kByte).to(device);
     }
     return kept;
-}
-
-Tensor table(const std::vector<int> &values, const Tensor &like) {
-    const Tensor host = at::tensor(values, at::kInt);
-    return like.is_cuda() ? on_device(host, like.device()) : host;
-}
-
-Tensor table(const std::vector<double> &values, const Tensor &like) {
-    const Tensor host = at::tensor(values, like.scalar_type());
-    return like.is_cuda() ? on_device(host, like.device()) : host;
 }
 
 }  // namespace upwell::bridge

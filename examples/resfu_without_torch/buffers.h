@@ -27,7 +27,9 @@ struct Buffer {
     }
     upwell::Tensor tensor() { return {numbers.data(), upwell::Dtype::Float32, sizes, {}}; }
     // In other sizes of as many numbers.
-    upwell::Tensor tensor(std::vector<int64_t> as) { return {numbers.data(), upwell::Dtype::Float32, std::move(as), {}}; }
+    upwell::Tensor tensor(std::vector<int64_t> as) {
+        return {numbers.data(), upwell::Dtype::Float32, std::move(as), {}};
+    }
 };
 
 class Folder {

@@ -13,10 +13,8 @@ namespace {
 Buffer project(Folder &folder, const std::string &name, const std::string &norm, int64_t groups, Buffer &x) {
     const int64_t N = x.sizes[0], C = x.sizes[1], pixels = x.sizes[2] * x.sizes[3], each = C / groups;
     Buffer mean({N, groups}), rstd({N, groups});
-    upwell::run("group_stats", {{"x", x.tensor()},
-                                {"groups", groups},
-                                {"mean", mean.tensor()},
-                                {"rstd", rstd.tensor()}});
+    upwell::run("group_stats",
+                {{"x", x.tensor()}, {"groups", groups}, {"mean", mean.tensor()}, {"rstd", rstd.tensor()}});
     const Buffer &weight = folder[name + ".weight"], &bias = folder[name + ".bias"];
     const Buffer &scale = folder[norm + ".weight"], &shift = folder[norm + ".bias"];
     const int64_t D = weight.sizes[0];
@@ -39,8 +37,8 @@ Buffer project(Folder &folder, const std::string &name, const std::string &norm,
     return result;
 }
 
-// Scores of the PCDC block `name`. ratio: how far taps are apart, rows' high and low, columns' high and low; without, key
-// is a low-res map.
+// Scores of the PCDC block `name`. ratio: how far taps are apart, rows' high and low, columns' high and low; without,
+// key is a low-res map.
 Buffer scores(Folder &folder, const std::string &name, Buffer &key, Buffer &query,
               const std::array<int64_t, 4> *ratio) {
     const int64_t groups = folder.integer("groups"), K = folder.integer("kernel_size");

@@ -24,11 +24,11 @@ Tensor rstd_scale(Host &host, const GroupStats &stats, const Tensor &d_rstd, dou
 
 void find_rstd(Host &host, const Tensor &variance, double eps, const Tensor &rstd) {
     const Tensor line{variance.data, variance.dtype, {element_count(rstd)}, {strides_of(variance).back()}};
-    host.run("reciprocal_root",
-             {{"variance", line}, {"eps", eps}, {"output", reshaped(rstd, {element_count(rstd)})}});
+    host.run("reciprocal_root", {{"variance", line}, {"eps", eps}, {"output", reshaped(rstd, {element_count(rstd)})}});
 }
 
-// A low-res map, the statistics of whose upsampling U x are asked for, as N,groups,channels of a group,h,w: n, q, c, y, x.
+// A low-res map, the statistics of whose upsampling U x are asked for, as N,groups,channels of a group,h,w: n, q, c, y,
+// x.
 class UpsampledGroups {
 public:
     UpsampledGroups(Host &host, const Tensor &x, int64_t groups, int64_t H, int64_t W)
@@ -60,9 +60,7 @@ public:
     }
 
     // U^T U map.
-    Tensor squared(const Tensor &map) const {
-        return apply(columns, apply(rows, map, 3, 'y'), 4, 'x');
-    }
+    Tensor squared(const Tensor &map) const { return apply(columns, apply(rows, map, 3, 'y'), 4, 'x'); }
 
     Host &host;
     const int64_t N, each, groups, h, w;
@@ -80,7 +78,8 @@ private:
             const Tensor neighbour = host.table(u.neighbour);
             for (const int64_t to : {1, 0}) {
                 const Lettered part{narrowed(result, dimension, to, between), "nqcyx"};
-                host.contract(part, {narrowed(map, dimension, 1 - to, between), "nqcyx"}, {neighbour, {letter}}, 1, part);
+                host.contract(part, {narrowed(map, dimension, 1 - to, between), "nqcyx"}, {neighbour, {letter}}, 1,
+                              part);
             }
         }
         return result;
@@ -100,10 +99,8 @@ void group_stats(Host &host, const Tensor &x, bool blur, double eps, const Group
     const Host::Scope scope(host);
     const int64_t N = x.sizes[0], groups = stats.mean.sizes[1];
     const Tensor both = host.scratch({N, groups, 2});
-    host.run("group_statistics", {{"map", x},
-                                  {"blur", gaussian_side(blur)},
-                                  {"channels", x.sizes[1] / groups},
-                                  {"statistics", both}});
+    host.run("group_statistics",
+             {{"map", x}, {"blur", gaussian_side(blur)}, {"channels", x.sizes[1] / groups}, {"statistics", both}});
     host.contract({stats.mean, "nq"}, {selected(both, 2, 0), "nq"});
     find_rstd(host, selected(both, 2, 1), eps, stats.rstd);
 }
@@ -163,8 +160,8 @@ void run_group_stats(Named &arguments, const Queue *queue) {
     check_tensor(op, "x", x, x.dtype);
     check_contiguous(op, "x", x);
     if (groups < 1 || x.sizes[1] < 1 || x.sizes[1] % groups != 0) {
-        throw Error(op, "groups", "should divide the " + std::to_string(x.sizes[1]) + " channels but is " +
-                                      std::to_string(groups));
+        throw Error(op, "groups",
+                    "should divide the " + std::to_string(x.sizes[1]) + " channels but is " + std::to_string(groups));
     }
     if (!std::isfinite(eps) || eps < 0) {
         throw Error(op, "eps", "should be at least 0 and finite but is " + std::to_string(eps));

@@ -5,7 +5,8 @@
 
 namespace upwell {
 
-// Of the groups of a map's channels: mean and 1 / sqrt(variance + eps), each N,groups, contiguous. Or gradients of them.
+// Of the groups of a map's channels: mean and 1 / sqrt(variance + eps), each N,groups, contiguous. Or gradients of
+// them.
 struct GroupStats {
     Tensor mean, rstd;
 };

@@ -41,12 +41,12 @@ void difference(Host &host, const DifferenceInputs &in, int64_t groups, const Ra
 void difference_adjoint(Host &host, const Tensor &d_output, const DifferenceInputs &in, int64_t groups,
                         const Ratio &ratio, const DifferenceInputs &d) {
     const Difference difference(host, in, groups, ratio);
-    const auto &[fold, call, channels] =
-        std::tie(difference.fold, difference.call, difference.channels);
+    const auto &[fold, call, channels] = std::tie(difference.fold, difference.call, difference.channels);
     Arguments arguments;
     arguments.add("d_output", difference.phased(d_output), 0, 1);
     arguments.add("back_weight", fold.back(Fold::Columns::TapsAndQuery), 0, 1);
-    const Adjoint found{host.scratch({channels.N, groups, call.columns().compressor(), channels.padded}), d.query, d.key};
+    const Adjoint found{host.scratch({channels.N, groups, call.columns().compressor(), channels.padded}), d.query,
+                        d.key};
     call.run_adjoint("_adjoint", arguments, 0, found);
     const Fold::Found weights{found.weights, call.columns()};
     const Fold::Gradients gradients = fold.unfold(weights, weights, d.bias, {});
@@ -59,20 +59,22 @@ namespace upwell {
 
 void run_pcdc(Named &arguments, const Queue *queue) {
     const std::string &op = arguments.op();
-    const Tensor &key = arguments.tensor("key"), &query = arguments.tensor("query"), &weight = arguments.tensor("weight"),
-                 &output = arguments.tensor("output");
+    const Tensor &key = arguments.tensor("key"), &query = arguments.tensor("query"),
+                 &weight = arguments.tensor("weight"), &output = arguments.tensor("output");
     const Tensor bias = arguments.tensor("bias", Tensor());
     const int64_t groups = arguments.integer("groups", 1);
     const pcdc::Ratio ratio{arguments.integer("dilation_h", 1), 1, arguments.integer("dilation_w", 1), 1};
     arguments.finish();
-    for (const auto &[name, tensor] : {std::pair{"key", &key}, {"query", &query}, {"weight", &weight}, {"output", &output}}) {
+    for (const auto &[name, tensor] :
+         {std::pair{"key", &key}, {"query", &query}, {"weight", &weight}, {"output", &output}}) {
         check_tensor(op, name, *tensor, query.dtype);
         check_contiguous(op, name, *tensor);
     }
     const int64_t N = query.sizes[0], D = query.sizes[1], L = weight.sizes[0], K = weight.sizes[2];
     if (groups < 1 || D < 1 || D % groups != 0 || L % groups != 0) {
-        throw Error(op, "groups", "should divide the " + std::to_string(D) + " channels and " + std::to_string(L) +
-                                      " outputs but is " + std::to_string(groups));
+        throw Error(op, "groups",
+                    "should divide the " + std::to_string(D) + " channels and " + std::to_string(L) +
+                        " outputs but is " + std::to_string(groups));
     }
     for (const auto &[name, value] : {std::pair{"dilation_h", ratio[0]}, {"dilation_w", ratio[2]}}) {
         if (value < 1 || value > INT32_MAX) {

@@ -1,5 +1,5 @@
-// Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 12): every tap weights the difference between the key
-// there and the query at the centre.
+// Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 12): every tap weights the difference between the
+// key there and the query at the centre.
 #pragma once
 
 #include "operators/pcdc_fold.h"

@@ -148,18 +148,18 @@ void Call::collect(const Tensor &records, int64_t columns, const Adjoint &result
     collect_map(unfolded(records, layout.query(), {channels.of_group, tiling.tile.rows, tiling.tile.columns}), 0, 0, 0,
                 d_map(result.d_query));
     if (!cells_) {
-        collect_map(unfolded(records, layout.frame(), {channels.of_group, layout.frame_rows, layout.frame_columns}), blur_,
-                    tiling.reach_x, tiling.reach_y, d_map(*result.d_key));
+        collect_map(unfolded(records, layout.frame(), {channels.of_group, layout.frame_rows, layout.frame_columns}),
+                    blur_, tiling.reach_x, tiling.reach_y, d_map(*result.d_key));
         return;
     }
     const Tensor d_coarse = own(*result.d_coarse);
-    host_.run("pcdc_collect_cells",
-              {{"frames", unfolded(records, layout.frame(), {layout.frame_rows, layout.frame_columns, channels.padded})},
-               {"first_column", cells_->first_column},
-               {"first_row", cells_->first_row},
-               {"width", d_coarse.sizes[3]},
-               {"height", d_coarse.sizes[2]},
-               {"d_coarse", d_coarse}});
+    host_.run("pcdc_collect_cells", {{"frames", unfolded(records, layout.frame(),
+                                                         {layout.frame_rows, layout.frame_columns, channels.padded})},
+                                     {"first_column", cells_->first_column},
+                                     {"first_row", cells_->first_row},
+                                     {"width", d_coarse.sizes[3]},
+                                     {"height", d_coarse.sizes[2]},
+                                     {"d_coarse", d_coarse}});
 }
 
 void Call::collect_map(const Tensor &frames, double blur, int64_t reach_x, int64_t reach_y, const Tensor &d_map) const {

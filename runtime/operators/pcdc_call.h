@@ -1,5 +1,5 @@
-// The kernels of paired central difference convolution on one key and query: their common arguments, and adjoints, part by
-// part where maps are large.
+// The kernels of paired central difference convolution on one key and query: their common arguments, and adjoints, part
+// by part where maps are large.
 #pragma once
 
 #include <optional>
@@ -42,8 +42,8 @@ private:
 // What an adjoint finds of the weights, N,G,columns,padded (RecordColumns), and of the maps.
 struct Adjoint {
     Tensor weights;
-    Tensor d_query;                     // N,D,H,W
-    std::optional<Tensor> d_key = {};   // the same, with taps
+    Tensor d_query;                       // N,D,H,W
+    std::optional<Tensor> d_key = {};     // the same, with taps
     std::optional<Tensor> d_coarse = {};  // N,G,h + 2,w + 2,padded, where the key is upsampled
 };
 

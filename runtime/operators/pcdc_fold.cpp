@@ -93,7 +93,8 @@ Fold::Gradients Fold::unfold(const Found &key, const Found &rest, const Tensor &
         host_.contract({result, "nge"}, left, right);
         return result;
     };
-    const Tensor d_key_scale = of_channels(of_taps, {weight_, "glet"}), d_query_scale = of_channels(of_query, {sum_, "gle"});
+    const Tensor d_key_scale = of_channels(of_taps, {weight_, "glet"}),
+                 d_query_scale = of_channels(of_query, {sum_, "gle"});
     // A change of a mean changes the bias; with the map centred by the mean of now it does nothing else.
     d.d_key = unfold_stats(key_, d_key_scale, of_channels(bias_of(key), {sum_, "gle"}), 1);
     d.d_query = unfold_stats(query_, d_query_scale, of_channels(bias_of(rest), {sum_, "gle"}), -1);

@@ -1,6 +1,6 @@
-// Paired central difference convolution of normalised maps, v = bias + sum weight (normal key at taps - normal query), with
-// the normalisations in weights that differ from sample to sample: a normalisation is affine once its statistics are known,
-// and its bias cancels. And the way back, from gradients of those weights to what they are made of.
+// Paired central difference convolution of normalised maps, v = bias + sum weight (normal key at taps - normal query),
+// with the normalisations in weights that differ from sample to sample: a normalisation is affine once its statistics
+// are known, and its bias cancels. And the way back, from gradients of those weights to what they are made of.
 #pragma once
 
 #include "operators/group_stats.h"

@@ -231,8 +231,8 @@ void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, co
     combine(b, call.tiling, of_tiles);
 
     const int64_t padded = padded_scores(b.S);
-    const Tensor weight = host.scratch({b.channels.N, options.groups, b.each, padded}),
-                 bias = host.scratch({b.S}), packed_bias = host.scratch({b.channels.N, padded});
+    const Tensor weight = host.scratch({b.channels.N, options.groups, b.each, padded}), bias = host.scratch({b.S}),
+                 packed_bias = host.scratch({b.channels.N, padded});
     host.contract({weight, "ngms"}, b.score_weight(), {b.in_groups(b.hidden_scale()), "ngm"});
     host.contract({bias, "s"}, {in.score_weight, "sm"}, {in.hidden_bias, "m"}, 1, {in.score_bias, "s"});
     host.contract({packed_bias, "ns"}, {bias, "s"});
@@ -324,7 +324,8 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
     host.contract({d.score_bias, "s"}, {sums, "ns"});
     const Lettered d_score_weight{reshaped(d.score_weight, {b.S, G, b.each}), "sgm"};
     host.contract(d_score_weight, of_scores, {b.in_groups(b.hidden_scale()), "ngm"});
-    host.contract(d_score_weight, {d.score_bias, "s"}, {reshaped(in.hidden_bias, {G, b.each}), "gm"}, 1, d_score_weight);
+    host.contract(d_score_weight, {d.score_bias, "s"}, {reshaped(in.hidden_bias, {G, b.each}), "gm"}, 1,
+                  d_score_weight);
 }
 
 }  // namespace upwell::pcdc

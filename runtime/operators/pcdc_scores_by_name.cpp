@@ -10,26 +10,31 @@ void run_pcdc_scores(Named &arguments, const Queue *queue) {
     using namespace pcdc;
     const std::string &op = arguments.op();
     const auto take = [&](const char *name) { return arguments.tensor(name); };
-    const ScoresInputs in{take("key"),           take("query"),           take("norm_weight"),   take("weight"),
-                          take("bias"),          take("compress_weight"), take("compress_bias"), take("hidden_weight"),
-                          take("hidden_bias"),   take("score_weight"),    take("score_bias")};
+    const ScoresInputs in{take("key"),         take("query"),           take("norm_weight"),   take("weight"),
+                          take("bias"),        take("compress_weight"), take("compress_bias"), take("hidden_weight"),
+                          take("hidden_bias"), take("score_weight"),    take("score_bias")};
     const Tensor &output = arguments.tensor("output");
-    ScoresOptions options{arguments.integer("groups"), arguments.integer("norm_groups"), arguments.integer("relu", 1) != 0,
-                          arguments.integer("blur", 0) != 0, {}};
+    ScoresOptions options{arguments.integer("groups"),
+                          arguments.integer("norm_groups"),
+                          arguments.integer("relu", 1) != 0,
+                          arguments.integer("blur", 0) != 0,
+                          {}};
     const Ratio ratio{arguments.integer("row_high", 0), arguments.integer("row_low", 1),
                       arguments.integer("column_high", 0), arguments.integer("column_low", 1)};
     arguments.finish();
     if (ratio != Ratio{0, 1, 0, 1}) {
         for (const int64_t part : ratio) {
             if (part < 1 || part > INT32_MAX) {
-                throw Error(op, "row_high", "should be in 1 .. 2147483647, like row_low, column_high and column_low, but is " +
-                                                std::to_string(part));
+                throw Error(op, "row_high",
+                            "should be in 1 .. 2147483647, like row_low, column_high and column_low, but is " +
+                                std::to_string(part));
             }
         }
         options.ratio = ratio;
     }
     const Dtype dtype = in.query.dtype;
-    for (const auto &[name, tensor] : {std::pair{"key", &in.key}, {"query", &in.query}, {"weight", &in.weight}, {"output", &output}}) {
+    for (const auto &[name, tensor] :
+         {std::pair{"key", &in.key}, {"query", &in.query}, {"weight", &in.weight}, {"output", &output}}) {
         check_tensor(op, name, *tensor, dtype);
         check_contiguous(op, name, *tensor);
     }
@@ -46,8 +51,9 @@ void run_pcdc_scores(Named &arguments, const Queue *queue) {
     const auto divides = [&](const char *name, int64_t divisor, std::initializer_list<int64_t> all) {
         for (const int64_t channels : all) {
             if (divisor < 1 || channels < 1 || channels % divisor != 0) {
-                throw Error(op, name, "should divide " + std::to_string(channels) + " channels but is " +
-                                          std::to_string(divisor));
+                throw Error(op, name,
+                            "should divide " + std::to_string(channels) + " channels but is " +
+                                std::to_string(divisor));
             }
         }
     };

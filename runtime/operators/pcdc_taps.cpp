@@ -31,8 +31,7 @@ void Taps::gather(const Tensor &d_taps, const Tensor &besides, const Tensor &d_w
         return;
     }
     const Tensor along = host_.scratch({sizes_[0], sizes_[1], sizes_[2], columns_.count()});
-    host_.contract({along, "leko"},
-                   {reshaped(d_taps, {sizes_[0], sizes_[1], rows_.count(), columns_.count()}), "lepo"},
+    host_.contract({along, "leko"}, {reshaped(d_taps, {sizes_[0], sizes_[1], rows_.count(), columns_.count()}), "lepo"},
                    {shares(rows_), "kp"});
     host_.contract(result, {along, "leko"}, {shares(columns_), "jo"});
     host_.contract(result, {besides, "le"}, 1, result);

@@ -73,7 +73,8 @@ Tensor Tiling::pixels(Host &host) const {
 
 Tensor Tiling::phased(const Tensor &map) const {
     const std::vector<int64_t> strides = strides_of(map);
-    return {map.data, map.dtype, {map.sizes[0], map.sizes[1], step, rows(), W}, {strides[0], strides[1], W, step * W, 1}};
+    return {
+        map.data, map.dtype, {map.sizes[0], map.sizes[1], step, rows(), W}, {strides[0], strides[1], W, step * W, 1}};
 }
 
 Tensor Tiling::phased_groups(const Tensor &map) const {

@@ -20,7 +20,7 @@ struct Tiling {
 
     int64_t rows() const { return H / step; }
     int64_t tiles_x() const;
-    int64_t tiles_y() const;  // of a phase
+    int64_t tiles_y() const;                                              // of a phase
     int64_t frame_columns() const { return tile.columns + 2 * reach_x; }  // of a tile with what its taps reach
     int64_t frame_rows() const { return tile.rows + 2 * reach_y; }
 

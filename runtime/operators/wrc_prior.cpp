@@ -4,6 +4,7 @@
 #include "grid/reads.h"
 #include "operators/host_operators.h"
 #include "tensor.h"
+#include "views.h"
 
 namespace upwell {
 namespace {
@@ -15,8 +16,11 @@ Tensor tap_planes(const Tensor &mixed) {
     return {mixed.data, mixed.dtype, {sizes[0] * sizes[1] / taps, taps, sizes[2], sizes[3]}, {}};
 }
 
-Tensor of_planes(const Tensor &lam) {
-    return {lam.data, lam.dtype, {element_count(lam)}, {}};
+// The same for every sample.
+Tensor of_planes(Host &host, const Tensor &lam, int64_t samples) {
+    const Tensor planes = host.scratch({samples, lam.sizes[0]});
+    host.contract({planes, "nc"}, {lam, "c"});
+    return reshaped(planes, {element_count(planes)});
 }
 
 // Of one axis: how pixels read cells, and, for a gradient, which pixels read a cell.
@@ -32,8 +36,9 @@ void add_axis(std::vector<NamedArgument> &arguments, Host &host, const std::stri
     }
 }
 
-std::vector<NamedArgument> maps(const std::string &op, const Tensor &x, const Tensor &mixed, const Tensor &lam) {
-    return {{"value", planes(op, "x", x)}, {"mixed", tap_planes(mixed)}, {"lam", of_planes(lam)}};
+std::vector<NamedArgument> maps(Host &host, const std::string &op, const Tensor &x, const Tensor &mixed,
+                                const Tensor &lam) {
+    return {{"value", planes(op, "x", x)}, {"mixed", tap_planes(mixed)}, {"lam", of_planes(host, lam, x.sizes[0])}};
 }
 
 }  // namespace
@@ -42,7 +47,7 @@ void wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t 
                const Tensor &weighted, const Queue *queue) {
     const std::string op = "wrc_prior";
     Host host(x.dtype, queue);
-    std::vector<NamedArgument> arguments = maps(op, x, mixed, lam);
+    std::vector<NamedArgument> arguments = maps(host, op, x, mixed, lam);
     add_axis(arguments, host, "column", x.sizes[3], scale, false);
     add_axis(arguments, host, "row", x.sizes[2], scale, false);
     arguments.push_back({"prior.0", planes(op, "precision", precision)});
@@ -55,15 +60,17 @@ void wrc_prior_adjoint(const Tensor &x, const Tensor &mixed, const Tensor &lam, 
                        const Tensor &d_lam, const Queue *queue) {
     const std::string op = "wrc_prior_adjoint";
     Host host(x.dtype, queue);
-    std::vector<NamedArgument> arguments = maps(op, x, mixed, lam);
+    std::vector<NamedArgument> arguments = maps(host, op, x, mixed, lam);
     arguments.push_back({"d_precision", planes(op, "d_precision", d_precision)});
     arguments.push_back({"d_weighted", planes(op, "d_weighted", d_weighted)});
     add_axis(arguments, host, "column", x.sizes[3], scale, true);
     add_axis(arguments, host, "row", x.sizes[2], scale, true);
     arguments.push_back({"d_value", planes(op, "d_x", d_x)});
     arguments.push_back({"d_mixed", tap_planes(d_mixed)});
-    arguments.push_back({"d_lam", of_planes(d_lam)});
+    const Tensor of_samples = host.scratch({x.sizes[0], x.sizes[1]});
+    arguments.push_back({"d_lam", reshaped(of_samples, {element_count(of_samples)})});
     host.run(op, arguments);
+    host.contract({d_lam, "c"}, {of_samples, "nc"});
 }
 
 void run_wrc_prior(Named &arguments, const Queue *queue) {
@@ -72,8 +79,8 @@ void run_wrc_prior(Named &arguments, const Queue *queue) {
                  &precision = arguments.tensor("precision"), &weighted = arguments.tensor("weighted");
     const int64_t scale = arguments.integer("scale");
     arguments.finish();
-    for (const auto &[name, tensor] : {std::pair{"x", &x}, {"mixed", &mixed}, {"precision", &precision},
-                                       {"weighted", &weighted}}) {
+    for (const auto &[name, tensor] :
+         {std::pair{"x", &x}, {"mixed", &mixed}, {"precision", &precision}, {"weighted", &weighted}}) {
         check_tensor(op, name, *tensor, x.dtype);
     }
     if (scale < 1 || scale > INT32_MAX) {
@@ -81,16 +88,13 @@ void run_wrc_prior(Named &arguments, const Queue *queue) {
     }
     const std::vector<int64_t> &low = x.sizes, high{low[0], low[1], low[2] * scale, low[3] * scale};
     check_sizes(op, "mixed", mixed, {low[0], low[1] * taps, low[2], low[3]});
-    check_sizes(op, "lam", lam, {low[0], low[1]});
+    check_table(op, "lam", lam, x.dtype, {low[1]});
     check_sizes(op, "precision", precision, high);
     check_sizes(op, "weighted", weighted, high);
     if (!is_contiguous(mixed)) {
         throw Error(op, "mixed", "should be contiguous");
     }
-    if (!lam.strides.empty() && lam.strides != std::vector<int64_t>{low[1], 1}) {
-        throw Error(op, "lam", "should be contiguous");
-    }
-    const Tensor offsets{lam.data, lam.dtype, {low[0], low[1], 1, 1}, {}};
+    const Tensor offsets{lam.data, lam.dtype, {1, low[1], 1, 1}, {}};
     check_tensor(op, "lam", offsets, x.dtype);
     for (const auto &[name, output] : {std::pair{"precision", &precision}, {"weighted", &weighted}}) {
         for (const Tensor *input : {&x, &mixed, &offsets}) {

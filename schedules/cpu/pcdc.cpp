@@ -70,11 +70,11 @@ private:
         const auto accumulators = [this, &block](const Space &s) {
             return s[block.channels] / lanes * s[block.pixels];
         };
-        space.require("the registers hold a block of " + sum + " and its operands", [=, &block](const Space &s) {
+        space.require("the registers hold a block of " + sum + " and its operands", [=, this, &block](const Space &s) {
             return accumulators(s) + s[block.channels] / lanes + 1 <= registers;
         });
         space.require("a block of " + sum + " takes a quarter of the registers",
-                      [=](const Space &s) { return 4 * accumulators(s) >= registers; });
+                      [=, this](const Space &s) { return 4 * accumulators(s) >= registers; });
     }
 
     void require_whole_blocks(const std::vector<const BlockKnobs *> &blocks,

@@ -120,7 +120,7 @@ TEST_CASE("the data of WRC are weighted with log1p(response^2)", "[host]") {
 
 TEST_CASE("the prior of WRC equals its definition", "[host]") {
     const int64_t N = 2, C = 3, h = 4, w = 5, scale = 3, H = h * scale, W = w * scale;
-    Map<double> x({N, C, h, w}, 1), mixed({N, 9 * C, h, w}, 2), lam({N, C}, 3), precision({N, C, H, W}),
+    Map<double> x({N, C, h, w}, 1), mixed({N, 9 * C, h, w}, 2), lam({C}, 3), precision({N, C, H, W}),
         weighted({N, C, H, W});
     run("wrc_prior", {{"x", x.tensor()},
                       {"mixed", mixed.tensor()},
@@ -149,7 +149,7 @@ TEST_CASE("the prior of WRC equals its definition", "[host]") {
             for (int tap = 0; tap < 9; tap++) {
                 response += upsampled(&mixed.data[(plane * 9 + tap) * h * w], p / W + tap / 3 - 1, p % W + tap % 3 - 1);
             }
-            expected.push_back(std::log1p(response * response) + lam.data[plane]);
+            expected.push_back(std::log1p(response * response) + lam.data[plane % C]);
             products.push_back(expected.back() * upsampled(&x.data[plane * h * w], p / W, p % W));
         }
     }

@@ -73,8 +73,11 @@ void on_host(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const 
                           d_rstd.contiguous()};
     on_queue(x, [&](const Queue *queue) {
         Host host(view(d_x).dtype, queue);
-        run(host, Call{view(kept[0]), {view(kept[1]), view(kept[2])}, {view(kept[3]), view(kept[4])},
-                       host.constant(0, x.sizes().vec()), view(d_x)});
+        run(host, Call{view(kept[0]),
+                       {view(kept[1]), view(kept[2])},
+                       {view(kept[3]), view(kept[4])},
+                       host.constant(0, x.sizes().vec()),
+                       view(d_x)});
     });
 }
 
@@ -129,8 +132,8 @@ Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd
         return d_x;
     }
     on_host(d_mean, d_rstd, x, mean, rstd, d_x, [&](Host &host, const Call &call) {
-        upsampled_group_stats_adjoint(host, call.x, size[0].expect_int(), size[1].expect_int(), call.stats, call.d_stats,
-                                      call.nothing, call.d_x);
+        upsampled_group_stats_adjoint(host, call.x, size[0].expect_int(), size[1].expect_int(), call.stats,
+                                      call.d_stats, call.nothing, call.d_x);
     });
     return d_x;
 }

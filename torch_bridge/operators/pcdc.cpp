@@ -150,7 +150,8 @@ Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const 
 namespace upwell::bridge {
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
-    m.def("pcdc(Tensor key, Tensor query, Tensor weight, Tensor? bias=None, int groups=1, int[2] dilation=1) -> Tensor");
+    m.def(
+        "pcdc(Tensor key, Tensor query, Tensor weight, Tensor? bias=None, int groups=1, int[2] dilation=1) -> Tensor");
     m.def("pcdc_backward(Tensor d_output, Tensor key, Tensor query, Tensor weight, int groups, int[2] dilation) -> "
           "(Tensor, Tensor, Tensor, Tensor)");
 }

@@ -22,12 +22,24 @@ using TensorVector = std::vector<Tensor>;
 // Symbolic while torch traces, so that what it exports holds for every size.
 using Ratio = at::OptionalSymIntArrayRef;
 
-constexpr std::array names{"key",           "query",         "norm_weight",   "weight",
-                           "bias",          "compress_weight", "compress_bias", "hidden_weight",
-                           "hidden_bias",   "score_weight",  "score_bias"};
+constexpr std::array names{"key",         "query",           "norm_weight",   "weight",
+                           "bias",        "compress_weight", "compress_bias", "hidden_weight",
+                           "hidden_bias", "score_weight",    "score_bias"};
 
 // Numbers of inputs.
-enum { Key, Query, NormWeight, Weight, Bias, CompressWeight, CompressBias, HiddenWeight, HiddenBias, ScoreWeight, ScoreBias };
+enum {
+    Key,
+    Query,
+    NormWeight,
+    Weight,
+    Bias,
+    CompressWeight,
+    CompressBias,
+    HiddenWeight,
+    HiddenBias,
+    ScoreWeight,
+    ScoreBias
+};
 
 struct Options {
     int64_t groups, norm_groups;
@@ -46,8 +58,8 @@ void check_ratio(const char *op, c10::SymIntArrayRef ratio) {
 
 void check_divides(const char *op, const char *name, int64_t divisor, const SymInt &channels, const char *of) {
     TORCH_CHECK(divisor >= 1, op, ": ", name, " should be at least 1 but is ", divisor);
-    TORCH_SYM_CHECK((channels % divisor).sym_eq(0), op, ": ", name, " should divide the ", channels, " ", of, " but is ",
-                    divisor);
+    TORCH_SYM_CHECK((channels % divisor).sym_eq(0), op, ": ", name, " should divide the ", channels, " ", of,
+                    " but is ", divisor);
 }
 
 // Weights of 1x1 convolutions come as matrices.
@@ -70,15 +82,16 @@ void check(const char *op, at::TensorList in, const Options &options, Ratio rati
                     " should have outputs and inputs as its first two dimensions and no others but is ",
                     format(in[matrix].sym_sizes()));
     }
-    const SymInt D = query[1], L = in[Weight].sym_size(0), K = in[Weight].sym_size(2), M = in[CompressWeight].sym_size(0),
-                 S = in[ScoreWeight].sym_size(0);
+    const SymInt D = query[1], L = in[Weight].sym_size(0), K = in[Weight].sym_size(2),
+                 M = in[CompressWeight].sym_size(0), S = in[ScoreWeight].sym_size(0);
     check_elements(op, "output", Sizes{query[0], S, query[2], query[3]});
     check_divides(op, "groups", options.groups, D, "channels of key and query");
     check_divides(op, "groups", options.groups, L, "outputs of weight");
     check_divides(op, "groups", options.groups, M, "outputs of compress_weight");
     check_divides(op, "norm_groups", options.norm_groups, D, "channels of key and query");
     check_divides(op, "norm_groups", options.norm_groups, M, "outputs of compress_weight");
-    TORCH_SYM_CHECK((K % 2).sym_eq(1), op, ": weight should have an odd kernel but is ", format(in[Weight].sym_sizes()));
+    TORCH_SYM_CHECK((K % 2).sym_eq(1), op, ": weight should have an odd kernel but is ",
+                    format(in[Weight].sym_sizes()));
     const std::array<Sizes, names.size()> expected{
         key, query, {D}, {L, D / options.groups, K, K}, {L}, {M, L / options.groups}, {M}, {M}, {M}, {S, M}, {S}};
     for (size_t i = NormWeight; i < in.size(); i++) {
@@ -109,7 +122,7 @@ struct Inputs {
     }
     pcdc::ScoresInputs views() const {
         const auto at = [&](int i) { return view(kept[i]); };
-        return {at(Key),          at(Query),        at(NormWeight),   at(Weight),     at(Bias),        at(CompressWeight),
+        return {at(Key),          at(Query),        at(NormWeight), at(Weight),      at(Bias),     at(CompressWeight),
                 at(CompressBias), at(HiddenWeight), at(HiddenBias), at(ScoreWeight), at(ScoreBias)};
     }
     TensorVector kept;
@@ -180,8 +193,9 @@ TensorVector call_forward(at::TensorList inputs, int64_t groups, int64_t norm_gr
     return op.call(inputs, groups, norm_groups, relu, blur, ratio);
 }
 
-TensorVector call_backward(const Tensor &d_scores, const Tensor &statistics, const Tensor &coarse, at::TensorList inputs,
-                           int64_t groups, int64_t norm_groups, bool relu, bool blur, Ratio ratio) {
+TensorVector call_backward(const Tensor &d_scores, const Tensor &statistics, const Tensor &coarse,
+                           at::TensorList inputs, int64_t groups, int64_t norm_groups, bool relu, bool blur,
+                           Ratio ratio) {
     static const auto op = find_torch_operator<decltype(backward)>("upwell::pcdc_scores_backward");
     return op.call(d_scores, statistics, coarse, inputs, groups, norm_groups, relu, blur, ratio);
 }
@@ -232,17 +246,26 @@ TensorVector listed(const Tensor &key, const Tensor &query, const Tensor &norm_w
                     const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
                     const Tensor &score_bias) {
     const auto matrix = [](const Tensor &of) { return of.dim() > 2 ? of.flatten(1) : of; };
-    return {key,           query,         norm_weight, weight,
-            bias.flatten(), matrix(compress_weight), compress_bias, hidden_weight,
-            hidden_bias,   matrix(score_weight), score_bias};
+    return {key,
+            query,
+            norm_weight,
+            weight,
+            bias.flatten(),
+            matrix(compress_weight),
+            compress_bias,
+            hidden_weight,
+            hidden_bias,
+            matrix(score_weight),
+            score_bias};
 }
 
 Tensor differentiable(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
                       const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                       const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
-                      const Tensor &score_bias, int64_t groups, int64_t norm_groups, Ratio ratio, bool relu, bool blur) {
-    const TensorVector inputs = listed(key, query, norm_weight, weight, bias, compress_weight, compress_bias, hidden_weight,
-                                       hidden_bias, score_weight, score_bias);
+                      const Tensor &score_bias, int64_t groups, int64_t norm_groups, Ratio ratio, bool relu,
+                      bool blur) {
+    const TensorVector inputs = listed(key, query, norm_weight, weight, bias, compress_weight, compress_bias,
+                                       hidden_weight, hidden_bias, score_weight, score_bias);
     return Scores::apply(at::TensorList(inputs), Options{groups, norm_groups, relu, blur}, ratio);
 }
 
@@ -281,9 +304,10 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
 namespace upwell::bridge {
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
-    m.def("pcdc_scores(Tensor key, Tensor query, Tensor norm_weight, Tensor weight, Tensor bias, Tensor compress_weight, "
-          "Tensor compress_bias, Tensor hidden_weight, Tensor hidden_bias, Tensor score_weight, Tensor score_bias, "
-          "int groups, int norm_groups, SymInt[]? ratio=None, bool relu=True, bool blur=False) -> Tensor");
+    m.def(
+        "pcdc_scores(Tensor key, Tensor query, Tensor norm_weight, Tensor weight, Tensor bias, Tensor compress_weight, "
+        "Tensor compress_bias, Tensor hidden_weight, Tensor hidden_bias, Tensor score_weight, Tensor score_bias, "
+        "int groups, int norm_groups, SymInt[]? ratio=None, bool relu=True, bool blur=False) -> Tensor");
     m.def("pcdc_scores_forward(Tensor[] inputs, int groups, int norm_groups, bool relu, bool blur, "
           "SymInt[]? ratio=None) -> Tensor[]");
     m.def("pcdc_scores_backward(Tensor d_scores, Tensor statistics, Tensor coarse, Tensor[] inputs, int groups, "

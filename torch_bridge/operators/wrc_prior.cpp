@@ -18,11 +18,6 @@ using Triple = std::tuple<Tensor, Tensor, Tensor>;
 
 constexpr int64_t taps = 9;
 
-// One for each plane.
-Tensor of_planes(const Tensor &lam, int64_t n) {
-    return lam.expand({n, lam.size(0)}).contiguous();
-}
-
 // The output's sizes; throws.
 Sizes check(const char *op, const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale) {
     const Sizes low = check_map(op, "x", x);
@@ -43,7 +38,7 @@ Pair wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t 
     if (x.is_meta() || x.numel() == 0) {
         return {precision, weighted};
     }
-    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = of_planes(lam, x.size(0));
+    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = lam.contiguous();
     on_queue(x, [&](const Queue *queue) {
         upwell::wrc_prior(view(low), view(taps_of_low), view(offset), scale, view(precision), view(weighted), queue);
     });
@@ -63,14 +58,14 @@ Triple wrc_prior_backward(const Tensor &d_precision, const Tensor &d_weighted, c
     if (x.is_meta() || x.numel() == 0) {
         return {d_x, d_mixed, at::zeros_symint(lam.sym_sizes(), x.options())};
     }
-    const Tensor d_lam = at::empty({x.size(0), x.size(1)}, x.options());
-    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = of_planes(lam, x.size(0)),
+    const Tensor d_lam = at::empty_symint(lam.sym_sizes(), x.options());
+    const Tensor low = x.contiguous(), taps_of_low = mixed.contiguous(), offset = lam.contiguous(),
                  of_precision = d_precision.contiguous(), of_weighted = d_weighted.contiguous();
     on_queue(x, [&](const Queue *queue) {
         wrc_prior_adjoint(view(low), view(taps_of_low), view(offset), scale, view(of_precision), view(of_weighted),
                           view(d_x), view(d_mixed), view(d_lam), queue);
     });
-    return {d_x, d_mixed, d_lam.sum(0)};
+    return {d_x, d_mixed, d_lam};
 }
 
 class WrcPrior : public torch::autograd::Function<WrcPrior> {
