@@ -33,7 +33,8 @@ def test_the_program_without_torch_computes_what_the_module_does(tmp_path, low, 
 
 
 def test_the_program_has_neither_torch_nor_a_compiler_in_it(tmp_path):
-    libraries = subprocess.run(["ldd", PROGRAM], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ldd", PROGRAM], capture_output=True, text=True, check=True).stdout
+    libraries = " ".join(line.split()[0] for line in listed.splitlines())
     assert "upwell_runtime" in libraries
     assert not [name for name in ("torch", "c10", "Halide", "python") if name in libraries]
 
