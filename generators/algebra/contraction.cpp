@@ -25,7 +25,9 @@ Contraction::Contraction(Func left, Expr width, Func right, Func offset, Expr fa
 
 ReciprocalRoot::ReciprocalRoot(Func variance, Expr eps) : output("reciprocal_root") {
     const Var i("i");
-    output(i) = 1 / sqrt(max(variance(i), 0) + eps);
+    // Below 0 it is 0, and a nan stays one, which max() would not let it.
+    const Expr half = variance(i) / 2;
+    output(i) = 1 / sqrt(half + abs(half) + eps);
 }
 
 }  // namespace upwell

@@ -23,7 +23,7 @@ struct Contraction {
     static std::vector<Halide::Var> indices();
 };
 
-// output(i) = 1 / sqrt(max(variance(i), 0) + eps).
+// output(i) = 1 / sqrt(variance(i) + eps), of a variance that rounding made negative 1 / sqrt(eps).
 struct ReciprocalRoot {
     Halide::Func output;
 

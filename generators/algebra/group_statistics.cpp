@@ -51,7 +51,9 @@ GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, 
     : blurred(blur("blurred", repeat_border("bordered_map", map, width, height), side)),
       bordered(repeat_border("bordered", blurred, width, height)), output("d_map") {
     const Func twice = blur("twice", bordered, side);
-    output(x, y, c, n) = added(x, y, c, n) + (scale(c, n) * twice(x, y, c, n) + shift(c, n));
+    // A tile of a GPU may reach beyond the map.
+    const Expr own_x = min(likely(x), width - 1), own_y = min(likely(y), height - 1);
+    output(x, y, c, n) = added(own_x, own_y, c, n) + (scale(c, n) * twice(x, y, c, n) + shift(c, n));
 }
 
 }  // namespace upwell::group_statistics

@@ -1,5 +1,4 @@
-// The reciprocal standard deviation of variances: variance (i), of any stride -> output (i), 1 / sqrt(max(variance, 0) +
-// eps).
+// The reciprocal standard deviation of variances: variance (i), of any stride -> output (i).
 #include "kernel.h"
 #include "schedules/contraction.h"
 

@@ -80,6 +80,17 @@ TEST_CASE("a sum of many numbers keeps the digits of its type", "[contract]") {
     CHECK(std::abs(total[0] - 0.1f * (1 << 22)) < 0.1);
 }
 
+TEST_CASE("a reciprocal root of what rounding made negative is that of 0, and of a nan a nan", "[contract]") {
+    Map<double> variance({4}), root({4});
+    variance.data = {-1e-30, 0, 3, NAN};
+    run_kernel("reciprocal_root", Dtype::Float64,
+               {{"variance", variance.tensor()}, {"eps", 1.0}, {"output", root.tensor()}});
+    CHECK(root.data[0] == 1);
+    CHECK(root.data[1] == 1);
+    CHECK(std::abs(root.data[2] - 0.5) < 1e-15);
+    CHECK(std::isnan(root.data[3]));
+}
+
 TEST_CASE("a contraction refuses letters that do not fit", "[contract]") {
     Map<float> a({2, 3}), b({4, 3}), c({2, 4});
     Host host(Dtype::Float32, nullptr);
