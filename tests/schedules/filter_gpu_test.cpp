@@ -116,9 +116,10 @@ template<class T>
 Values map_gradient(const Halide::Callable &kernel, const Group &q, const Values &map, bool on_device) {
     const int C = q.groups * q.channels;
     Memory<T> in(map, {q.W, q.H, C, q.N}), scale(random_values(C * q.N, 8), {C, q.N}),
-        shift(random_values(C * q.N, 9), {C, q.N}), out(Values(map.size(), NAN), {q.W, q.H, C, q.N});
+        shift(random_values(C * q.N, 9), {C, q.N}), added(random_values(map.size(), 10), {q.W, q.H, C, q.N}),
+        out(Values(map.size(), NAN), {q.W, q.H, C, q.N});
     Halide::Buffer<> result = out.buffer();
-    kernel(given(in), T(q.blur), given(scale), given(shift), result);
+    kernel(given(in), T(q.blur), given(scale), given(shift), given(added), result);
     take(result, on_device);
     require_guards(out.guards_hold());
     return out.values();
