@@ -20,7 +20,7 @@ struct Letters {
         for (const Lettered *factor : {&left, &right}) {
             for (size_t i = 0; i < factor->letters.size(); i++) {
                 const char letter = factor->letters[i];
-                if ((kept + summed).find(letter) == std::string::npos) {
+                if (kept.find(letter) == std::string::npos && summed.find(letter) == std::string::npos) {
                     summed += letter;
                     summed_extents.push_back(factor->tensor.sizes[i]);
                 }
@@ -67,8 +67,9 @@ Tensor spread(const Lettered &from, const Letters &letters, bool is_factor) {
 
 }  // namespace
 
-void Host::contract(const Lettered &output, const Lettered &left, const Lettered &right, double factor,
+void Host::contract(const Lettered &output, const Lettered &left, const Lettered &given, double factor,
                     const Lettered &offset) {
+    const Lettered right = given.tensor.data ? given : Lettered{number(one_, 1), ""};
     const Letters letters(output, left, right);
     if (std::find(letters.kept_extents.begin(), letters.kept_extents.end(), 0) != letters.kept_extents.end()) {
         return;
@@ -82,7 +83,7 @@ void Host::contract(const Lettered &output, const Lettered &left, const Lettered
 }
 
 void Host::contract(const Lettered &output, const Lettered &left, double factor, const Lettered &offset) {
-    contract(output, left, {number(one_, 1), ""}, factor, offset);
+    contract(output, left, {}, factor, offset);
 }
 
 const Tensor &Host::number(std::optional<Tensor> &kept, double value) {

@@ -20,6 +20,15 @@ Tensor reshaped(const Tensor &tensor, std::vector<int64_t> sizes) {
     return {tensor.data, tensor.dtype, std::move(sizes), {}};
 }
 
+Tensor split(const Tensor &tensor, size_t dimension, int64_t parts) {
+    Tensor result{tensor.data, tensor.dtype, tensor.sizes, strides_of(tensor)};
+    const int64_t each = tensor.sizes[dimension] / parts;
+    result.sizes[dimension] = each;
+    result.sizes.insert(result.sizes.begin() + dimension, parts);
+    result.strides.insert(result.strides.begin() + dimension, each * result.strides[dimension]);
+    return result;
+}
+
 Tensor narrowed(const Tensor &tensor, size_t dimension, int64_t first, int64_t count) {
     Tensor part{tensor.data, tensor.dtype, tensor.sizes, strides_of(tensor)};
     part.data = static_cast<uint8_t *>(tensor.data) + first * part.strides[dimension] * element_size(tensor.dtype);

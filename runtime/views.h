@@ -10,6 +10,8 @@ std::vector<int64_t> strides_of(const Tensor &tensor);
 
 // A contiguous tensor in other sizes.
 Tensor reshaped(const Tensor &tensor, std::vector<int64_t> sizes);
+// A dimension as two: so many parts, and what each of them has.
+Tensor split(const Tensor &tensor, size_t dimension, int64_t parts);
 // Elements first .. first + count of a dimension.
 Tensor narrowed(const Tensor &tensor, size_t dimension, int64_t first, int64_t count);
 // One of a dimension, which goes.

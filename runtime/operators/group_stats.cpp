@@ -22,11 +22,6 @@ Tensor rstd_scale(Host &host, const GroupStats &stats, const Tensor &d_rstd, dou
     return scale;
 }
 
-void find_rstd(Host &host, const Tensor &variance, double eps, const Tensor &rstd) {
-    const Tensor line{variance.data, variance.dtype, {element_count(rstd)}, {strides_of(variance).back()}};
-    host.run("reciprocal_root", {{"variance", line}, {"eps", eps}, {"output", reshaped(rstd, {element_count(rstd)})}});
-}
-
 // A low-res map, the statistics of whose upsampling U x are asked for, as N,groups,channels of a group,h,w: n, q, c, y,
 // x.
 class UpsampledGroups {
@@ -38,11 +33,7 @@ public:
         host.contract({share, "yx"}, {host.table(rows.sums), "y"}, {host.table(columns.sums), "x"}, 1 / pixels);
     }
 
-    Tensor grouped(const Tensor &map) const {
-        Tensor result{map.data, map.dtype, {N, groups, each, h, w}, strides_of(map)};
-        result.strides.insert(result.strides.begin() + 1, each * result.strides[1]);
-        return result;
-    }
+    Tensor grouped(const Tensor &map) const { return split(map, 1, groups); }
 
     // map - value, N,groups.
     Tensor centred(const Tensor &map, const Tensor &value) const {
@@ -51,7 +42,7 @@ public:
         return result;
     }
 
-    // Sums over groups and cells of map weight, line by line first.
+    // Sums over groups and cells of map weight, or of map alone, line by line first.
     Tensor sums(const Tensor &map, const Lettered &weight, double factor) const {
         const Tensor lines = host.scratch({N, groups, each, w}), result = host.scratch({N, groups});
         host.contract({lines, "nqcx"}, {map, "nqcyx"}, weight);
@@ -87,6 +78,12 @@ private:
 };
 
 }  // namespace
+
+void find_rstd(Host &host, const Tensor &variance, double eps, const Tensor &rstd) {
+    const int64_t count = element_count(rstd);
+    const Tensor line{variance.data, variance.dtype, {count}, {strides_of(variance).back()}};
+    host.run("reciprocal_root", {{"variance", line}, {"eps", eps}, {"output", reshaped(rstd, {count})}});
+}
 
 Tensor per_channel(Host &host, const Tensor &value, int64_t channels) {
     const int64_t N = value.sizes[0], groups = value.sizes[1];
@@ -125,10 +122,10 @@ void group_stats_adjoint(Host &host, const Tensor &x, bool blur, const GroupStat
 void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, double eps, const GroupStats &stats) {
     const Host::Scope scope(host);
     const UpsampledGroups up(host, x, stats.mean.sizes[1], H, W);
-    const Tensor map = up.grouped(x), one = host.table(std::vector{1.0});
+    const Tensor map = up.grouped(x);
     const double each = static_cast<double>(up.each);
     // Centred by the plain mean first, so that float32 loses nothing where the mean is large.
-    const Tensor near = up.sums(map, {reshaped(one, {}), ""}, 1 / (each * static_cast<double>(up.h * up.w)));
+    const Tensor near = up.sums(map, {}, 1 / (each * static_cast<double>(up.h * up.w)));
     const Tensor rest = up.sums(up.centred(map, near), {up.share, "yx"}, 1 / each);
     host.contract({stats.mean, "nq"}, {rest, "nq"}, 1, {near, "nq"});
     const Tensor centred = up.centred(map, stats.mean);

@@ -22,6 +22,9 @@ void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, do
 void upsampled_group_stats_adjoint(Host &host, const Tensor &x, int64_t H, int64_t W, const GroupStats &stats,
                                    const GroupStats &d_stats, const Tensor &added, const Tensor &d_x);
 
+// rstd = 1 / sqrt(variance + eps), N,groups, contiguous; the variances lie one distance apart.
+void find_rstd(Host &host, const Tensor &variance, double eps, const Tensor &rstd);
+
 // value N,groups for every channel, N,channels.
 Tensor per_channel(Host &host, const Tensor &value, int64_t channels);
 

@@ -18,10 +18,7 @@ struct Difference {
           call(host, channels, in.key, in.query, fold.weights(), taps.offsets(), false) {}
 
     // N,L,H,W as kernels index it.
-    Tensor phased(const Tensor &map) const {
-        return call.tiling.phased_groups(
-            reshaped(map, {map.sizes[0], channels.groups, channels.before, map.sizes[2], map.sizes[3]}));
-    }
+    Tensor phased(const Tensor &map) const { return call.tiling.phased(split(map, 1, channels.groups)); }
 
     const Channels channels;
     const Taps taps;
@@ -76,11 +73,8 @@ void run_pcdc(Named &arguments, const Queue *queue) {
                     "should divide the " + std::to_string(D) + " channels and " + std::to_string(L) +
                         " outputs but is " + std::to_string(groups));
     }
-    for (const auto &[name, value] : {std::pair{"dilation_h", ratio[0]}, {"dilation_w", ratio[2]}}) {
-        if (value < 1 || value > INT32_MAX) {
-            throw Error(op, name, "should be in 1 .. 2147483647 but is " + std::to_string(value));
-        }
-    }
+    check_range(op, "dilation_h", ratio[0], 1, INT32_MAX);
+    check_range(op, "dilation_w", ratio[2], 1, INT32_MAX);
     if (K % 2 == 0) {
         throw Error(op, "weight", "should have an odd kernel but is " + format(weight.sizes));
     }

@@ -32,14 +32,6 @@ Tensor unfolded(const Tensor &records, int64_t first, std::initializer_list<int6
     return result;
 }
 
-// N,D,H,W as N,G,E,H,W.
-Tensor in_groups(const Tensor &map, int64_t groups) {
-    std::vector<int64_t> strides = strides_of(map);
-    const int64_t each = map.sizes[1] / groups;
-    strides.insert(strides.begin() + 1, each * strides[1]);
-    return {map.data, map.dtype, {map.sizes[0], groups, each, map.sizes[2], map.sizes[3]}, strides};
-}
-
 }  // namespace
 
 void Arguments::add(const std::string &name, const Tensor &tensor, int samples, int groups, int64_t each) {
@@ -143,7 +135,7 @@ void Call::collect(const Tensor &records, int64_t columns, const Adjoint &result
                    const std::optional<Part> &part) const {
     const Record<int64_t> layout = record(columns);
     const auto own = [&](const Tensor &whole) { return part ? part_of(whole, *part, 0, 1, 1) : whole; };
-    const auto d_map = [&](const Tensor &map) { return own(in_groups(map, channels.groups)); };
+    const auto d_map = [&](const Tensor &map) { return own(split(map, 1, channels.groups)); };
     sum_tiles(host_, unfolded(records, 0, {columns, channels.padded}), own(result.weights));
     collect_map(unfolded(records, layout.query(), {channels.of_group, tiling.tile.rows, tiling.tile.columns}), 0, 0, 0,
                 d_map(result.d_query));

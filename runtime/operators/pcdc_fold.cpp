@@ -31,14 +31,19 @@ Tensor Fold::by_norm(const Tensor &of_channels) const {
 }
 
 Call::Weights Fold::weights() const {
-    const auto &[N, G, E, before, padded] = channels_;
-    Call::Weights weights = key_weights();
-    weights.query_centre = query_.centre;
-    weights.query = host_.scratch({N, G, E, padded});
-    weights.bias = host_.scratch({N, G, padded});
-    host_.contract({weights.query, "ngel"}, {sum_, "gle"}, {query_.scale, "nge"});
-    host_.contract({weights.bias, "ngl"}, {bias_, "gl"});
+    Call::Weights weights = query_weights();
+    const Call::Weights of_key = key_weights();
+    weights.key_centre = of_key.key_centre;
+    weights.key = of_key.key;
     return weights;
+}
+
+Call::Weights Fold::query_weights() const {
+    const auto &[N, G, E, before, padded] = channels_;
+    const Tensor query = host_.scratch({N, G, E, padded}), bias = host_.scratch({N, G, padded});
+    host_.contract({query, "ngel"}, {sum_, "gle"}, {query_.scale, "nge"});
+    host_.contract({bias, "ngl"}, {bias_, "gl"});
+    return {{}, {}, query_.centre, query, bias};
 }
 
 Call::Weights Fold::key_weights() const {

@@ -20,8 +20,9 @@ public:
     // bias L. Without norms maps are taken as they are.
     Fold(Host &host, const Channels &channels, const Taps &taps, const Tensor &bias, const std::optional<Norms> &norms);
 
-    // Of a difference whose key is a map, or is upsampled and so has no weights.
     Call::Weights weights() const;
+    // Without the key's: of a call where it is upsampled.
+    Call::Weights query_weights() const;
     // Of the key's part alone, for a call that has the key in the query's place too.
     Call::Weights key_weights() const;
 

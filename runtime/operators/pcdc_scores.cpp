@@ -33,7 +33,7 @@ public:
     Fold fold() const { return {host, channels, taps, in.bias, Norms{in.norm_weight, key_stats, query_stats}}; }
 
     Call call(const Fold &fold) const {
-        return is_upsampled() ? Call(host, channels, coarse, in.query, fold.weights())
+        return is_upsampled() ? Call(host, channels, coarse, in.query, fold.query_weights())
                               : Call(host, channels, in.key, in.query, fold.weights(), taps.offsets(), options.blur);
     }
 
@@ -162,15 +162,12 @@ void combine(const Block &b, const Tiling &tiling, const Tensor &of_tiles) {
     host.contract({apart, "npqc"}, {b.hidden_stats.mean, "nq"}, -1, {means, "npqc"});
     host.contract({weighted, "npqc"}, {apart, "npqc"}, {flat, "p"});
     host.contract({squares, "npqc"}, {apart, "npqc"}, {weighted, "npqc"}, 1, {squares, "npqc"});
-    sum(squares, {reshaped(host.constant(1, {1}), {}), ""}, variance);
-    const int64_t all_groups = N * groups;
-    host.run("reciprocal_root", {{"variance", reshaped(variance, {all_groups})},
-                                 {"eps", norm_eps},
-                                 {"output", reshaped(b.hidden_stats.rstd, {all_groups})}});
+    sum(squares, {}, variance);
+    find_rstd(host, variance, norm_eps, b.hidden_stats.rstd);
 }
 
 // Sums over the pixels of a map N,S,H,W: N,S.
-Tensor sum_pixels(Host &host, const Tensor &map) {
+Tensor sums_over_pixels(Host &host, const Tensor &map) {
     const Tensor lines = host.scratch({map.sizes[0], map.sizes[1], map.sizes[3]}),
                  sums = host.scratch({map.sizes[0], map.sizes[1]});
     host.contract({lines, "nsx"}, {map, "nsyx"});
@@ -180,10 +177,10 @@ Tensor sum_pixels(Host &host, const Tensor &map) {
 
 // The gradient of h at a pixel: weight d_scores + offset + slope (h - centre).
 void add_hidden_gradient(Arguments &arguments, const Block &b, const Tensor &d_scores, const Tensor &centre,
-                         const Tensor &offset, const Tensor &slope, const Tiling &tiling) {
+                         const Lettered &scale, const Tensor &offset, const Tensor &slope, const Tiling &tiling) {
     Host &host = b.host;
     const Tensor weight = host.scratch({b.channels.N, b.channels.groups, b.S, b.channels.padded});
-    host.contract({weight, "ngsm"}, b.score_weight(), {b.in_groups(b.hidden_scale()), "ngm"});
+    host.contract({weight, "ngsm"}, b.score_weight(), scale);
     const Tensor back = host.scratch({b.channels.groups, b.each, b.channels.padded});
     host.contract({back, "gma"}, {b.compress_weight(), "gma"});
     arguments.add("centre", centre, 0, 1);
@@ -217,7 +214,7 @@ void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, co
         const Block::Low low = b.low(fold);
         const Tensor planar = b.planar_coarse();
         Arguments output;
-        output.add("output", low.call.tiling.phased_groups(planar));
+        output.add("output", low.call.tiling.phased(planar));
         low.call.run("", output);
         host.contract({out.coarse, "ngyxl"}, {planar, "nglyx"});
     }
@@ -255,7 +252,8 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
 
     // Sums over pixels of d_score (h - mean), and of d_score.
     Arguments moments = hidden;
-    const Tensor of_tiles = host.scratch(call.tiling.of_tiles({G, b.S, padded})), sums = sum_pixels(host, d_scores);
+    const Tensor of_tiles = host.scratch(call.tiling.of_tiles({G, b.S, padded})),
+                 sums = sums_over_pixels(host, d_scores);
     moments.add("centre", centre);
     moments.add("d_scores", call.tiling.phased(d_scores));
     moments.add("moments", of_tiles);
@@ -281,7 +279,8 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
     host.contract({squared, "nq"}, {rstd, "nq"}, {rstd, "nq"});
 
     Arguments adjoint = hidden;
-    add_hidden_gradient(adjoint, b, d_scores, centre, times_mean(rstd, plain), times_mean(squared, through),
+    const Lettered scale{b.in_groups(b.hidden_scale()), "ngm"};
+    add_hidden_gradient(adjoint, b, d_scores, centre, scale, times_mean(rstd, plain), times_mean(squared, through),
                         call.tiling);
     adjoint.add("back_weight", fold.back(b.is_upsampled() ? Fold::Columns::Query : Fold::Columns::TapsAndQuery), 0, 1);
     const int64_t compressor = call.columns().compressor();
@@ -300,7 +299,7 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
         const Tensor planar = b.planar_coarse();
         host.contract({planar, "nglyx"}, {b.own_channels(*found.d_coarse), "ngyxl"});
         Arguments difference;
-        difference.add("d_output", low.call.tiling.phased_groups(planar), 0, 1);
+        difference.add("d_output", low.call.tiling.phased(planar), 0, 1);
         difference.add("back_weight", fold.back(Fold::Columns::Taps), 0, 1);
         Adjoint of_low{host.scratch({N, G, low.call.columns().compressor(), padded}), host.scratch(low.key.sizes)};
         of_low.d_key = host.scratch(low.key.sizes);
@@ -323,7 +322,7 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
     host.contract({d.hidden_bias, "m"}, {plain, "nm"});
     host.contract({d.score_bias, "s"}, {sums, "ns"});
     const Lettered d_score_weight{reshaped(d.score_weight, {b.S, G, b.each}), "sgm"};
-    host.contract(d_score_weight, of_scores, {b.in_groups(b.hidden_scale()), "ngm"});
+    host.contract(d_score_weight, of_scores, scale);
     host.contract(d_score_weight, {d.score_bias, "s"}, {reshaped(in.hidden_bias, {G, b.each}), "gm"}, 1,
                   d_score_weight);
 }

@@ -72,17 +72,13 @@ Tensor Tiling::pixels(Host &host) const {
 }
 
 Tensor Tiling::phased(const Tensor &map) const {
-    const std::vector<int64_t> strides = strides_of(map);
-    return {
-        map.data, map.dtype, {map.sizes[0], map.sizes[1], step, rows(), W}, {strides[0], strides[1], W, step * W, 1}};
-}
-
-Tensor Tiling::phased_groups(const Tensor &map) const {
-    const std::vector<int64_t> strides = strides_of(map);
-    return {map.data,
-            map.dtype,
-            {map.sizes[0], map.sizes[1], map.sizes[2], step, rows(), W},
-            {strides[0], strides[1], strides[2], W, step * W, 1}};
+    Tensor result{map.data, map.dtype, map.sizes, strides_of(map)};
+    for (std::vector<int64_t> *each : {&result.sizes, &result.strides}) {
+        each->resize(each->size() - 2);
+    }
+    result.sizes.insert(result.sizes.end(), {step, rows(), W});
+    result.strides.insert(result.strides.end(), {W, step * W, 1});
+    return result;
 }
 
 std::vector<int64_t> Tiling::of_tiles(std::initializer_list<int64_t> rest) const {

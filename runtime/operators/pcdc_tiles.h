@@ -31,10 +31,8 @@ struct Tiling {
 
     // Pixels of each tile of a sample: rows of tiles of all phases x tiles.
     Tensor pixels(Host &host) const;
-    // A contiguous map N,K,H,W as kernels index it: N,K,step,rows,W.
+    // A contiguous map ...,H,W as kernels index it: ...,step,rows,W.
     Tensor phased(const Tensor &map) const;
-    // The same of N,G,K,H,W.
-    Tensor phased_groups(const Tensor &map) const;
     // For every tile N,step,tiles y,tiles x and then these.
     std::vector<int64_t> of_tiles(std::initializer_list<int64_t> rest) const;
 };

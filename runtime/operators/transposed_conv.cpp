@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "grid/position.h"
 #include "operators/host_operators.h"
 #include "pixel_sums.h"
 #include "tensor.h"
@@ -15,11 +16,6 @@ using Options = TransposedConvOptions;
 
 constexpr int64_t most_samples = 65535;  // of a launch on a GPU
 
-// Floor of a / b for positive b.
-int64_t floor_div(int64_t a, int64_t b) {
-    return a / b - (a % b < 0 ? 1 : 0);
-}
-
 // What kernels read about an axis (generators/operators/transposed_conv.cpp).
 struct AxisTables {
     std::vector<int> element, place;
@@ -28,8 +24,8 @@ struct AxisTables {
     AxisTables(const Options &o, int axis, const Tensor &weight)
         : stride(o.stride[axis]), kernel(weight.sizes[2 + axis]) {
         const int64_t padding = o.padding[axis];
-        first = -floor_div(kernel - 1 - padding, stride);
-        taps = floor_div(stride - 1 + padding, stride) - first + 1;
+        first = -floor_divide(kernel - 1 - padding, stride);
+        taps = floor_divide(stride - 1 + padding, stride) - first + 1;
         element.assign(stride * taps, -1);
         place.resize(2 * kernel);
         for (int64_t phase = 0; phase < stride; phase++) {
@@ -47,14 +43,12 @@ struct AxisTables {
 
 // N,G*A,h,w as N,G,A,h,w.
 Tensor grouped(const Tensor &map, const Options &o) {
-    const std::vector<int64_t> &s = map.sizes;
-    return reshaped(map, {s[0], o.groups, s[1] / o.groups, s[2], s[3]});
+    return split(map, 1, o.groups);
 }
 
 // C,B,KH,KW as G,A,B,KH,KW.
 Tensor grouped_weight(const Tensor &weight, const Options &o) {
-    const std::vector<int64_t> &s = weight.sizes;
-    return reshaped(weight, {o.groups, s[0] / o.groups, s[1], s[2], s[3]});
+    return split(weight, 0, o.groups);
 }
 
 // Whole blocks N,G*B,H,W as N,G,B,H/stride,stride,W/stride,stride.
@@ -115,11 +109,6 @@ Tensor padded(Host &host, const Options &o, const Tensor &map) {
     return blocks;
 }
 
-// A result that is a sum of nothing: output = bias, or 0.
-void write_offset(Host &host, const Lettered &output, const Lettered &offset = {}) {
-    host.contract(output, {host.table(std::vector{0.0}), "z"}, 1, offset);
-}
-
 // Calls run(first, count) for all samples, at most so many at a time.
 template<class Run> void for_samples(const Tensor &map, int64_t most, Run run) {
     const int64_t samples = map.sizes[0];
@@ -159,11 +148,11 @@ void transposed_conv(const Options &options, const Tensor &input, const Tensor &
                      const Tensor &output, const Queue *queue) {
     Host host(input.dtype, queue);
     const int64_t channels = output.sizes[1];
-    if (element_count(input) == 0) {
-        write_offset(host, {output, "nchw"}, {bias, "c"});
+    const Tensor offset = bias.data ? bias : host.constant(0, {channels});
+    if (element_count(input) == 0) {  // a sum of nothing
+        host.contract({output, "nchw"}, {offset, "c"});
         return;
     }
-    const Tensor offset = bias.data ? bias : host.table(std::vector<double>(channels));
     const Tensor blocks = in_blocks(host, options, output);
     const Convolution conv("transposed_conv", options, host, weight);
     for_samples(input, most_samples, [&](int64_t first, int64_t count) {
@@ -181,7 +170,7 @@ void transposed_conv_d_input(const Options &options, const Tensor &d_output, con
                              const Tensor &d_input, const Queue *queue) {
     Host host(d_output.dtype, queue);
     if (element_count(d_output) == 0) {
-        write_offset(host, {d_input, "nchw"});
+        host.fill(d_input, 0);
         return;
     }
     const Tensor blocks = padded(host, options, d_output);
@@ -197,7 +186,7 @@ void transposed_conv_d_weight(const Options &options, const Tensor &d_output, co
                               const Tensor &d_weight, const Queue *queue) {
     Host host(d_output.dtype, queue);
     if (element_count(input) == 0) {
-        write_offset(host, {d_weight, "abyx"});
+        host.fill(d_weight, 0);
         return;
     }
     const Tensor blocks = padded(host, options, d_output);
@@ -224,7 +213,7 @@ void transposed_conv_d_weight(const Options &options, const Tensor &d_output, co
 void transposed_conv_d_bias(const Tensor &d_output, const Tensor &d_bias, const Queue *queue) {
     Host host(d_output.dtype, queue);
     if (element_count(d_output) == 0) {
-        write_offset(host, {d_bias, "c"});
+        host.fill(d_bias, 0);
         return;
     }
     const Tensor columns = host.scratch({d_output.sizes[1], d_output.sizes[3]});  // lanes
@@ -246,8 +235,9 @@ void run_transposed_conv(Named &arguments, const Queue *queue) {
     }
     const std::vector<int64_t> &low = input.sizes, &kernel = weight.sizes;
     if (low[1] % o.groups != 0) {
-        throw Error(op, "groups", "should divide the " + std::to_string(low[1]) + " channels of the input but is " +
-                                      std::to_string(o.groups));
+        throw Error(op, "groups",
+                    "should divide the " + std::to_string(low[1]) + " channels of the input but is " +
+                        std::to_string(o.groups));
     }
     check_sizes(op, "weight", weight, {low[1], kernel[1], kernel[2], kernel[3]});
     check_sizes(op, "output", output,

@@ -27,9 +27,7 @@ void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance,
     const WrcWindowTables windows(host, problem);
     const std::vector<int64_t> &low = problem.data.sizes;
     WrcProblem without_data = problem;
-    without_data.data = host.table(std::vector<double>(low[3]));  // one row of zeros
-    without_data.data.sizes = low;
-    without_data.data.strides = {0, 0, 0, 1};
+    without_data.data = host.constant(0, low);
     const WrcSolution solution = solve("wrc_exact_backward", windows, without_data, d_output, tolerance);
     windows.run_on_pixels("wrc_exact_finish_adjoint", {{"precision", problem.precision},
                                                        {"d_output", d_output},

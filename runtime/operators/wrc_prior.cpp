@@ -83,9 +83,7 @@ void run_wrc_prior(Named &arguments, const Queue *queue) {
          {std::pair{"x", &x}, {"mixed", &mixed}, {"precision", &precision}, {"weighted", &weighted}}) {
         check_tensor(op, name, *tensor, x.dtype);
     }
-    if (scale < 1 || scale > INT32_MAX) {
-        throw Error(op, "scale", "should be in 1 .. 2147483647 but is " + std::to_string(scale));
-    }
+    check_range(op, "scale", scale, 1, INT32_MAX);
     const std::vector<int64_t> &low = x.sizes, high{low[0], low[1], low[2] * scale, low[3] * scale};
     check_sizes(op, "mixed", mixed, {low[0], low[1] * taps, low[2], low[3]});
     check_table(op, "lam", lam, x.dtype, {low[1]});

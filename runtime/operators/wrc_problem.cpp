@@ -48,9 +48,7 @@ void check_wrc_call(const std::string &op, const WrcCall &call, const Queue *que
     if (precision.dtype != Dtype::Float32 && precision.dtype != Dtype::Float64) {
         throw Error(op, "precision", std::string("should be float32 or float64 but is ") + name(precision.dtype));
     }
-    if (scale < 1 || scale >= INT32_MAX) {
-        throw Error(op, "scale", "should be in 1 .. 2147483646 but is " + std::to_string(scale));
-    }
+    check_range(op, "scale", scale, 1, INT32_MAX - 1);
     const auto check_map = [&](const char *name, const Tensor &map, const std::vector<int64_t> &sizes) {
         check_tensor(op, name, map, precision.dtype);
         check_sizes(op, name, map, sizes);

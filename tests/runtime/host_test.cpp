@@ -6,20 +6,7 @@
 #include "support/map.h"
 
 using namespace upwell;
-using test::Map, test::worst_difference;
-
-namespace {
-
-std::string message(const std::string &name, const std::vector<NamedArgument> &arguments) {
-    try {
-        run(name, arguments);
-    } catch (const Error &error) {
-        return error.what();
-    }
-    return "no error";
-}
-
-}  // namespace
+using test::Map, test::message, test::worst_difference;
 
 TEST_CASE("a guided filter by name equals its definition", "[host]") {
     for (const auto &[radius, scale, centred] : {std::tuple{4, 1, false}, {3, 2, false}, {3, 2, true}, {0, 1, false}}) {

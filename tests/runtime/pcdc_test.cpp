@@ -7,7 +7,7 @@
 #include "support/map.h"
 
 using namespace upwell;
-using test::Map, test::worst_difference;
+using test::Map, test::message, test::worst_difference;
 
 namespace {
 
@@ -202,15 +202,6 @@ struct Block {
             .values;
     }
 };
-
-std::string message(const std::string &name, const std::vector<NamedArgument> &arguments) {
-    try {
-        run(name, arguments);
-    } catch (const Error &error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 }  // namespace
 

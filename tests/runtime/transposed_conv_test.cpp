@@ -59,15 +59,6 @@ std::vector<NamedArgument> options_of(const Problem &q) {
             {"groups", groups}};
 }
 
-std::string message(std::vector<NamedArgument> arguments) {
-    try {
-        run("transposed_conv", arguments);
-    } catch (const Error &error) {
-        return error.what();
-    }
-    return "no error";
-}
-
 }  // namespace
 
 TEST_CASE("a transposed convolution by name equals its definition", "[host]") {
@@ -134,18 +125,21 @@ TEST_CASE("a transposed convolution that does not fit is refused with names and 
     const std::vector<float> before = output.data;
     const NamedArgument i{"input", input.tensor()}, w{"weight", weight.tensor()}, o{"output", output.tensor()},
         y{"stride_h", 2}, x{"stride_w", 2}, g{"groups", 2};
-    CHECK(message({i, w, o, y, x}) == "transposed_conv: output should be [1, 3, 7, 7] but is [1, 6, 7, 7]");
-    CHECK(message({i, w, o, y, x, {"groups", 3}}) ==
+    CHECK(test::message("transposed_conv", {i, w, o, y, x}) ==
+          "transposed_conv: output should be [1, 3, 7, 7] but is [1, 6, 7, 7]");
+    CHECK(test::message("transposed_conv", {i, w, o, y, x, {"groups", 3}}) ==
           "transposed_conv: groups should divide the 4 channels of the input but is 3");
-    CHECK(message({i, w, o, y, x, g, {"padding_w", -1}}) ==
+    CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"padding_w", -1}}) ==
           "transposed_conv: padding_w should be in 0 .. 536870910 but is -1");
-    CHECK(message({i, w, o, y, x, g, {"output_padding_h", 2}}) ==
+    CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"output_padding_h", 2}}) ==
           "transposed_conv: output_padding_h should be in 0 .. 1 but is 2");
-    CHECK(message({i, w, o, y, x, g, {"bias", five.tensor()}}) == "transposed_conv: bias should be [6] but is [5]");
-    CHECK(message({w, i, o, y, x, g, {"bias", 1}}) == "transposed_conv: bias should be a tensor");
-    CHECK(message({i, w, {"output", input.tensor()}, g, {"padding_h", 2}, {"padding_w", 2}}) ==
+    CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"bias", five.tensor()}}) ==
+          "transposed_conv: bias should be [6] but is [5]");
+    CHECK(test::message("transposed_conv", {w, i, o, y, x, g, {"bias", 1}}) ==
+          "transposed_conv: bias should be a tensor");
+    CHECK(test::message("transposed_conv", {i, w, {"output", input.tensor()}, g, {"padding_h", 2}, {"padding_w", 2}}) ==
           "transposed_conv: output should be [1, 6, 1, 1] but is [1, 4, 3, 3]");
     CHECK(output.data == before);
-    CHECK(message({i, w, o, y, x, g, {"bias", bias.tensor()}}) == "no error");
+    CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"bias", bias.tensor()}}) == "no error");
     CHECK(output.data != before);
 }

@@ -36,6 +36,16 @@ inline void run_in_order(const std::string &name, const Parameters &parameters, 
     run(check(find_operator(name), parameters, inputs, output), queue);
 }
 
+// What a call by name is refused with.
+inline std::string message(const std::string &name, const std::vector<NamedArgument> &arguments) {
+    try {
+        run(name, arguments);
+    } catch (const Error &error) {
+        return error.what();
+    }
+    return "no error";
+}
+
 template<class T> double worst_difference(const std::vector<T> &a, const std::vector<T> &b) {
     double worst = a.size() == b.size() ? 0 : INFINITY;
     for (size_t i = 0; i < std::min(a.size(), b.size()); i++) {
