@@ -47,7 +47,7 @@ function(upwell_full_name generator direction result)
 endfunction()
 
 # Keeps what a tuned kernel of this variant is made from. SOURCE: generator program and the arguments of
-# add_halide_library up to its PARAMS, which are last; ROW: the first columns of its rows in the registry; KIND: which
+# upwell_compile up to its PARAMS, which are last; ROW: the first columns of its rows in the registry; KIND: which
 # of the registry's lists, variants or kernels.
 set(upwell_declared_fields KIND ROW SOURCE FEATURES CPU_FEATURES)
 function(upwell_declare variant)

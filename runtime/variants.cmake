@@ -35,21 +35,36 @@ set(upwell_baseline x86-64-linux)
 set(upwell_cuda x86-64-linux-cuda-cuda_capability_75)
 set(upwell_opencl x86-64-linux-opencl-cl_doubles)
 
-add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_cuda})
+set(upwell_processors ${upwell_avx512} ${upwell_avx2} ${upwell_baseline})
+add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_cuda} ${upwell_processors})
+target_link_libraries(upwell_runtime PRIVATE upwell.halide_runtime)
 if (TARGET upwell_runtime_opencl)
     add_halide_runtime(upwell.halide_runtime_opencl TARGETS ${upwell_opencl})
+    target_link_libraries(upwell_runtime_opencl PRIVATE upwell.halide_runtime_opencl)
     set(upwell_gpu_backends ${UPWELL_GPU} opencl)
 else ()
     set(upwell_gpu_backends ${UPWELL_GPU})
 endif ()
 
-# Compiles one function into a library: upwell_compile(<library> <symbol> <generator program> <further arguments of
-# add_halide_library>).
+# Compiles one function into a library: upwell_compile(<library> <symbol> <generator program> GENERATOR <name> PARAMS
+# <name=value>... TARGETS <Halide target>... FEATURES <further features>...). There are more than a thousand: a file each
+# and no target, which add_halide_library makes with two more steps.
 function(upwell_compile library symbol program)
+    cmake_parse_arguments(PARSE_ARGV 3 arg "" "GENERATOR" "PARAMS;TARGETS;FEATURES")
+    list(JOIN arg_FEATURES - features)
+    list(TRANSFORM arg_TARGETS APPEND -${features}-no_runtime OUTPUT_VARIABLE targets)
+    list(JOIN targets "," targets)
+    add_custom_command(
+        OUTPUT lib${symbol}.a
+        COMMAND ${program} -g ${arg_GENERATOR} -f ${symbol} -n lib${symbol} -e static_library -o .
+                target=${targets} ${arg_PARAMS}
+        DEPENDS ${program}
+        COMMENT "Compiling ${symbol}"
+        VERBATIM
+    )
+    target_link_libraries(${library} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/lib${symbol}.a)
+    set_property(GLOBAL APPEND PROPERTY ${library}_archives lib${symbol}.a)
     string(REPLACE upwell_runtime upwell.halide_runtime halide_runtime ${library})
-    add_halide_library(${symbol} FROM ${program} USE_RUNTIME ${halide_runtime} ${ARGN})
-    target_link_libraries(${library} PRIVATE ${symbol})
-    cmake_parse_arguments(arg "" "GENERATOR" "PARAMS;TARGETS;FEATURES" ${ARGN})
     foreach (list IN ITEMS PARAMS TARGETS FEATURES)
         list(JOIN arg_${list} "\", \"" arg_${list})
     endforeach ()
@@ -285,6 +300,8 @@ foreach (library IN ITEMS upwell_runtime upwell_runtime_opencl)
         get_property(rows GLOBAL PROPERTY ${library}_${kind})
         file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${library}/${kind}.inc CONTENT "${rows}" @ONLY)
     endforeach ()
+    get_property(archives GLOBAL PROPERTY ${library}_archives)
+    add_custom_target(${library}_kernels DEPENDS ${archives})  # linked as files, which waits for each
 endforeach ()
 get_property(lines GLOBAL PROPERTY upwell_variant_list)
 get_property(tuned_lines GLOBAL PROPERTY upwell_tuned_list)
