@@ -43,7 +43,7 @@ install: build ## Install libraries, headers and the CMake package to PREFIX
 test: build ## Run every test
 	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/torch_bridge
-	@$(BIN)/python -m pytest tests/autotune
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/autotune
 
 test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
 	@$(GPU_PYTHON) tests/gpu/run.py --package $(PACKAGE) $(ARGS)

@@ -258,8 +258,8 @@ const Operator &find_operator(const std::string &name) {
     for (const std::string &chain : table().chain_names()) {
         known += ", " + chain;
     }
-    for (const std::string &host : host_operator_names()) {
-        known += ", " + host;
+    for (const HostOperator &host : host_operators()) {
+        known += ", " + host.signature.name;
     }
     refuse("upwell", "operator", "one of " + known, "'" + name + "'");
 }

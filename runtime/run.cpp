@@ -8,7 +8,7 @@
 #include "grid/axis_table.h"
 #include "host.h"
 #include "named.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "registry.h"
 
 namespace upwell {
@@ -184,7 +184,7 @@ void run(const std::string &name, const std::vector<NamedArgument> &arguments, c
     install_once();
     Named named(name, arguments);
     if (const HostOperator *op = find_host_operator(name)) {
-        op->run(named, queue);
+        run_named(*op, named, queue);
     } else if (const Chain *chain = find_chain(name)) {
         run_named(*chain, named, queue);
     } else {

@@ -2,7 +2,6 @@
 #include "kernel.h"
 
 #include <algorithm>
-#include <cmath>
 #include <sstream>
 
 #include <ATen/ops/empty.h>
@@ -30,12 +29,16 @@ void check_elements(const std::string &op, const std::string &argument, c10::Sym
     }
 }
 
-Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor) {
+void check_kind(const std::string &op, const std::string &argument, const Tensor &tensor) {
     TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble || is_16_bit(tensor), op,
                 ": ", argument, " should be float32, float64, float16 or bfloat16 but is ", tensor.scalar_type());
     TORCH_CHECK(tensor.is_cpu() || tensor.is_cuda() || tensor.is_meta(), op, ": ", argument,
                 " should be on a CPU or a CUDA device but is on ", tensor.device());
     TORCH_CHECK(tensor.layout() == at::kStrided, op, ": ", argument, " should be dense but is ", tensor.layout());
+}
+
+Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor) {
+    check_kind(op, argument, tensor);
     TORCH_CHECK(tensor.dim() == 4, op, ": ", argument, " should have 4 dimensions, N,C,H,W, but is ",
                 format(tensor.sym_sizes()));
     for (const int dimension : {2, 3}) {
@@ -64,21 +67,6 @@ void check_sizes(const std::string &op, const std::string &argument, const Sizes
         TORCH_SYM_CHECK(actual[i].sym_eq(expected[i]), op, ": ", argument, " should be ", format(expected), " but is ",
                         format(actual));
     }
-}
-
-void check_shape(const std::string &op, const std::string &argument, const Tensor &tensor, const Sizes &expected) {
-    TORCH_CHECK(tensor.dim() == static_cast<int64_t>(expected.size()), op, ": ", argument, " should be ",
-                format(expected), " but is ", format(tensor.sym_sizes()));
-    check_sizes(op, argument, tensor.sym_sizes().vec(), expected);
-}
-
-void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor) {
-    // A sum is found much faster than every element looked at; finite elements may overflow it.
-    const auto all_finite = [&] {
-        return std::isfinite(tensor.sum().item<double>()) || tensor.isfinite().all().item<bool>();
-    };
-    TORCH_CHECK(!tensor.is_cpu() || all_finite(), op, ": ", argument,
-                " should be finite but has an element that is infinite or nan");
 }
 
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size) {

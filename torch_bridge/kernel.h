@@ -17,6 +17,8 @@ using Sizes = std::vector<c10::SymInt>;
 
 std::string format(c10::SymIntArrayRef sizes);
 
+// Throws unless dtype, device and layout are some that kernels serve.
+void check_kind(const std::string &op, const std::string &argument, const Tensor &tensor);
 // [N, C, height, width] of a map that kernels can take; throws.
 Sizes check_map(const std::string &op, const std::string &argument, const Tensor &tensor);
 // Throws unless dtype and device are those of `like`, the argument called `first`.
@@ -25,13 +27,8 @@ void check_alike(const std::string &op, const std::string &argument, const Tenso
 void check_device(const std::string &op, const std::string &argument, const Tensor &tensor, const std::string &first,
                   const Tensor &like);
 void check_sizes(const std::string &op, const std::string &argument, const Sizes &actual, const Sizes &expected);
-// Throws unless the tensor has these sizes, and as many.
-void check_shape(const std::string &op, const std::string &argument, const Tensor &tensor, const Sizes &expected);
 // Kernels index with int32. Sizes that are not known yet are checked when they are.
 void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes);
-
-// Throws unless every element is finite. On a CPU only: of a GPU the answer would have to be waited for.
-void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor);
 
 // Throws unless size is two positive integers.
 void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);

@@ -34,12 +34,8 @@ Tensor nearest(const Tensor &value, c10::SymIntArrayRef size, std::optional<doub
 // Statistics of group normalisations: mean and 1 / sqrt(variance + eps), both N,groups. blur: of x blurred by the 3x3
 // Gaussian (sigma 1, replicate border). upsampled: of x's bilinear upsampling to size, in closed form.
 std::tuple<Tensor, Tensor> group_stats(const Tensor &x, int64_t groups, double eps = 1e-5, bool blur = false);
-Tensor group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
-                            const Tensor &rstd, bool blur);
 std::tuple<Tensor, Tensor> upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups,
                                                  double eps = 1e-5);
-Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd, const Tensor &x, const Tensor &mean,
-                                      const Tensor &rstd, c10::SymIntArrayRef size);
 
 // The guided filter (He et al., arXiv 1505.00996) per channel: guide N,D,H,W, input N,D,h,w, interpolated to H,W ->
 // N,D,H,W. radius: of the box, in pixels of the guide. scale: fitted on every scale-th pixel. centred: the fit put back
@@ -48,9 +44,6 @@ Tensor upsampled_group_stats_backward(const Tensor &d_mean, const Tensor &d_rstd
 // b c), "symmetric" (OpenCV: b a | a b c).
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps = 1e-3, int64_t scale = 1,
                      bool centred = false, std::string_view border = "inside");
-std::tuple<Tensor, Tensor> guided_filter_backward(const Tensor &d_output, const Tensor &guide, const Tensor &input,
-                                                  int64_t radius, double eps, int64_t scale, bool centred,
-                                                  std::string_view border = "inside");
 
 // Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): conv(key, weight, dilation, groups,
 // replicate border) - conv1x1(query, weight's sum over taps) + bias. key, query N,D,H,W, weight L,D/groups,K,K, bias L
@@ -73,16 +66,11 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
 // Weighted reverse convolution (WRC, arXiv 2605.17472): the weight log1p(response^2) of each sample of x, and the
 // weighted sample. All N,C,h,w.
 std::tuple<Tensor, Tensor> wrc_data(const Tensor &x, const Tensor &response);
-std::tuple<Tensor, Tensor> wrc_data_backward(const Tensor &d_weight, const Tensor &d_weighted, const Tensor &x,
-                                             const Tensor &response);
 
 // Its prior: log1p(u^2) + lam and the same times z, with z the bilinear upsampling (align_corners=True) of x N,C,h,w,
 // and u a 3x3 convolution (zero border) of the upsampled map whose channels were mixed before: mixed N,C*9,h,w, the
 // taps of a channel side by side, row-major. lam C. -> two N,C,scale*h,scale*w.
 std::tuple<Tensor, Tensor> wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale);
-std::tuple<Tensor, Tensor, Tensor> wrc_prior_backward(const Tensor &d_precision, const Tensor &d_weighted,
-                                                      const Tensor &x, const Tensor &mixed, const Tensor &lam,
-                                                      int64_t scale);
 
 // The exact solution N,C,H,W of weighted reverse convolution (arXiv 2605.17472): X with
 // (A' W A + P) X = A' W data + weighted, where A X is X convolved with kernel C,KH,KW (circular border, centred on
@@ -92,23 +80,12 @@ std::tuple<Tensor, Tensor, Tensor> wrc_prior_backward(const Tensor &d_precision,
 // max_iterations. Kernels of at most scale x scale elements need none.
 Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
                  const Tensor &kernel, int64_t scale, double tolerance = 1e-4, int64_t max_iterations = 100);
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>
-wrc_exact_backward(const Tensor &d_output, const Tensor &output, const Tensor &precision, const Tensor &data_weight,
-                   const Tensor &data, const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations);
 
 // torch's conv_transpose2d without dilation, for groups of few channels: input N,C,h,w, weight C,D/groups,KH,KW, bias D
 // -> N,D,H,W with H = (h - 1) stride - 2 padding + KH + output_padding, and W alike.
 Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::optional<Tensor> &bias = {},
                        at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
                        at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
-Tensor transposed_conv_d_input(const Tensor &d_output, const Tensor &weight, c10::SymInt h, c10::SymInt w,
-                               at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
-                               at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
-Tensor transposed_conv_d_weight(const Tensor &d_output, const Tensor &input, c10::SymInt kernel_height,
-                                c10::SymInt kernel_width, at::IntArrayRef stride = {1, 1},
-                                at::IntArrayRef padding = {0, 0}, at::IntArrayRef output_padding = {0, 0},
-                                int64_t groups = 1);
-Tensor transposed_conv_d_bias(const Tensor &d_output);  // its sum over all but channels
 
 // large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
 Tensor merge_kernels(const Tensor &large, const Tensor &small);
@@ -118,14 +95,5 @@ Tensor merge_kernels(const Tensor &large, const Tensor &small);
 // N,C,H,W. centre: what the kernel is rolled by half of, "image" (published) or "kernel".
 Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
                     const Tensor &kernel, int64_t scale, std::string_view centre = "image");
-// The output and what the gradients need: the half spectrum of weighted, N,C,H,W/2+1,2.
-std::tuple<Tensor, Tensor> wrc_spectral_forward(const Tensor &precision, const Tensor &weighted,
-                                                const Tensor &data_weight, const Tensor &data, const Tensor &kernel,
-                                                int64_t scale, std::string_view centre);
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> wrc_spectral_backward(const Tensor &d_output, const Tensor &spectrum,
-                                                                         const Tensor &precision,
-                                                                         const Tensor &data_weight, const Tensor &data,
-                                                                         const Tensor &kernel, int64_t scale,
-                                                                         std::string_view centre);
 
 }  // namespace upwell::ops

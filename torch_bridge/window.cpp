@@ -1,4 +1,4 @@
-// What the library knows of the operators that were described.
+// What the library knows of its operators.
 #include <dlfcn.h>
 
 #include <tuple>
@@ -8,6 +8,7 @@
 
 #include "language/description.h"
 #include "runtime/operators.h"
+#include "runtime/signature_json.h"
 
 namespace upwell::bridge {
 
@@ -47,6 +48,8 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         for_each_author([&](const Author &author) { all.push_back(&author); });
         return as_json(all);
     });
+    // Of every operator with a host side of its own, as JSON.
+    m.def("signatures() -> str", [] { return signatures_as_json(); });
     // What kernels run on in this library where tensors lie in host memory, what they need of the processor, and where
     // the runtime lies.
     m.def("backend() -> str", [] { return std::string(name(backend(false))); });

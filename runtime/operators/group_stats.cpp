@@ -1,11 +1,9 @@
 #include "operators/group_stats.h"
 
-#include <cmath>
 
-#include "error.h"
 #include "grid/gaussian.h"
 #include "grid/upsampling.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "tensor.h"
 #include "views.h"
 
@@ -147,38 +145,46 @@ void upsampled_group_stats_adjoint(Host &host, const Tensor &x, int64_t H, int64
     host.contract({d_map, "nqcyx"}, {squared, "nqcyx"}, {scale, "nq"}, 1, {d_map, "nqcyx"});
 }
 
-void run_group_stats(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &x = arguments.tensor("x"), &mean = arguments.tensor("mean"), &rstd = arguments.tensor("rstd");
-    const int64_t groups = arguments.integer("groups"), blur = arguments.integer("blur", 0),
-                  height = arguments.integer("height", 0), width = arguments.integer("width", 0);
-    const double eps = arguments.real("eps", 1e-5);
-    arguments.finish();
-    check_tensor(op, "x", x, x.dtype);
-    check_contiguous(op, "x", x);
-    if (groups < 1 || x.sizes[1] < 1 || x.sizes[1] % groups != 0) {
-        throw Error(op, "groups",
-                    "should divide the " + std::to_string(x.sizes[1]) + " channels but is " + std::to_string(groups));
-    }
-    if (!std::isfinite(eps) || eps < 0) {
-        throw Error(op, "eps", "should be at least 0 and finite but is " + std::to_string(eps));
-    }
-    const bool is_upsampled = height != 0 || width != 0;
-    if (is_upsampled && (height < 1 || width < 1 || blur)) {
-        throw Error(op, "height", "should be given with a width, both at least 1, and without blur");
-    }
-    for (const auto &[name, statistic] : {std::pair{"mean", &mean}, {"rstd", &rstd}}) {
-        check_table(op, name, *statistic, x.dtype, {x.sizes[0], groups});
-    }
-    if (element_count(x) == 0) {
-        return;
-    }
-    Host host(x.dtype, queue);
-    if (is_upsampled) {
-        upsampled_group_stats(host, x, height, width, eps, {mean, rstd});
-    } else {
-        group_stats(host, x, blur != 0, eps, {mean, rstd});
-    }
+std::vector<Signature> describe_group_stats() {
+    static const auto stats = [](const HostCall &c) { return GroupStats{c.tensor("mean"), c.tensor("rstd")}; };
+    static const auto d_stats = [](const HostCall &c) { return GroupStats{c.tensor("d_mean"), c.tensor("d_rstd")}; };
+    static const auto nothing = [](Host &host, const HostCall &c) { return host.constant(0, c.tensor("x").sizes); };
+    const Condition groups{"C%groups == 0", "groups", "should divide the {C} channels but is {groups}"};
+    Signature own{
+        .name = "group_stats",
+        .doc = "Statistics of group normalisations: mean and 1 / sqrt(variance + eps) of each group of channels. blur: of x "
+               "blurred by the 3x3 Gaussian (sigma 1, replicate border).",
+        .inputs = {tensor("x", "N,C,H,W")},
+        .options = {integer("groups"), real("eps", 1e-5), flag("blur", false)},
+        .outputs = {{"mean", "N,groups"}, {"rstd", "N,groups", false, 1}},
+        .run = [](Host &host,
+                  const HostCall &c) { group_stats(host, c.tensor("x"), c.flag("blur"), c.real("eps"), stats(c)); },
+        .conditions = {groups},
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature own_backward = add_backward(own, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
+        group_stats_adjoint(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c), c.tensor("d_x"));
+    });
+    Signature upsampled{
+        .name = "upsampled_group_stats",
+        .doc = "The same of x's bilinear upsampling to size H, W, in closed form.",
+        .inputs = {tensor("x", "N,C,h,w")},
+        .options = {sizes("size", {"height", "width"}), integer("groups"), real("eps", 1e-5)},
+        .outputs = {{"mean", "N,groups"}, {"rstd", "N,groups", false, 1}},
+        .run =
+            [](Host &host, const HostCall &c) {
+                upsampled_group_stats(host, c.tensor("x"), c.integer("height"), c.integer("width"), c.real("eps"),
+                                      stats(c));
+            },
+        .conditions = {groups},
+        .addressed = {{"size", "height,width"}},
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature upsampled_backward = add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
+        upsampled_group_stats_adjoint(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c), d_stats(c),
+                                      nothing(host, c), c.tensor("d_x"));
+    });
+    return {own, own_backward, upsampled, upsampled_backward};
 }
 
 }  // namespace upwell

@@ -1,13 +1,11 @@
 #include "operators/guided_filter.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
-#include "error.h"
 #include "grid/reads.h"
 #include "mirror.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "pixel_sums.h"
 #include "tensor.h"
 
@@ -179,33 +177,31 @@ void guided_filter_adjoint(const Options &options, const Tensor &guide, const Te
     run("bilinear_d_value", {{"d_output", d_full}, {"d_value", d_input}}, queue);
 }
 
-void run_guided_filter(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &guide = arguments.tensor("guide"), &input = arguments.tensor("input"),
-                 &output = arguments.tensor("output");
-    const Options options{arguments.integer("radius"), arguments.real("eps", 1e-3), arguments.integer("scale", 1),
-                          arguments.integer("centred", 0) != 0, arguments.text("border", "inside")};
-    arguments.finish();
-    for (const auto &[name, tensor] : {std::pair{"guide", &guide}, {"input", &input}, {"output", &output}}) {
-        check_tensor(op, name, *tensor, guide.dtype);
-        planes(op, name, *tensor);
-    }
-    check_sizes(op, "input", input, {guide.sizes[0], guide.sizes[1], input.sizes[2], input.sizes[3]});
-    check_sizes(op, "output", output, guide.sizes);
-    check_range(op, "radius", options.radius, 0, INT32_MAX / 4 - 1);
-    check_range(op, "scale", options.scale, 1, INT32_MAX / 4 - 1);
-    if (!std::isfinite(options.eps) || options.eps < 0) {
-        throw Error(op, "eps", "should be at least 0 and finite but is " + std::to_string(options.eps));
-    }
-    if (options.border != "inside" && options.border != "reflect" && options.border != "symmetric") {
-        throw Error(op, "border", "should be 'inside', 'reflect' or 'symmetric' but is '" + options.border + "'");
-    }
-    if (overlap(guide, output) || overlap(input, output)) {
-        throw Error(op, "output", "should not share memory with guide or input");
-    }
-    if (element_count(output) > 0) {
-        guided_filter(options, guide, input, output, queue);
-    }
+std::vector<Signature> describe_guided_filter() {
+    static const auto options_of = [](const HostCall &c) {
+        return Options{c.integer("radius"), c.real("eps"), c.integer("scale"), c.flag("centred"), c.text("border")};
+    };
+    Signature op{
+        .name = "guided_filter",
+        .doc = "The guided filter (He et al., arXiv 1505.00996) per channel. radius: of the box, in pixels of the guide. scale: "
+               "fitted on every scale-th pixel. centred: the fit put back where those pixels are; published (False): as if "
+               "they were the centres of scale x scale blocks. border: means are over the samples of a box inside the map, "
+               "or samples go on beyond it in mirrors, reflect (c b | a b c) or symmetric (b a | a b c).",
+        .inputs = {tensor("guide", "N,D,H,W"), tensor("input", "N,D,h,w")},
+        .options = {integer("radius", 0, INT_MAX / 4 - 1), real("eps", 1e-3), integer("scale", 1, INT_MAX - 1, 1),
+                    flag("centred", false), text("border", {"inside", "reflect", "symmetric"})},
+        .outputs = {{"output", "N,D,H,W"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                guided_filter(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("output"), c.queue);
+            },
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature backward = add_backward(op, {"guide", "input"}, [](Host &, const HostCall &c) {
+        guided_filter_adjoint(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("d_output"),
+                              c.tensor("d_guide"), c.tensor("d_input"), c.queue);
+    });
+    return {op, backward};
 }
 
 }  // namespace upwell

@@ -1,28 +1,61 @@
-// The operators whose host side is written out, by name.
+// The operators with a host side of their own.
 #pragma once
 
-#include "named.h"
+#include <deque>
+
+#include "formula.h"
+#include "signature.h"
 
 namespace upwell {
 
-struct HostOperator {
-    const char *name;
-    void (*run)(Named &arguments, const Queue *queue);
+// A signature with its formulas understood. Throws std::invalid_argument where one makes no sense.
+class HostOperator {
+public:
+    explicit HostOperator(Signature given);
+
+    const Signature signature;
+    Symbols symbols;
+
+    using Sizes = std::vector<Formula>;
+    std::vector<Sizes> inputs, outputs, addressed;  // as they are in the signature
+    struct Condition {
+        Formula left, right;
+        bool is_equality;  // or at most
+        // Its message in pieces: of each a text, and what comes behind it, a formula or a tensor, or nothing.
+        struct Piece {
+            std::string text;
+            std::optional<Formula> formula;
+            int tensor = -1;
+        };
+        std::vector<Piece> message;
+    };
+    std::vector<Condition> conditions;
+    std::vector<int> order;  // of inputs, as sizes are taken from them
+
+    int input(const std::string &name) const;   // its number; -1: it is not among them
+    int output(const std::string &name) const;
+    int option(const std::string &name) const;
+    size_t returned() const;  // outputs that callers see, which come before the others
+
+private:
+    Condition read(const upwell::Condition &given);
 };
 
 // null: there is none.
 const HostOperator *find_host_operator(const std::string &name);
-std::vector<std::string> host_operator_names();
+// Gradients after what they belong to.
+const std::deque<HostOperator> &host_operators();
 
-void run_group_stats(Named &arguments, const Queue *queue);
-void run_guided_filter(Named &arguments, const Queue *queue);
-void run_merge_kernels(Named &arguments, const Queue *queue);
-void run_pcdc(Named &arguments, const Queue *queue);
-void run_pcdc_scores(Named &arguments, const Queue *queue);
-void run_transposed_conv(Named &arguments, const Queue *queue);
-void run_wrc_data(Named &arguments, const Queue *queue);
-void run_wrc_exact(Named &arguments, const Queue *queue);
-void run_wrc_prior(Named &arguments, const Queue *queue);
-void run_wrc_spectral(Named &arguments, const Queue *queue);
+// Each operator, and the gradients that are operators of their own.
+std::vector<Signature> describe_group_stats();
+std::vector<Signature> describe_guided_filter();
+std::vector<Signature> describe_merge_kernels();
+std::vector<Signature> describe_pcdc();
+std::vector<Signature> describe_pcdc_scores();
+std::vector<Signature> describe_transposed_conv();
+std::vector<Signature> describe_wrc_data();
+std::vector<Signature> describe_wrc_exact();
+std::vector<Signature> describe_wrc_prior();
+std::vector<Signature> describe_wrc_spectral();
 
 }  // namespace upwell

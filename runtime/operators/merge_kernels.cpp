@@ -1,8 +1,6 @@
 #include "operators/merge_kernels.h"
 
-#include "error.h"
-#include "operators/host_operators.h"
-#include "tensor.h"
+#include "operators/host_call.h"
 
 namespace upwell {
 
@@ -14,29 +12,25 @@ void merge_kernels(const Tensor &large, const Tensor &small, const Tensor &merge
                   {"merged", planes(op, "merged", merged)}});
 }
 
-void run_merge_kernels(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &large = arguments.tensor("large"), &small = arguments.tensor("small"),
-                 &merged = arguments.tensor("merged");
-    arguments.finish();
-    for (const auto &[name, tensor] : {std::pair{"large", &large}, {"small", &small}, {"merged", &merged}}) {
-        check_tensor(op, name, *tensor, large.dtype);
-    }
-    check_sizes(op, "small", small, {large.sizes[0], large.sizes[1], small.sizes[2], small.sizes[3]});
-    check_sizes(op, "merged", merged, large.sizes);
-    for (const int d : {2, 3}) {
-        const int64_t margin = large.sizes[d] - small.sizes[d];
-        if (margin < 0 || margin % 2 != 0) {
-            throw Error(op, "small", "should be smaller than large " + format(large.sizes) +
-                                         " by an even number of rows and columns but is " + format(small.sizes));
-        }
-    }
-    if (overlap(large, merged) || overlap(small, merged)) {
-        throw Error(op, "merged", "should not share memory with large or small");
-    }
-    if (element_count(merged) > 0) {
-        merge_kernels(large, small, merged, queue);
-    }
+std::vector<Signature> describe_merge_kernels() {
+    const std::string message = "should be smaller than large {large} by an even number of rows and columns but is {small}";
+    return {{
+        .name = "merge_kernels",
+        .doc = "A large kernel plus a small one at its centre; their sizes differ by even numbers.",
+        .inputs = {finite_tensor("large", "A,B,KH,KW"), finite_tensor("small", "A,B,kh,kw")},
+        .options = {},
+        .outputs = {{"merged", "A,B,KH,KW"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                merge_kernels(c.tensor("large"), c.tensor("small"), c.tensor("merged"), c.queue);
+            },
+        .conditions = {{"kh <= KH", "small", message},
+                       {"kw <= KW", "small", message},
+                       {"(KH-kh)%2 == 0", "small", message},
+                       {"(KW-kw)%2 == 0", "small", message}},
+        .gradients = {{Gradient::Rule::Same, {"large"}}, {Gradient::Rule::Centre, {"small"}}},
+        .autocast = Signature::Autocast::ToNarrow,
+    }};
 }
 
 }  // namespace upwell

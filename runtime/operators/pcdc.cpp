@@ -1,8 +1,6 @@
 #include "operators/pcdc.h"
 
-#include "error.h"
-#include "operators/host_operators.h"
-#include "tensor.h"
+#include "operators/host_call.h"
 #include "views.h"
 
 namespace upwell::pcdc {
@@ -54,43 +52,38 @@ void difference_adjoint(Host &host, const Tensor &d_output, const DifferenceInpu
 
 namespace upwell {
 
-void run_pcdc(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &key = arguments.tensor("key"), &query = arguments.tensor("query"),
-                 &weight = arguments.tensor("weight"), &output = arguments.tensor("output");
-    const Tensor bias = arguments.tensor("bias", Tensor());
-    const int64_t groups = arguments.integer("groups", 1);
-    const pcdc::Ratio ratio{arguments.integer("dilation_h", 1), 1, arguments.integer("dilation_w", 1), 1};
-    arguments.finish();
-    for (const auto &[name, tensor] :
-         {std::pair{"key", &key}, {"query", &query}, {"weight", &weight}, {"output", &output}}) {
-        check_tensor(op, name, *tensor, query.dtype);
-        check_contiguous(op, name, *tensor);
-    }
-    const int64_t N = query.sizes[0], D = query.sizes[1], L = weight.sizes[0], K = weight.sizes[2];
-    if (groups < 1 || D < 1 || D % groups != 0 || L % groups != 0) {
-        throw Error(op, "groups",
-                    "should divide the " + std::to_string(D) + " channels and " + std::to_string(L) +
-                        " outputs but is " + std::to_string(groups));
-    }
-    check_range(op, "dilation_h", ratio[0], 1, INT32_MAX);
-    check_range(op, "dilation_w", ratio[2], 1, INT32_MAX);
-    if (K % 2 == 0) {
-        throw Error(op, "weight", "should have an odd kernel but is " + format(weight.sizes));
-    }
-    check_sizes(op, "key", key, query.sizes);
-    check_sizes(op, "weight", weight, {L, D / groups, K, K});
-    check_sizes(op, "output", output, {N, L, query.sizes[2], query.sizes[3]});
-    if (bias.data) {
-        check_table(op, "bias", bias, query.dtype, {L});
-    }
-    if (overlap(key, output) || overlap(query, output)) {
-        throw Error(op, "output", "should not share memory with key or query");
-    }
-    if (element_count(output) > 0) {
-        Host host(query.dtype, queue);
-        pcdc::difference(host, {key, query, weight, bias}, groups, ratio, output);
-    }
+std::vector<Signature> describe_pcdc() {
+    using namespace pcdc;
+    static const auto ratio_of = [](const HostCall &c) {
+        return Ratio{c.integer("dilation_h"), 1, c.integer("dilation_w"), 1};
+    };
+    Signature op{
+        .name = "pcdc",
+        .doc = "Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): conv(key, weight, dilation, groups, "
+               "replicate border) - conv1x1(query, weight's sum over taps) + bias.",
+        .inputs = {tensor("key", "N,D,H,W"), tensor("query", "N,D,H,W"), tensor("weight", "L,D/groups,K,K"),
+                   optional_tensor("bias", "L")},
+        .options = {integer("groups", 1, INT_MAX, 1),
+                    integers("dilation", {"dilation_h", "dilation_w"}, 1, INT_MAX, 1)},
+        .outputs = {{"output", "N,L,H,W"}},
+        .run =
+            [](Host &host, const HostCall &c) {
+                difference(host, {c.tensor("key"), c.tensor("query"), c.tensor("weight"), c.tensor("bias")},
+                           c.integer("groups"), ratio_of(c), c.tensor("output"));
+            },
+        .first = {"query"},
+        .conditions = {{"1 <= D", "query", "should have at least one channel but is {query}"},
+                       {"D%groups == 0", "groups", "should divide the {D} channels but is {groups}"},
+                       {"L%groups == 0", "groups", "should divide the {L} outputs of weight but is {groups}"},
+                       {"K%2 == 1", "weight", "should have an odd kernel but is {weight}"}},
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature backward = add_backward(op, {"key", "query", "weight"}, [](Host &host, const HostCall &c) {
+        difference_adjoint(host, c.tensor("d_output"), {c.tensor("key"), c.tensor("query"), c.tensor("weight"), {}},
+                           c.integer("groups"), ratio_of(c),
+                           {c.tensor("d_key"), c.tensor("d_query"), c.tensor("d_weight"), c.tensor("d_bias")});
+    });
+    return {op, backward};
 }
 
 }  // namespace upwell

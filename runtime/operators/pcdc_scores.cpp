@@ -193,13 +193,6 @@ void add_hidden_gradient(Arguments &arguments, const Block &b, const Tensor &d_s
 
 }  // namespace
 
-std::vector<int64_t> coarse_sizes(const ScoresInputs &in, const ScoresOptions &options) {
-    const Channels channels = channels_of(in, options);
-    return options.ratio ? std::vector<int64_t>{0}
-                         : std::vector<int64_t>{channels.N, channels.groups, in.key.sizes[2] + 2, in.key.sizes[3] + 2,
-                                                channels.padded};
-}
-
 void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, const ScoresOutputs &out) {
     const Block b(host, in, options, out);
     group_stats(host, in.query, false, norm_eps, b.query_stats);

@@ -35,10 +35,8 @@ struct ScoresInputs {
 struct ScoresOutputs {
     Tensor scores;      // N,S,H,W
     Tensor statistics;  // 6,N,norm_groups: mean and rstd of key, query and hidden channels
-    Tensor coarse;      // coarse_sizes(): without a ratio what the key becomes at low resolution
+    Tensor coarse;      // without a ratio: what the key becomes at low resolution, N,groups,h + 2,w + 2,padded channels
 };
-
-std::vector<int64_t> coarse_sizes(const ScoresInputs &in, const ScoresOptions &options);
 
 void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, const ScoresOutputs &out);
 // saved: outputs of the call; the scores are not needed. Gradients of all inputs are written.

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "error.h"
 #include "grid/position.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "pixel_sums.h"
 #include "tensor.h"
 #include "views.h"
@@ -119,29 +118,6 @@ template<class Run> void for_samples(const Tensor &map, int64_t most, Run run) {
 
 constexpr int64_t most_pixels = INT32_MAX / 4 - 1;
 
-Options options_of(Named &arguments) {
-    Options o{};
-    const auto pair = [&](const char *name, int64_t otherwise) {
-        const std::string rows = std::string(name) + "_h", columns = std::string(name) + "_w";
-        return std::array{arguments.integer(rows, otherwise), arguments.integer(columns, otherwise)};
-    };
-    o.stride = pair("stride", 1);
-    o.padding = pair("padding", 0);
-    o.output_padding = pair("output_padding", 0);
-    o.groups = arguments.integer("groups", 1);
-    return o;
-}
-
-void check(const std::string &op, const Options &o) {
-    for (const int axis : {0, 1}) {
-        const std::string suffix = axis == 0 ? "_h" : "_w";
-        check_range(op, "stride" + suffix, o.stride[axis], 1, most_pixels);
-        check_range(op, "padding" + suffix, o.padding[axis], 0, most_pixels);
-        check_range(op, "output_padding" + suffix, o.output_padding[axis], 0, o.stride[axis] - 1);
-    }
-    check_range(op, "groups", o.groups, 1, most_pixels);
-}
-
 }  // namespace
 
 void transposed_conv(const Options &options, const Tensor &input, const Tensor &weight, const Tensor &bias,
@@ -221,41 +197,111 @@ void transposed_conv_d_bias(const Tensor &d_output, const Tensor &d_bias, const 
     host.contract({d_bias, "c"}, {columns, "cw"});
 }
 
-void run_transposed_conv(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &input = arguments.tensor("input"), &weight = arguments.tensor("weight"),
-                 &output = arguments.tensor("output");
-    const Tensor bias = arguments.tensor("bias", {});
-    const Options o = options_of(arguments);
-    arguments.finish();
-    check(op, o);
-    for (const auto &[name, tensor] : {std::pair{"input", &input}, {"weight", &weight}, {"output", &output}}) {
-        check_tensor(op, name, *tensor, input.dtype);
-        check_contiguous(op, name, *tensor);
-    }
-    const std::vector<int64_t> &low = input.sizes, &kernel = weight.sizes;
-    if (low[1] % o.groups != 0) {
-        throw Error(op, "groups",
-                    "should divide the " + std::to_string(low[1]) + " channels of the input but is " +
-                        std::to_string(o.groups));
-    }
-    check_sizes(op, "weight", weight, {low[1], kernel[1], kernel[2], kernel[3]});
-    check_sizes(op, "output", output,
-                {low[0], kernel[1] * o.groups, o.high(0, low[2], kernel[2]), o.high(1, low[3], kernel[3])});
-    const Tensor blocks{output.data, output.dtype, block_sizes(o, output), {}};
-    check_tensor(op, "output", blocks, input.dtype);
-    const Tensor offsets{bias.data, bias.dtype, {1, output.sizes[1], 1, 1}, {}};
-    if (bias.data) {
-        check_table(op, "bias", bias, input.dtype, {output.sizes[1]});
-    }
-    for (const Tensor *read : {&input, &weight, &offsets}) {
-        if (overlap(*read, output)) {
-            throw Error(op, "output", "should not share memory with an input");
+std::vector<Signature> describe_transposed_conv() {
+    static const auto options_of = [](const HostCall &c) {
+        const auto pair = [&](const std::string &name) {
+            return std::array{c.integer(name + "_h"), c.integer(name + "_w")};
+        };
+        return Options{pair("stride"), pair("padding"), pair("output_padding"), c.integer("groups")};
+    };
+    constexpr int64_t most = INT_MAX / 4 - 1;
+    const std::vector<OptionArgument> options{
+        integers("stride", {"stride_h", "stride_w"}, 1, most, 1),
+        integers("padding", {"padding_h", "padding_w"}, 0, most, 0),
+        integers("output_padding", {"output_padding_h", "output_padding_w"}, 0, most, 0), integer("groups", 1, INT_MAX, 1)};
+    // The size of the output from those of input and kernel, and in whole blocks, as kernels take it.
+    const std::string H = "(h-1)*stride_h-2*padding_h+kernel_height+output_padding_h",
+                      W = "(w-1)*stride_w-2*padding_w+kernel_width+output_padding_w";
+    const std::string blocks = ",(" + H + "+stride_h-1)/stride_h*stride_h,(" + W + "+stride_w-1)/stride_w*stride_w";
+    const std::string padding = "should be less than the stride [{stride_h}, {stride_w}] but is [{output_padding_h}, "
+                                "{output_padding_w}]",
+                      kernel = "should have a kernel of at least 1x1 but is {weight}";
+    const std::vector<Condition> conditions{
+        {"output_padding_h+1 <= stride_h", "output_padding", padding},
+        {"output_padding_w+1 <= stride_w", "output_padding", padding},
+        {"C%groups == 0", "groups", "should divide the {C} channels of the input but is {groups}"}};
+    const auto with = [](auto list, const decltype(list) &more) {
+        list.insert(list.end(), more.begin(), more.end());
+        return list;
+    };
+    const std::string empty = "should have a height and width of at least 1 but is [{N}, {E*groups}, {" + H + "}, {" + W +
+                              "}]; input is {input}, weight {weight}",
+                      size = "should have the size [{" + H + "}, {" + W +
+                             "}] that input [{h}, {w}] and a kernel of [{kernel_height}, {kernel_width}] give but is {d_output}";
+    Signature forward{
+        .name = "transposed_conv",
+        .doc = "torch's conv_transpose2d without dilation, for groups of few channels.",
+        .inputs = {tensor("input", "N,C,h,w"), tensor("weight", "C,E,kernel_height,kernel_width"),
+                   optional_tensor("bias", "E*groups")},
+        .options = options,
+        .outputs = {{"output", "N,E*groups," + H + "," + W, false, std::nullopt}},
+        .run =
+            [](Host &, const HostCall &c) {
+                transposed_conv(options_of(c), c.tensor("input"), c.tensor("weight"), c.tensor("bias"), c.tensor("output"),
+                                c.queue);
+            },
+        .conditions = with(conditions, {{"1 <= " + H, "output", empty}, {"1 <= " + W, "output", empty}}),
+        .addressed = {{"output", "N,E*groups" + blocks}},
+        .gradients = {{Gradient::Rule::Call, {"input"}, "transposed_conv_d_input"},
+                      {Gradient::Rule::Call, {"weight"}, "transposed_conv_d_weight"},
+                      {Gradient::Rule::Call, {"bias"}, "transposed_conv_d_bias"}},
+        .autocast = Signature::Autocast::ToNarrow,
+    };
+    // Each of the three is linear in two tensors, and so a gradient of the others.
+    Signature d_input{
+        .name = "transposed_conv_d_input",
+        .doc = "The gradient of transposed_conv by its input, of h x w.",
+        .inputs = {tensor("d_output", "N,D,H,W"), tensor("weight", "C,E,kernel_height,kernel_width")},
+        .options = with(std::vector{upwell::size("h"), upwell::size("w")}, options),
+        .outputs = {{"d_input", "N,C,h,w"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                transposed_conv_d_input(options_of(c), c.tensor("d_output"), c.tensor("weight"), c.tensor("d_input"),
+                                        c.queue);
+            },
+        .conditions = with(conditions, {{"D == E*groups", "d_output", "should have {E*groups} channels but is {d_output}"},
+                                        {"H == " + H, "d_output", size},
+                                        {"W == " + W, "d_output", size}}),
+        .addressed = {{"output", "N,D" + blocks}},
+        .gradients = {{Gradient::Rule::Call, {"d_output"}, "transposed_conv", {{"input", "d_d_input"}}},
+                      {Gradient::Rule::Call, {"weight"}, "transposed_conv_d_weight", {{"input", "d_d_input"}}}},
+    };
+    Signature d_weight{
+        .name = "transposed_conv_d_weight",
+        .doc = "The gradient of transposed_conv by its weight, of kernel_height x kernel_width.",
+        .inputs = {tensor("d_output", "N,D,H,W"), tensor("input", "N,C,h,w")},
+        .options = with(std::vector{upwell::size("kernel_height"), upwell::size("kernel_width")}, options),
+        .outputs = {{"d_weight", "C,D/groups,kernel_height,kernel_width"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                transposed_conv_d_weight(options_of(c), c.tensor("d_output"), c.tensor("input"), c.tensor("d_weight"),
+                                         c.queue);
+            },
+        .first = {"input"},
+        .conditions =
+            with(conditions, {{"D%groups == 0", "groups", "should divide the {D} channels of d_output but is {groups}"},
+                              {"H == " + H, "d_output", size},
+                              {"W == " + W, "d_output", size}}),
+        .addressed = {{"output", "N,D" + blocks}},
+        .gradients = {{Gradient::Rule::Call, {"d_output"}, "transposed_conv", {{"weight", "d_d_weight"}}},
+                      {Gradient::Rule::Call, {"input"}, "transposed_conv_d_input", {{"weight", "d_d_weight"}}}},
+    };
+    for (const char *side : {"kernel_height", "kernel_width"}) {
+        for (Signature *each : {&forward, &d_input}) {
+            each->conditions.push_back({std::string("1 <= ") + side, "weight", kernel});
         }
     }
-    if (element_count(output) > 0) {
-        transposed_conv(o, input, weight, bias, output, queue);
-    }
+    return {forward, d_input, d_weight,
+            {
+                .name = "transposed_conv_d_bias",
+                .doc = "The gradient of transposed_conv by its bias: the sum of d_output over all but channels.",
+                .inputs = {tensor("d_output", "N,D,H,W")},
+                .options = {},
+                .outputs = {{"d_bias", "D"}},
+                .run = [](Host &,
+                          const HostCall &c) { transposed_conv_d_bias(c.tensor("d_output"), c.tensor("d_bias"), c.queue); },
+                .gradients = {{Gradient::Rule::Spread, {"d_output"}}},
+            }};
 }
 
 }  // namespace upwell

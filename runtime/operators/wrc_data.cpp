@@ -1,7 +1,7 @@
 #include "operators/wrc_data.h"
 
 #include "error.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "tensor.h"
 
 namespace upwell {
@@ -37,24 +37,25 @@ void wrc_data_adjoint(const Tensor &x, const Tensor &response, const Tensor &d_w
                                   {"both.1", elements("d_response", d_response)}});
 }
 
-void run_wrc_data(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &x = arguments.tensor("x"), &response = arguments.tensor("response"),
-                 &weight = arguments.tensor("weight"), &weighted = arguments.tensor("weighted");
-    arguments.finish();
-    for (const auto &[name, tensor] :
-         {std::pair{"x", &x}, {"response", &response}, {"weight", &weight}, {"weighted", &weighted}}) {
-        check_tensor(op, name, *tensor, x.dtype);
-        check_sizes(op, name, *tensor, x.sizes);
-    }
-    for (const auto &[name, output] : {std::pair{"weight", &weight}, {"weighted", &weighted}}) {
-        if (overlap(x, *output) || overlap(response, *output)) {
-            throw Error(op, name, "should not share memory with x or response");
-        }
-    }
-    if (element_count(x) > 0) {
-        wrc_data(x, response, weight, weighted, queue);
-    }
+std::vector<Signature> describe_wrc_data() {
+    Signature op{
+        .name = "wrc_data",
+        .doc = "Weighted reverse convolution (WRC, arXiv 2605.17472): the weight log1p(response^2) of each sample of x, and "
+               "the weighted sample.",
+        .inputs = {tensor("x", "N,C,h,w"), tensor("response", "N,C,h,w")},
+        .options = {},
+        .outputs = {{"weight", "N,C,h,w"}, {"weighted", "N,C,h,w"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                wrc_data(c.tensor("x"), c.tensor("response"), c.tensor("weight"), c.tensor("weighted"), c.queue);
+            },
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature backward = add_backward(op, {"x", "response"}, [](Host &, const HostCall &c) {
+        wrc_data_adjoint(c.tensor("x"), c.tensor("response"), c.tensor("d_weight"), c.tensor("d_weighted"),
+                         c.tensor("d_x"), c.tensor("d_response"), c.queue);
+    });
+    return {op, backward};
 }
 
 }  // namespace upwell

@@ -1,10 +1,8 @@
 #include "operators/wrc_exact.h"
 
-#include <cmath>
 
 #include "error.h"
-#include "operators/host_operators.h"
-#include "tensor.h"
+#include "operators/host_call.h"
 
 namespace upwell {
 
@@ -54,24 +52,31 @@ void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance,
     windows.unpack(d_packed, gradients.kernel);
 }
 
-void run_wrc_exact(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const WrcCall call = take_wrc_call(arguments);
-    const WrcTolerance tolerance{arguments.real("tolerance", 1e-4), arguments.integer("max_iterations", 100)};
-    arguments.finish();
-    if (!std::isfinite(tolerance.residual) || tolerance.residual < 0) {
-        throw Error(op, "tolerance", "should be at least 0 and finite but is " + std::to_string(tolerance.residual));
-    }
-    if (tolerance.steps < 1) {
-        throw Error(op, "max_iterations", "should be at least 1 but is " + std::to_string(tolerance.steps));
-    }
-    if (queue && tolerance.residual > 0 && !queue->download) {
-        throw Error(op, "queue", "should have download, or the tolerance should be 0");
-    }
-    check_wrc_call(op, call, queue);
-    if (element_count(call.output) > 0) {
-        wrc_exact(call.problem, call.weighted, tolerance, call.output, queue);
-    }
+std::vector<Signature> describe_wrc_exact() {
+    static const auto tolerance_of = [](const HostCall &c) {
+        const WrcTolerance tolerance{c.real("tolerance"), c.integer("max_iterations")};
+        if (c.queue && tolerance.residual > 0 && !c.queue->download) {
+            throw Error(c.op.signature.name, "queue", "should have download, or the tolerance should be 0");
+        }
+        return tolerance;
+    };
+    Signature op = wrc_signature(
+        "wrc_exact",
+        "The exact solution of weighted reverse convolution (arXiv 2605.17472): X with (A' W A + P) X = A' W data + weighted, "
+        "where A X is X convolved with kernel (circular border, centred on element KH/2, KW/2) at every scale-th pixel. "
+        "precision P > 0, data_weight W >= 0. Conjugate gradients on a system of h w unknowns a plane end where every "
+        "plane's residual, relative to its right side, is at most tolerance, or, with a warning, after max_iterations. A "
+        "tolerance of 0: exactly max_iterations. Kernels of at most scale x scale elements need none.");
+    op.options.insert(op.options.end(), {real("tolerance", 1e-4), integer("max_iterations", 1, INT64_MAX, 100)});
+    op.run = [](Host &, const HostCall &c) {
+        wrc_exact(wrc_problem(c), c.tensor("weighted"), tolerance_of(c), c.tensor("output"), c.queue);
+    };
+    Signature backward =
+        add_backward(op, {"output", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
+            wrc_exact_adjoint(wrc_problem(c), tolerance_of(c), c.tensor("output"), c.tensor("d_output"), wrc_gradients(c),
+                              c.queue);
+        });
+    return {op, backward};
 }
 
 }  // namespace upwell

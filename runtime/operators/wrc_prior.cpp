@@ -1,8 +1,7 @@
 #include "operators/wrc_prior.h"
 
-#include "error.h"
 #include "grid/reads.h"
-#include "operators/host_operators.h"
+#include "operators/host_call.h"
 #include "tensor.h"
 #include "views.h"
 
@@ -73,37 +72,27 @@ void wrc_prior_adjoint(const Tensor &x, const Tensor &mixed, const Tensor &lam, 
     host.contract({d_lam, "c"}, {of_samples, "nc"});
 }
 
-void run_wrc_prior(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const Tensor &x = arguments.tensor("x"), &mixed = arguments.tensor("mixed"), &lam = arguments.tensor("lam"),
-                 &precision = arguments.tensor("precision"), &weighted = arguments.tensor("weighted");
-    const int64_t scale = arguments.integer("scale");
-    arguments.finish();
-    for (const auto &[name, tensor] :
-         {std::pair{"x", &x}, {"mixed", &mixed}, {"precision", &precision}, {"weighted", &weighted}}) {
-        check_tensor(op, name, *tensor, x.dtype);
-    }
-    check_range(op, "scale", scale, 1, INT32_MAX);
-    const std::vector<int64_t> &low = x.sizes, high{low[0], low[1], low[2] * scale, low[3] * scale};
-    check_sizes(op, "mixed", mixed, {low[0], low[1] * taps, low[2], low[3]});
-    check_table(op, "lam", lam, x.dtype, {low[1]});
-    check_sizes(op, "precision", precision, high);
-    check_sizes(op, "weighted", weighted, high);
-    if (!is_contiguous(mixed)) {
-        throw Error(op, "mixed", "should be contiguous");
-    }
-    const Tensor offsets{lam.data, lam.dtype, {1, low[1], 1, 1}, {}};
-    check_tensor(op, "lam", offsets, x.dtype);
-    for (const auto &[name, output] : {std::pair{"precision", &precision}, {"weighted", &weighted}}) {
-        for (const Tensor *input : {&x, &mixed, &offsets}) {
-            if (overlap(*input, *output)) {
-                throw Error(op, name, "should not share memory with an input");
-            }
-        }
-    }
-    if (element_count(x) > 0) {
-        wrc_prior(x, mixed, lam, scale, precision, weighted, queue);
-    }
+std::vector<Signature> describe_wrc_prior() {
+    Signature op{
+        .name = "wrc_prior",
+        .doc = "The prior of weighted reverse convolution (WRC, arXiv 2605.17472): log1p(u^2) + lam and the same times z, with "
+               "z the bilinear upsampling (align_corners=True) of x, and u a 3x3 convolution (zero border) of the upsampled "
+               "map whose channels were mixed before. mixed: the taps of a channel side by side, row-major.",
+        .inputs = {tensor("x", "N,C,h,w"), tensor("mixed", "N,C*9,h,w"), tensor("lam", "C")},
+        .options = {integer("scale")},
+        .outputs = {{"precision", "N,C,h*scale,w*scale"}, {"weighted", "N,C,h*scale,w*scale"}},
+        .run =
+            [](Host &, const HostCall &c) {
+                wrc_prior(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("precision"),
+                          c.tensor("weighted"), c.queue);
+            },
+        .autocast = Signature::Autocast::ToFloat,
+    };
+    Signature backward = add_backward(op, {"x", "mixed", "lam"}, [](Host &, const HostCall &c) {
+        wrc_prior_adjoint(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("d_precision"),
+                          c.tensor("d_weighted"), c.tensor("d_x"), c.tensor("d_mixed"), c.tensor("d_lam"), c.queue);
+    });
+    return {op, backward};
 }
 
 }  // namespace upwell

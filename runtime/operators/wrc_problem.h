@@ -2,8 +2,7 @@
 // W = scale w, but data and its weight, N,C,h,w; contiguous, of one dtype.
 #pragma once
 
-#include "host.h"
-#include "named.h"
+#include "operators/host_call.h"
 
 namespace upwell {
 
@@ -18,14 +17,10 @@ struct WrcGradients {
     Tensor precision, weighted, data_weight, data, kernel;
 };
 
-// A call by name.
-struct WrcCall {
-    WrcProblem problem;
-    Tensor weighted, output;
-};
+// What the two have in common.
+Signature wrc_signature(const std::string &name, const std::string &doc);
 
-WrcCall take_wrc_call(Named &arguments);
-// Throws Error of this operator.
-void check_wrc_call(const std::string &op, const WrcCall &call, const Queue *queue);
+WrcProblem wrc_problem(const HostCall &call);
+WrcGradients wrc_gradients(const HostCall &call);
 
 }  // namespace upwell

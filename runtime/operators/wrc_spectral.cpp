@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "error.h"
-#include "operators/host_operators.h"
-#include "tensor.h"
+#include "operators/host_call.h"
 #include "views.h"
 
 namespace upwell {
@@ -159,20 +157,26 @@ void wrc_spectral_adjoint(const WrcProblem &problem, WrcCentre centre, const Fou
     host.contract({gradients.kernel, "cyx"}, {d_kernels, "ncyx"});
 }
 
-void run_wrc_spectral(Named &arguments, const Queue *queue) {
-    const std::string &op = arguments.op();
-    const WrcCall call = take_wrc_call(arguments);
-    const std::string centre = arguments.text("centre", "image");
-    const Fourier &fourier = arguments.fourier("fourier");
-    arguments.finish();
-    if (centre != "image" && centre != "kernel") {
-        throw Error(op, "centre", "should be image or kernel but is " + centre);
-    }
-    check_wrc_call(op, call, queue);
-    if (element_count(call.output) > 0) {
-        wrc_spectral(call.problem, call.weighted, centre == "image" ? WrcCentre::Image : WrcCentre::Kernel, fourier, {},
-                     call.output, queue);
-    }
+std::vector<Signature> describe_wrc_spectral() {
+    static const auto centre_of = [](const HostCall &c) {
+        return c.text("centre") == "image" ? WrcCentre::Image : WrcCentre::Kernel;
+    };
+    Signature op = wrc_signature(
+        "wrc_spectral",
+        "The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms. data: samples "
+        "times their weight. centre: what the kernel is rolled by half of, image (published) or kernel.");
+    op.options.insert(op.options.end(), {text("centre", {"image", "kernel"}), fourier()});
+    op.outputs.push_back({"spectrum", "N,C,h*scale,w*scale/2+1,2", true});  // the half spectrum of weighted
+    op.run = [](Host &, const HostCall &c) {
+        wrc_spectral(wrc_problem(c), c.tensor("weighted"), centre_of(c), c.fourier(), c.tensor("spectrum"),
+                     c.tensor("output"), c.queue);
+    };
+    Signature backward =
+        add_backward(op, {"spectrum", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
+            wrc_spectral_adjoint(wrc_problem(c), centre_of(c), c.fourier(), c.tensor("spectrum"), c.tensor("d_output"),
+                                 wrc_gradients(c), c.queue);
+        });
+    return {op, backward};
 }
 
 }  // namespace upwell

@@ -207,11 +207,11 @@ struct Block {
 
 TEST_CASE("group statistics by name equal their definition: of a map, blurred, and upsampled", "[pcdc]") {
     Map<double> x({2, 6, 5, 4}, 1), mean({2, 3}), rstd({2, 3});
-    const auto check = [&](const Image &map, const std::vector<NamedArgument> &options) {
+    const auto check = [&](const Image &map, const std::vector<NamedArgument> &options, const char *op = "group_stats") {
         std::vector<NamedArgument> arguments{
             {"x", x.tensor()}, {"groups", 3}, {"eps", 0.01}, {"mean", mean.tensor()}, {"rstd", rstd.tensor()}};
         arguments.insert(arguments.end(), options.begin(), options.end());
-        run("group_stats", arguments);
+        run(op, arguments);
         for (int64_t i = 0; i < 6; i++) {
             const auto [expected_mean, expected_rstd] = statistics(map, i / 3, i % 3, 3, 0.01);
             CHECK(std::abs(mean.data[i] - expected_mean) < 1e-12);
@@ -220,8 +220,8 @@ TEST_CASE("group statistics by name equal their definition: of a map, blurred, a
     };
     check(x, {});
     check(blurred(x), {{"blur", 1}});
-    check(upsampled(x, 13, 9), {{"height", 13}, {"width", 9}});
-    check(upsampled(x, 2, 1), {{"height", 2}, {"width", 1}});
+    check(upsampled(x, 13, 9), {{"height", 13}, {"width", 9}}, "upsampled_group_stats");
+    check(upsampled(x, 2, 1), {{"height", 2}, {"width", 1}}, "upsampled_group_stats");
 }
 
 TEST_CASE("a paired central difference convolution by name equals its definition", "[pcdc]") {
@@ -275,7 +275,7 @@ TEST_CASE("operators of PCDC blocks refuse by name what does not fit", "[pcdc]")
           "pcdc_scores: blur needs a key of the query's size, and how far taps are apart");
     arguments = block.arguments(low, query, output);
     arguments[12].value = 3;
-    CHECK(message("pcdc_scores", arguments) == "pcdc_scores: norm_groups should divide 8 channels but is 3");
+    CHECK(message("pcdc_scores", arguments) == "pcdc_scores: norm_groups should divide the 8 channels of key and query but is 3");
     arguments = block.arguments(low, query, output);
     arguments.push_back({"row_high", 0});
     arguments.push_back({"column_high", 2});

@@ -132,7 +132,7 @@ TEST_CASE("a transposed convolution that does not fit is refused with names and 
     CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"padding_w", -1}}) ==
           "transposed_conv: padding_w should be in 0 .. 536870910 but is -1");
     CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"output_padding_h", 2}}) ==
-          "transposed_conv: output_padding_h should be in 0 .. 1 but is 2");
+          "transposed_conv: output_padding should be less than the stride [2, 2] but is [2, 0]");
     CHECK(test::message("transposed_conv", {i, w, o, y, x, g, {"bias", five.tensor()}}) ==
           "transposed_conv: bias should be [6] but is [5]");
     CHECK(test::message("transposed_conv", {w, i, o, y, x, g, {"bias", 1}}) ==

@@ -289,14 +289,14 @@ TEST_CASE("a problem of WRC that does not fit is refused with names and sizes", 
           "wrc_spectral: fourier should have forward and back");
     CHECK(problem.refusal("wrc_spectral", {{"fourier", 1}}) == "wrc_spectral: fourier should be Fourier transforms");
     CHECK(problem.refusal("wrc_spectral", {fourier, {"centre", "middle"}}) ==
-          "wrc_spectral: centre should be image or kernel but is middle");
+          "wrc_spectral: centre should be 'image' or 'kernel' but is 'middle'");
     CHECK(problem.refusal("wrc_exact", {{"tolerance", -1.0}}) ==
           "wrc_exact: tolerance should be at least 0 and finite but is -1.000000");
     CHECK(problem.refusal("wrc_exact", {{"max_iterations", 0}}) ==
           "wrc_exact: max_iterations should be at least 1 but is 0");
     Problem<double> large({1, 1, 2, 2, 2, 5, 3}), other({2, 3, 4, 5, 2, 3, 3}), infinite({2, 3, 4, 5, 2, 3, 3});
     CHECK(large.refusal("wrc_exact", {}) ==
-          "wrc_exact: kernel should have from 1 x 1 elements to the 4 x 4 of precision but is [1, 5, 3]");
+          "wrc_exact: kernel should be no larger than the 4 x 4 pixels of precision but is [1, 5, 3]");
     other.weighted.sizes = {2, 3, 10, 8};
     CHECK(other.refusal("wrc_exact", {}) == "wrc_exact: weighted should be [2, 3, 8, 10] but is [2, 3, 10, 8]");
     infinite.kernel.data[4] = INFINITY;

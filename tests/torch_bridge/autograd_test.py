@@ -11,7 +11,7 @@ from problems import EVERY_OPERATOR, LARGE, OPERATORS, WEIGHTS, Problem
 
 # What is registered beside operators.
 NO_OPERATORS = {
-    *("backend", "compile_cost", "described", "instruction_set", "kernels", "refusals", "runtime_path"),
+    *("backend", "compile_cost", "described", "instruction_set", "kernels", "refusals", "runtime_path", "signatures"),
     *("tuned_kernels", "use_tuned", "window", "window_flops", "window_operators"),
 }
 

@@ -35,7 +35,7 @@ def score_inputs(upsampled: bool, d: int = 4, l: int = 6, m: int = 8, groups: in
 
 
 def score_options(ratio: list[int] | None) -> tuple:
-    return 2, 4, True, ratio is not None, ratio
+    return 2, 4, ratio, True, ratio is not None
 
 
 def detached(argument):
@@ -51,8 +51,7 @@ def backward_arguments(forward: str, arguments: tuple) -> tuple:
     outputs = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
     cotangents = [torch.randn_like(output) for output in outputs]
     if forward.endswith("group_stats"):
-        x, *size = arguments[:2] if forward.startswith("upsampled") else arguments[:1]
-        return *cotangents, x, *outputs, *(size or [arguments[3]])
+        return *cotangents, arguments[0], *outputs, *arguments[1:]
     if forward == "pcdc":  # without the bias
         return cotangents[0], *arguments[:3], *arguments[4:]
     return cotangents[0], *outputs[1:], *arguments
@@ -80,13 +79,7 @@ SCORES = {
 }
 
 
-def spelled_out(inputs: list[torch.Tensor], options: tuple) -> tuple:
-    """The same as the public operator's arguments."""
-    groups, norm_groups, relu, blur, ratio = options
-    return *inputs, groups, norm_groups, ratio, relu, blur
-
-
-FORWARD |= {name: ("pcdc_scores", spelled_out(*scores)) for name, scores in SCORES.items()}
+FORWARD |= {name: ("pcdc_scores", (*inputs, *options)) for name, (inputs, options) in SCORES.items()}
 every_operator = pytest.mark.parametrize("name", FORWARD)
 
 
@@ -118,10 +111,10 @@ def test_opcheck_passes_on_what_autograd_calls_for_scores(name):
     inputs, options = SCORES[name]
     inputs = detached(inputs)
     forward = torch.ops.upwell.pcdc_scores_forward
-    opcheck(forward.default, (inputs, *options))
-    scores, statistics, coarse = forward(inputs, *options)
+    opcheck(forward.default, (*inputs, *options))
+    scores, statistics, coarse = forward(*inputs, *options)
     backward = torch.ops.upwell.pcdc_scores_backward.default
-    opcheck(backward, (torch.randn_like(scores), statistics, coarse, inputs, *options))
+    opcheck(backward, (torch.randn_like(scores), statistics, coarse, *inputs, *options))
 
 
 @every_operator

@@ -47,19 +47,11 @@ def test_forward_mode_and_per_sample_gradients_are_refused(case):
 
 
 @every_case
-def test_batched_gradients_give_what_a_loop_gives_or_name_the_operator_that_has_none(case):
+def test_batched_gradients_give_what_a_loop_gives(case):
     leaves = [tensor.detach().requires_grad_() for tensor in case.tensors]
     outputs = as_tuple(case.own(*leaves))
     rows = [random((3, *output.shape), output.dtype, 80 + i) for i, output in enumerate(outputs)]
-
-    def batched():
-        return torch.autograd.grad(outputs, leaves, rows, retain_graph=True, is_grads_batched=True)
-
-    if case.name.startswith("pcdc_scores"):  # its gradient takes a list
-        with pytest.raises(RuntimeError, match="not implemented for upwell::pcdc"):
-            batched()
-        return
-    actual = batched()
+    actual = torch.autograd.grad(outputs, leaves, rows, retain_graph=True, is_grads_batched=True)
     loop = [torch.autograd.grad(outputs, leaves, each, retain_graph=True) for each in zip(*rows)]
     assert_all_close(actual, [torch.stack(each) for each in zip(*loop)], TOLERANCE, str(case))
 

@@ -259,7 +259,7 @@ def test_bad_input_is_refused_by_name_and_shape():
     for scale in (0, -1, 2**31):
         with refused("wrc_prior: scale should", str(scale)):
             prior_with(scale=scale)
-    with refused("wrc_prior: output should have at most 2147483647 elements"):
+    with refused("wrc_prior: precision should have at most 2147483647 elements"):
         prior_with(scale=2**14)
     with refused("wrc_data: response should be [2, 3, 4, 5]", "[2, 3, 5, 4]"):
         upwell.ops.wrc_data(zeros(2, 3, 4, 5), zeros(2, 3, 5, 4))

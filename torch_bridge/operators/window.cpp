@@ -1,15 +1,10 @@
 // The operators that follow from descriptions, in torch: schema, kernels, gradients and autocast, all from what the
 // runtime knows of an operator.
-#include <algorithm>
-#include <map>
-
 #include <ATen/autocast_mode.h>
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
-#include <torch/library.h>
 
 #include "../in_float.h"
+#include "registration.h"
 #include "window_compute.h"
 #include "window_gradient.h"
 
@@ -51,13 +46,6 @@ public:
 private:
     const Operator &op;
 };
-
-bool is_differentiated(const IValue *first, size_t count) {
-    return std::any_of(first, first + count, [](const IValue &argument) {
-        const Tensor &tensor = argument.toTensor();
-        return (tensor.requires_grad() && at::GradMode::is_enabled()) || tensor._fw_grad(0).defined();
-    });
-}
 
 class Differentiable : public c10::OperatorKernel {
 public:
@@ -140,33 +128,15 @@ private:
     const Chain &chain;
 };
 
-// ---- Registration. Never undone: operators stay for as long as the process lives.
-
-torch::Library &library(DispatchKey key) {
-    static auto &all = *new std::map<DispatchKey, torch::Library>;
-    if (const auto found = all.find(key); found != all.end()) {
-        return found->second;
-    }
-    const bool defines = key == DispatchKey::Undefined;
-    return all
-        .emplace(std::piecewise_construct, std::forward_as_tuple(key),
-                 std::forward_as_tuple(defines ? torch::Library::FRAGMENT : torch::Library::IMPL, "upwell",
-                                       defines ? std::nullopt : std::make_optional(key), __FILE__, __LINE__))
-        .first->second;
-}
-
-template<class Functor, class... Arguments> void implement(DispatchKey key, const std::string &name, Arguments &...arguments) {
-    library(key).impl(name.c_str(),
-                      torch::CppFunction::makeFromBoxedFunctor(std::make_unique<Functor>(arguments...)));
-}
+// ---- Registration.
 
 void add(const Operator &op) {
-    library(DispatchKey::Undefined).def(schema(op).c_str());
+    define(schema(op));
     for (const DispatchKey key : {DispatchKey::CPU, DispatchKey::CUDA, DispatchKey::Meta}) {
         implement<Kernel>(key, op.name, op);
     }
     if (op.direction == Direction::DWeight && op.normaliser == Normaliser::Softmax) {
-        library(DispatchKey::Autograd).impl(op.name.c_str(), torch::autograd::autogradNotImplementedFallback());
+        refuse_gradients(op.name);
     } else {
         implement<Differentiable>(DispatchKey::Autograd, op.name, op);
     }
@@ -177,7 +147,7 @@ void add(const Operator &op) {
 }
 
 void add(const Chain &chain) {
-    library(DispatchKey::Undefined).def(schema(chain.name, chain.inputs, option_schema(*chain.sum)).c_str());
+    define(schema(chain.name, chain.inputs, option_schema(*chain.sum)));
     implement<InTurn>(DispatchKey::CompositeImplicitAutograd, chain.name, chain);
 }
 

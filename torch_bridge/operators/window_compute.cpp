@@ -77,11 +77,6 @@ Sizes check_inputs(const Operator &op, const std::vector<Tensor> &inputs, const 
     return {};
 }
 
-// to() asks the dispatcher even where there is nothing to do.
-Tensor converted(const Tensor &tensor, at::ScalarType type) {
-    return tensor.scalar_type() == type ? tensor : tensor.to(type);
-}
-
 }  // namespace
 
 // Kernels for the CPU have float32 in place of 16 bits.

@@ -1,0 +1,250 @@
+#include "operators/host_call.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+#include "size_check.h"
+#include "tensor.h"
+#include "views.h"
+
+namespace upwell {
+namespace {
+
+using Kind = OptionArgument::Kind;
+
+struct Throwing {
+    using Integer = int64_t;
+
+    const std::string &op;
+
+    static std::optional<int64_t> known(int64_t number) { return number; }
+    static std::string format(const std::vector<int64_t> &sizes) { return upwell::format(sizes); }
+    static std::string format(int64_t number) { return std::to_string(number); }
+    [[noreturn]] void fail(const std::string &argument, const std::string &message) const {
+        throw Error(op, argument, message);
+    }
+    template<class Message>
+    void equal(int64_t a, int64_t b, const std::string &argument, const Message &message) const {
+        if (a != b) {
+            fail(argument, message());
+        }
+    }
+    template<class Message>
+    void at_most(int64_t a, int64_t b, const std::string &argument, const Message &message) const {
+        if (a > b) {
+            fail(argument, message());
+        }
+    }
+};
+
+// The options of a call by name, integers to be checked with the sizes.
+void take_options(Named &arguments, HostCall &call, SizeCheck<Throwing> &check) {
+    const auto usual_integer = [](const OptionArgument &option) {
+        return option.is_optional ? int64_t(0) : std::get<int64_t>(*option.usual);
+    };
+    for (size_t i = 0; i < call.options.size(); i++) {
+        const OptionArgument &option = call.op.signature.options[i];
+        const bool has_usual = option.usual || option.is_optional;
+        const auto integer = [&](const std::string &name) {
+            return has_usual ? arguments.integer(name, usual_integer(option)) : arguments.integer(name);
+        };
+        switch (option.kind) {
+        case Kind::Integer:
+        case Kind::Size:
+        case Kind::Flag:
+            check.set(option.name, integer(option.name));
+            break;
+        case Kind::Integers:
+        case Kind::Sizes: {
+            bool is_given = !option.is_optional;
+            for (const std::string &part : option.parts) {
+                is_given |= integer(part) != 0;
+            }
+            for (const std::string &part : option.parts) {
+                const int64_t value = integer(part);
+                if (is_given) {
+                    check_range(arguments.op(), part, value, option.least, option.most);
+                }
+                check.set(part, value);
+            }
+            check.set(option.name, is_given);
+            break;
+        }
+        case Kind::Real:
+            call.options[i] = arguments.real(option.name, std::get<double>(*option.usual));
+            break;
+        case Kind::Text:
+            call.options[i] = arguments.text(option.name, std::get<std::string>(*option.usual));
+            break;
+        case Kind::Fourier:
+            call.options[i] = arguments.fourier(option.name);
+            break;
+        }
+        check_option(arguments.op(), option, call.options[i]);
+    }
+}
+
+// a, b or c
+std::string listed(const std::vector<TensorArgument> &all) {
+    std::string list;
+    for (size_t i = 0; i < all.size(); i++) {
+        list += (i == 0 ? "" : i + 1 < all.size() ? ", " : " or ") + all[i].name;
+    }
+    return list;
+}
+
+bool share_memory(const Tensor &a, const Tensor &b) {
+    const auto begin = [](const Tensor &t) { return static_cast<const char *>(t.data); };
+    const auto end = [&](const Tensor &t) { return begin(t) + element_count(t) * element_size(t.dtype); };
+    return a.data && b.data && begin(a) < end(b) && begin(b) < end(a);
+}
+
+void check_memory(const HostCall &call, Dtype dtype) {
+    const std::string &op = call.op.signature.name;
+    if (dtype != Dtype::Float32 && dtype != Dtype::Float64) {
+        const std::string &first = call.op.signature.inputs[call.op.order[0]].name;
+        throw Error(op, first, std::string("should be float32 or float64 but is ") + name(dtype));
+    }
+    const auto check = [&](const std::string &argument, const Tensor &tensor) {
+        check_table(op, argument, tensor, dtype, tensor.sizes);
+        if (reinterpret_cast<uintptr_t>(tensor.data) % element_size(tensor.dtype) != 0) {
+            throw Error(op, argument, "should be aligned to its elements");
+        }
+    };
+    const Signature &signature = call.op.signature;
+    for (size_t i = 0; i < call.inputs.size(); i++) {
+        if (!signature.inputs[i].is_optional || call.inputs[i].data) {
+            check(signature.inputs[i].name, call.inputs[i]);
+        }
+    }
+    for (size_t i = 0; i < call.outputs.size(); i++) {
+        const std::string &argument = signature.outputs[i].name;
+        if (!signature.outputs[i].is_kept || call.outputs[i].data) {
+            check(argument, call.outputs[i]);
+        }
+        for (const Tensor &input : call.inputs) {
+            if (share_memory(input, call.outputs[i])) {
+                throw Error(op, argument, "should not share memory with " + listed(signature.inputs));
+            }
+        }
+        for (size_t other = 0; other < i; other++) {
+            if (share_memory(call.outputs[other], call.outputs[i])) {
+                throw Error(op, argument, "should not share memory with " + signature.outputs[other].name);
+            }
+        }
+    }
+}
+
+// Whether a bit pattern of all ones in the exponent is among them.
+template<class Bits> bool are_finite(const void *data, int64_t count, Bits exponent) {
+    const auto *bits = static_cast<const Bits *>(data);
+    Bits found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        found |= (bits[i] & exponent) == exponent;
+    }
+    return found == 0;
+}
+
+void check_finite(const HostCall &call) {
+    for (size_t i = 0; i < call.inputs.size(); i++) {
+        const TensorArgument &argument = call.op.signature.inputs[i];
+        const Tensor &tensor = call.inputs[i];
+        if (!argument.is_finite || !tensor.data) {
+            continue;
+        }
+        const int64_t count = element_count(tensor);
+        if (!(tensor.dtype == Dtype::Float64 ? are_finite<uint64_t>(tensor.data, count, 0x7ff0000000000000)
+                                             : are_finite<uint32_t>(tensor.data, count, 0x7f800000))) {
+            throw Error(call.op.signature.name, argument.name,
+                        "should be finite but has an element that is infinite or nan");
+        }
+    }
+}
+
+}  // namespace
+
+const Tensor &HostCall::tensor(const std::string &name) const {
+    const int number = op.input(name);
+    return number >= 0 ? inputs[number] : outputs[op.output(name)];
+}
+
+void check_option(const std::string &op, const OptionArgument &option, const Value &value) {
+    if (option.kind == Kind::Real) {
+        const double number = std::get<double>(value);
+        if (!std::isfinite(number) || number < 0) {
+            throw Error(op, option.name, "should be at least 0 and finite but is " + std::to_string(number));
+        }
+    }
+    if (option.kind == Kind::Text) {
+        const std::string &given = std::get<std::string>(value);
+        if (std::find(option.choices.begin(), option.choices.end(), given) == option.choices.end()) {
+            std::string known;
+            for (size_t i = 0; i < option.choices.size(); i++) {
+                known += (i == 0 ? "'" : i + 1 < option.choices.size() ? ", '" : " or '") + option.choices[i] + "'";
+            }
+            throw Error(op, option.name, "should be " + known + " but is '" + given + "'");
+        }
+    }
+}
+
+void run(HostCall call) {
+    std::vector<Tensor> &outputs = call.outputs;
+    const std::vector<OutputTensor> &arguments = call.op.signature.outputs;
+    if (!call.queue) {
+        check_finite(call);
+    }
+    if (std::all_of(outputs.begin(), outputs.end(), [](const Tensor &tensor) { return element_count(tensor) == 0; })) {
+        return;
+    }
+    const Tensor &first = call.inputs[call.op.order[0]];
+    Host host(first.dtype, call.queue);
+    if (element_count(first) == 0 && std::all_of(arguments.begin(), arguments.end(),
+                                                 [](const OutputTensor &output) { return output.when_empty; })) {
+        for (size_t i = 0; i < outputs.size(); i++) {
+            if (outputs[i].data && element_count(outputs[i]) > 0) {
+                host.fill(outputs[i], *arguments[i].when_empty);
+            }
+        }
+        return;
+    }
+    for (Tensor &output : outputs) {
+        if (!output.data) {
+            output = host.scratch(output.sizes);
+        }
+    }
+    call.op.signature.run(host, call);
+}
+
+void run_named(const HostOperator &op, Named &arguments, const Queue *queue) {
+    const Signature &signature = op.signature;
+    HostCall call(op);
+    call.queue = queue;
+    const Throwing report{signature.name};
+    SizeCheck<Throwing> check(op, report);
+    for (size_t i = 0; i < call.inputs.size(); i++) {
+        const TensorArgument &argument = signature.inputs[i];
+        call.inputs[i] = argument.is_optional ? arguments.tensor(argument.name, {}) : arguments.tensor(argument.name);
+        if (!argument.is_optional || call.inputs[i].data) {
+            check.set_input(static_cast<int>(i), call.inputs[i].sizes);
+        }
+    }
+    for (size_t i = 0; i < call.outputs.size(); i++) {
+        const OutputTensor &argument = signature.outputs[i];
+        call.outputs[i] = argument.is_kept ? arguments.tensor(argument.name, {}) : arguments.tensor(argument.name);
+    }
+    take_options(arguments, call, check);
+    arguments.finish();
+    check.check();
+    call.numbers = check.values();
+    for (size_t i = 0; i < call.outputs.size(); i++) {
+        if (signature.outputs[i].is_kept && !call.outputs[i].data) {
+            call.outputs[i].sizes = check.outputs()[i];
+        }
+        check.check_sizes(signature.outputs[i].name, call.outputs[i].sizes, check.outputs()[i]);
+    }
+    check_memory(call, call.inputs[op.order[0]].dtype);
+    run(std::move(call));
+}
+
+}  // namespace upwell

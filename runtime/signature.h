@@ -1,0 +1,106 @@
+// What an operator with a host side of its own takes and makes. Its checks, its call by name and, in torch, its schema,
+// sizes, gradients and autocast all follow from this.
+#pragma once
+
+#include <climits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "upwell.h"
+
+namespace upwell {
+
+class Host;
+class HostCall;
+
+// sizes: "N,C,scale*h,scale*w", a formula for each dimension. A name alone is what the tensor has; the rest, and every
+// further tensor with that name, has to equal it. Options are among the names.
+struct TensorArgument {
+    std::string name, sizes;
+    bool is_optional = false;
+    bool is_flattened = false;  // more dimensions are taken, as one with the last
+    bool is_finite = false;     // an infinite or nan element is refused, unless it lies on a GPU
+};
+
+TensorArgument tensor(std::string name, std::string sizes);
+TensorArgument optional_tensor(std::string name, std::string sizes);
+TensorArgument flattened_tensor(std::string name, std::string sizes);
+TensorArgument finite_tensor(std::string name, std::string sizes);
+
+struct OptionArgument {
+    // Integers, Sizes: so many as there are parts. Sizes may be symbolic in torch. Fourier: not an option in torch.
+    enum class Kind { Integer, Size, Real, Flag, Text, Integers, Sizes, Fourier };
+
+    std::string name;
+    Kind kind;
+    int64_t least = 1, most = INT_MAX;   // of integers
+    std::vector<std::string> parts{};    // Integers, Sizes: each one's name in a formula and in a call by name
+    std::vector<std::string> choices{};  // Text
+    std::optional<Value> usual{};        // what holds if it is not given, for every part the same; Flag: 0 or 1
+    bool is_optional = false;            // Sizes: may be none, then its name is 0 in a formula and so is each part, else 1
+};
+
+OptionArgument integer(std::string name, int64_t least = 1, int64_t most = INT_MAX, std::optional<int64_t> usual = {});
+OptionArgument size(std::string name);
+OptionArgument real(std::string name, double usual);  // finite, at least 0
+OptionArgument flag(std::string name, bool usual);
+OptionArgument text(std::string name, std::vector<std::string> choices);  // the first one if not given
+OptionArgument integers(std::string name, std::vector<std::string> parts, int64_t least, int64_t most, int64_t usual);
+OptionArgument sizes(std::string name, std::vector<std::string> parts);
+OptionArgument optional_sizes(std::string name, std::vector<std::string> parts);
+OptionArgument fourier();
+
+// Refuses `<argument> <message>` unless a formula `a == b` or `a <= b` holds. In the message {} stand around formulas
+// and around tensors' names, which become their sizes.
+struct Condition {
+    std::string formula, argument, message;
+};
+
+struct OutputTensor {
+    std::string name, sizes;
+    bool is_kept = false;                 // for gradients only: callers do not see it
+    std::optional<double> when_empty = 0;  // its value where the first tensor has no elements; none: it is run
+};
+
+// How an operator's gradients by some of its inputs are made.
+struct Gradient {
+    enum class Rule {
+        Call,    // by an operator, whose outputs they are
+        Same,    // the output's gradient itself
+        Centre,  // its centre, of the input's last two sizes
+        Spread,  // the same for every pixel and sample
+    };
+    Rule rule;
+    std::vector<std::string> of;  // the inputs
+    std::string op{};
+    // What the operator calls the arguments that are not called alike here. d_<output> is an output's gradient.
+    std::vector<std::pair<std::string, std::string>> given{};
+};
+
+struct Signature {
+    // What torch.autocast does to the tensors.
+    enum class Autocast { None, ToFloat, ToNarrow };
+    using Run = void (*)(Host &host, const HostCall &call);
+
+    std::string name;
+    std::string doc;
+    std::vector<TensorArgument> inputs;
+    std::vector<OptionArgument> options;
+    std::vector<OutputTensor> outputs;
+    Run run;
+    // The inputs whose sizes hold where others have different ones; dtype and device are those of the first of them. All
+    // others follow in their order.
+    std::vector<std::string> first{};
+    std::vector<Condition> conditions{};
+    std::vector<std::pair<std::string, std::string>> addressed{};  // names and sizes that kernels have to be able to index
+    std::vector<Gradient> gradients{};
+    Autocast autocast = Autocast::None;
+};
+
+// The operator <name>_backward: of d_<output> for each output that callers see, and of some of the inputs and outputs it
+// makes d_<input> for each input. Becomes the signature's one gradient.
+Signature add_backward(Signature &of, const std::vector<std::string> &saved, Signature::Run run);
+
+}  // namespace upwell

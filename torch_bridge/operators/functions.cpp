@@ -1,0 +1,102 @@
+// The operators as C++ functions.
+#include "../dispatch.h"
+#include "../operators.h"
+
+namespace upwell::ops {
+
+Tensor fns(const Tensor &value, const Tensor &logits, int64_t kernel, std::optional<int64_t> mask_ratio) {
+    static const auto op = bridge::find_torch_operator<decltype(fns)>("upwell::fns");
+    return op.call(value, logits, kernel, mask_ratio);
+}
+
+Tensor carafe(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t groups, std::string_view border) {
+    static const auto op = bridge::find_torch_operator<decltype(carafe)>("upwell::carafe");
+    return op.call(value, logits, kernel, groups, border);
+}
+
+Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kernel, int64_t groups) {
+    static const auto op = bridge::find_torch_operator<decltype(carafe_reassembly)>("upwell::carafe_reassembly");
+    return op.call(value, weight, kernel, groups);
+}
+
+Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,
+                std::optional<double> scale_w) {
+    static const auto op = bridge::find_torch_operator<decltype(bilinear)>("upwell::bilinear");
+    return op.call(value, size, scale_h, scale_w);
+}
+
+Tensor nearest(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,
+               std::optional<double> scale_w) {
+    static const auto op = bridge::find_torch_operator<decltype(nearest)>("upwell::nearest");
+    return op.call(value, size, scale_h, scale_w);
+}
+
+std::tuple<Tensor, Tensor> group_stats(const Tensor &x, int64_t groups, double eps, bool blur) {
+    static const auto op = bridge::find_torch_operator<decltype(group_stats)>("upwell::group_stats");
+    return op.call(x, groups, eps, blur);
+}
+
+std::tuple<Tensor, Tensor> upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups,
+                                                 double eps) {
+    static const auto op =
+        bridge::find_torch_operator<decltype(upsampled_group_stats)>("upwell::upsampled_group_stats");
+    return op.call(x, size, groups, eps);
+}
+
+Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
+                     std::string_view border) {
+    static const auto op = bridge::find_torch_operator<decltype(guided_filter)>("upwell::guided_filter");
+    return op.call(guide, input, radius, eps, scale, centred, border);
+}
+
+Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias,
+            int64_t groups, at::IntArrayRef dilation) {
+    static const auto op = bridge::find_torch_operator<decltype(pcdc)>("upwell::pcdc");
+    return op.call(key, query, weight, bias, groups, dilation);
+}
+
+Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
+                   const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
+                   const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
+                   const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalSymIntArrayRef ratio,
+                   bool relu, bool blur) {
+    static const auto op = bridge::find_torch_operator<decltype(pcdc_scores)>("upwell::pcdc_scores");
+    return op.call(key, query, norm_weight, weight, bias, compress_weight, compress_bias, hidden_weight, hidden_bias,
+                   score_weight, score_bias, groups, norm_groups, ratio, relu, blur);
+}
+
+std::tuple<Tensor, Tensor> wrc_data(const Tensor &x, const Tensor &response) {
+    static const auto op = bridge::find_torch_operator<decltype(wrc_data)>("upwell::wrc_data");
+    return op.call(x, response);
+}
+
+std::tuple<Tensor, Tensor> wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale) {
+    static const auto op = bridge::find_torch_operator<decltype(wrc_prior)>("upwell::wrc_prior");
+    return op.call(x, mixed, lam, scale);
+}
+
+Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
+                 const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations) {
+    static const auto op = bridge::find_torch_operator<decltype(wrc_exact)>("upwell::wrc_exact");
+    return op.call(precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations);
+}
+
+Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
+                    const Tensor &kernel, int64_t scale, std::string_view centre) {
+    static const auto op = bridge::find_torch_operator<decltype(wrc_spectral)>("upwell::wrc_spectral");
+    return op.call(precision, weighted, data_weight, data, kernel, scale, centre);
+}
+
+Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::optional<Tensor> &bias,
+                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef output_padding,
+                       int64_t groups) {
+    static const auto op = bridge::find_torch_operator<decltype(transposed_conv)>("upwell::transposed_conv");
+    return op.call(input, weight, bias, stride, padding, output_padding, groups);
+}
+
+Tensor merge_kernels(const Tensor &large, const Tensor &small) {
+    static const auto op = bridge::find_torch_operator<decltype(merge_kernels)>("upwell::merge_kernels");
+    return op.call(large, small);
+}
+
+}  // namespace upwell::ops

@@ -1,0 +1,320 @@
+#include "host_gradient.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace upwell::bridge {
+namespace {
+
+using at::IValue;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using torch::jit::Stack;
+using Kind = OptionArgument::Kind;
+using Rule = Gradient::Rule;
+
+variable_list call(const std::string &name, Stack stack) {
+    c10::Dispatcher::singleton().findSchemaOrThrow(("upwell::" + name).c_str(), "").callBoxed(stack);
+    variable_list results;
+    for (const IValue &result : stack) {
+        results.push_back(result.toTensor());
+    }
+    return results;
+}
+
+// Where the argument of an operator that makes a gradient comes from.
+struct Source {
+    enum { Gradient, Input, Output, Nothing } from;
+    int number = -1;
+};
+
+Source source_of(const HostOperator &op, const Gradient &gradient, const std::string &argument) {
+    std::string name = argument;
+    for (const auto &[theirs, ours] : gradient.given) {
+        if (theirs == argument) {
+            name = ours;
+        }
+    }
+    for (size_t i = 0; i < op.returned(); i++) {
+        if (name == "d_" + op.signature.outputs[i].name) {
+            return {Source::Gradient, static_cast<int>(i)};
+        }
+    }
+    if (const int input = op.input(name); input >= 0) {
+        return {Source::Input, input};
+    }
+    if (const int output = op.output(name); output >= 0) {
+        return {Source::Output, output};
+    }
+    return {Source::Nothing};
+}
+
+// What makes the gradients of an operator's inputs, and what of a call that takes.
+struct Plan {
+    struct Call {
+        const HostOperator *maker = nullptr;  // null: the gradient is not made by an operator
+        std::vector<Source> tensors;          // for each of its inputs
+        std::vector<int> options;             // for each of its options the number of one of the call's, or -1: a size
+    };
+    std::vector<Call> calls;         // for each gradient of the signature
+    std::vector<std::string> sizes;  // names whose values are kept
+
+    explicit Plan(const HostOperator &op) {
+        for (const Gradient &gradient : op.signature.gradients) {
+            Call &call = calls.emplace_back();
+            if (gradient.rule == Rule::Call) {
+                call.maker = find_host_operator(gradient.op);
+                for (const TensorArgument &argument : call.maker->signature.inputs) {
+                    call.tensors.push_back(source_of(op, gradient, argument.name));
+                }
+                for (const OptionArgument &option : call.maker->signature.options) {
+                    call.options.push_back(op.option(option.name));
+                    if (call.options.back() < 0) {
+                        sizes.push_back(option.name);
+                    }
+                }
+            } else if (gradient.rule != Rule::Same) {
+                for (const Formula &formula : op.inputs[op.input(gradient.of[0])]) {
+                    sizes.push_back(op.symbols.name(formula.symbol()));
+                }
+            }
+        }
+    }
+
+    static const Plan &of(const HostOperator &op) {
+        static const auto &all = *[] {
+            auto *plans = new std::unordered_map<const HostOperator *, Plan>;
+            for (const HostOperator &each : host_operators()) {
+                plans->emplace(&each, each);
+            }
+            return plans;
+        }();
+        return all.at(&op);
+    }
+};
+
+// What is kept of a call for its gradients.
+class Kept {
+public:
+    static void save(AutogradContext *context, const HostOperator &op, const HostArguments &arguments,
+                     const variable_list &outputs) {
+        const Plan &plan = Plan::of(op);
+        variable_list saved(op.inputs.size() + op.outputs.size());
+        for (size_t i = 0; i < plan.calls.size(); i++) {
+            const std::vector<std::string> &of = op.signature.gradients[i].of;
+            if (!std::any_of(of.begin(), of.end(), [&](const std::string &name) {
+                    const Tensor &input = arguments.tensors[op.input(name)];
+                    return input.defined() && input.requires_grad();
+                })) {
+                continue;
+            }
+            for (const Source &source : plan.calls[i].tensors) {
+                if (source.from == Source::Input) {
+                    saved[source.number] = arguments.tensors[source.number];
+                } else if (source.from == Source::Output) {
+                    saved[op.inputs.size() + source.number] = outputs[source.number];
+                }
+            }
+        }
+        context->save_for_backward(std::move(saved));
+        auto &data = context->saved_data;
+        data["operator"] = op.signature.name;
+        std::vector<int64_t> given;
+        for (const Tensor &tensor : arguments.tensors) {
+            given.push_back(tensor.defined());
+        }
+        data["given"] = std::move(given);
+        data["options"] = c10::ivalue::Tuple::create(arguments.options);
+        if (!plan.sizes.empty()) {
+            const Refusal refusal{op.signature.name};
+            const HostCheck check = checked(op, arguments, refusal);
+            Sizes sizes;
+            for (const std::string &name : plan.sizes) {
+                sizes.push_back(*check.value(name));
+            }
+            data["sizes"] = c10::SymIntArrayRef(sizes);
+        }
+        for (size_t i = 0; op.returned() > 1 && i < op.returned(); i++) {
+            data["output " + std::to_string(i)] = outputs[i].sym_sizes();
+        }
+    }
+
+    Kept(AutogradContext *context, const variable_list &gradients)
+        : op(*find_host_operator(context->saved_data["operator"].toStringRef())), plan_(Plan::of(op)),
+          data_(context->saved_data), given_(data_["given"].toIntVector()), saved_(context->get_saved_variables()),
+          gradients_(gradients) {
+        for (size_t i = 0, number = 0; i < given_.size(); i++) {
+            needed_.push_back(given_[i] && context->needs_input_grad(number));
+            number += given_[i];
+        }
+    }
+
+    const HostOperator &op;
+
+    bool is_given(int input) const { return given_[input]; }
+    bool is_needed(const Gradient &gradient) const {
+        return std::any_of(gradient.of.begin(), gradient.of.end(),
+                           [&](const std::string &name) { return needed_[op.input(name)]; });
+    }
+
+    // Of an output; zeros where nothing asked for it.
+    Tensor gradient(int output) {
+        if (gradients_[output].defined()) {
+            return gradients_[output];
+        }
+        const Tensor &like = *std::find_if(gradients_.begin(), gradients_.end(), [](const Tensor &g) { return g.defined(); });
+        return at::zeros_symint(data_["output " + std::to_string(output)].toSymIntVector(), like.options());
+    }
+
+    // What the operator that makes a gradient, given by its number, makes.
+    variable_list call(size_t number) {
+        const Plan::Call &call = plan_.calls[number];
+        Stack stack;
+        for (const Source &source : call.tensors) {
+            if (source.from == Source::Nothing) {
+                stack.emplace_back();
+            } else if (source.from == Source::Gradient) {
+                stack.emplace_back(gradient(source.number));
+            } else {
+                const Tensor &tensor = saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)];
+                stack.emplace_back(tensor.defined() ? IValue(tensor) : IValue());
+            }
+        }
+        const auto own = data_["options"].toTuple();
+        for (size_t i = 0; i < call.options.size(); i++) {
+            const OptionArgument &option = call.maker->signature.options[i];
+            if (option.kind != Kind::Fourier) {
+                stack.push_back(call.options[i] < 0 ? IValue(size(option.name)) : own->elements()[call.options[i]]);
+            }
+        }
+        return bridge::call(call.maker->signature.name, std::move(stack));
+    }
+
+    // The centre of a map, of the input's last two sizes.
+    Tensor centre(const Tensor &map, int input) {
+        Tensor result = map;
+        for (const int d : {2, 3}) {
+            const c10::SymInt length = size(op.symbols.name(op.inputs[input][d].symbol()));
+            result = result.narrow_symint(d, (map.sym_size(d) - length) / 2, length);
+        }
+        return result;
+    }
+
+    // A value for each channel as a map of the input's sizes.
+    Tensor spread(const Tensor &values, int input) {
+        Sizes sizes;
+        for (const Formula &formula : op.inputs[input]) {
+            sizes.push_back(size(op.symbols.name(formula.symbol())));
+        }
+        return values.view({-1, 1, 1}).expand_symint(sizes);
+    }
+
+private:
+    c10::SymInt size(const std::string &name) {
+        const auto at = std::find(plan_.sizes.begin(), plan_.sizes.end(), name);
+        return data_["sizes"].toSymIntVector()[at - plan_.sizes.begin()];
+    }
+
+    const Plan &plan_;
+    ska::flat_hash_map<std::string, IValue> &data_;
+    const std::vector<int64_t> given_;
+    const variable_list saved_;
+    const variable_list &gradients_;
+    std::vector<bool> needed_;
+};
+
+class HostDerivative : public torch::autograd::Function<HostDerivative> {
+public:
+    static constexpr bool is_traceable = true;
+
+    // given: the tensors that are. options: as HostArguments has them.
+    static variable_list forward(AutogradContext *context, const HostOperator *op, at::TensorList given,
+                                 const HostArguments &arguments) {
+        const at::AutoDispatchBelowADInplaceOrView guard;
+        HostArguments own{{}, arguments.options};
+        for (size_t i = 0, next = 0; i < arguments.tensors.size(); i++) {
+            own.tensors.push_back(arguments.tensors[i].defined() ? given[next++] : Tensor());
+        }
+        Stack stack;
+        for (const Tensor &tensor : own.tensors) {
+            stack.emplace_back(tensor.defined() ? IValue(tensor) : IValue());
+        }
+        for (size_t i = 0; i < own.options.size(); i++) {
+            if (op->signature.options[i].kind != Kind::Fourier) {
+                stack.push_back(own.options[i]);
+            }
+        }
+        const bool has_kept = op->outputs.size() > op->returned();
+        variable_list outputs = bridge::call(op->signature.name + (has_kept ? "_forward" : ""), std::move(stack));
+        Kept::save(context, *op, own, outputs);
+        outputs.resize(op->returned());
+        return outputs;
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+        Kept kept(context, gradients);
+        const HostOperator &op = kept.op;
+        variable_list of_inputs(op.inputs.size());
+        const bool is_asked = std::any_of(gradients.begin(), gradients.end(), [](const Tensor &g) { return g.defined(); });
+        for (size_t number = 0; is_asked && number < op.signature.gradients.size(); number++) {
+            const Gradient &gradient = op.signature.gradients[number];
+            if (!kept.is_needed(gradient)) {
+                continue;
+            }
+            const int input = op.input(gradient.of[0]);
+            switch (gradient.rule) {
+            case Rule::Call: {
+                const variable_list made = kept.call(number);
+                for (size_t i = 0; i < made.size(); i++) {
+                    of_inputs[op.input(gradient.of[i])] = made[i];
+                }
+                break;
+            }
+            case Rule::Same:
+                of_inputs[input] = kept.gradient(0);
+                break;
+            case Rule::Centre:
+                of_inputs[input] = kept.centre(kept.gradient(0), input);
+                break;
+            case Rule::Spread:
+                of_inputs[input] = kept.spread(kept.gradient(0), input);
+                break;
+            }
+        }
+        variable_list result(1);  // the operator
+        for (size_t i = 0; i < of_inputs.size(); i++) {
+            if (kept.is_given(static_cast<int>(i))) {
+                result.push_back(of_inputs[i]);
+            }
+        }
+        result.emplace_back();  // the arguments
+        return result;
+    }
+};
+
+}  // namespace
+
+bool keeps_outputs(const HostOperator &op) {
+    const std::vector<Plan::Call> &calls = Plan::of(op).calls;
+    return std::any_of(calls.begin(), calls.end(), [](const Plan::Call &call) {
+        return std::any_of(call.tensors.begin(), call.tensors.end(),
+                           [](const Source &source) { return source.from == Source::Output; });
+    });
+}
+
+std::vector<Tensor> differentiable(const HostOperator &op, const HostArguments &arguments) {
+    std::vector<Tensor> given;
+    for (const Tensor &tensor : arguments.tensors) {
+        if (tensor.defined()) {
+            given.push_back(tensor);
+        }
+    }
+    return HostDerivative::apply(&op, at::TensorList(given), arguments);
+}
+
+}  // namespace upwell::bridge
