@@ -21,6 +21,20 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         taps.kernel = static_cast<int>(kernel);
         return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
     });
+    // On an axis: the first cell of the window, counted from the one at or before the pixel, and for each tap and cell the
+    // coefficients, ascending, of its weight as a polynomial of how far the pixel lies past that cell.
+    m.def("window_matrix(str operator, int kernel) -> (int, float[])", [](const std::string &name, int64_t kernel) {
+        Taps taps = find_result(name).choices.front().taps;
+        taps.kernel = static_cast<int>(kernel);
+        const AxisWindow window = lower(taps);
+        std::vector<double> coefficients;
+        for (const std::vector<Polynomial> &cells : window.tap_cells) {
+            for (const Polynomial &weight : cells) {
+                coefficients.insert(coefficients.end(), weight.begin(), weight.end());
+            }
+        }
+        return std::make_tuple(int64_t(window.first), coefficients);
+    });
     // Those with kernels of a window: a chain consists of them.
     m.def("window_operators() -> str[]", [] {
         std::vector<std::string> names;

@@ -12,7 +12,7 @@ from problems import EVERY_OPERATOR, LARGE, OPERATORS, WEIGHTS, Problem
 # What is registered beside operators.
 NO_OPERATORS = {
     *("backend", "compile_cost", "described", "instruction_set", "kernels", "refusals", "runtime_path", "signatures"),
-    *("tuned_kernels", "use_tuned", "window", "window_flops", "window_operators"),
+    *("tuned_kernels", "use_tuned", "window", "window_flops", "window_matrix", "window_operators"),
 }
 
 every_operator = pytest.mark.parametrize("problem", EVERY_OPERATOR, ids=str)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from upwell.__main__ import main
+from upwell.inspect.reassembly import matrix
 from upwell.inspect.resfu import PAPER, PAPER_BILINEAR, extras, stages, totals
 from upwell.inspect.setting import Setting
 
@@ -223,3 +224,62 @@ def test_train_gets_its_arguments(monkeypatch):
     monkeypatch.setitem(sys.modules, "upwell.train.__main__", stub)
     main(["train", "--help", "inspect"])
     assert calls == [["--help", "inspect"]]
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("fraction", [0, 0.25, 0.9])
+def test_the_matrix_of_bilinear_taps_is_that_of_their_definition(kernel, fraction):
+    found = matrix("fns", kernel)
+    for tap, row in zip(found["taps"], found["weights"]):
+        for cell, polynomial in zip(found["cells"], row):
+            weight = sum(coefficient * fraction**power for power, coefficient in enumerate(polynomial))
+            assert weight == pytest.approx(max(0, 1 - abs(tap + fraction - cell)))
+
+
+def test_the_matrix_is_printed_as_polynomials(capsys):
+    main(["inspect", "fns", "--matrix"])
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in line if cell] for line in lines]
+    assert ["-1", "1 - f", "f", ".", "."] in cells
+    assert ["1", ".", ".", "1 - f", "f"] in cells
+    main(["inspect", "fns", "--matrix", "--json", "--kernel", "5"])
+    assert len(json.loads(capsys.readouterr().out)["weights"]) == 5
+
+
+@pytest.mark.parametrize("ending, has", [("html", "<html"), ("stmt", "for ("), ("s", ".globl")])
+def test_code_of_a_kernel_is_written(capsys, tmp_path, ending, has):
+    file = tmp_path / f"kernel.{ending}"
+    main(["inspect", "carafe", "--kernel", "3", "--ratio", "2", "--code", str(file), "--direction", "d_value", "--target", "avx2"])
+    assert "carafe_d_value, K = 3, ratio 2, float32, avx2" in capsys.readouterr().out
+    assert has in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--code", "kernel.txt"], "named .html, .stmt or .s"),
+        (["--kernel", "2", "--code", "kernel.s"], "kernel should be odd"),
+        (["--ratio", "0", "--code", "kernel.s"], "ratio should be positive"),
+        (["--code", "no/such/folder/kernel.stmt"], "no/such/folder"),
+    ],
+    ids=str,
+)
+def test_code_that_cannot_be_written_is_one_line(capsys, monkeypatch, tmp_path, options, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", "fns", *options])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_operator_with_a_host_side_says_what_it_takes_and_makes(capsys):
+    for name in json.loads(torch.ops.upwell.signatures()):
+        main(["inspect", name["name"]])
+        text = capsys.readouterr().out
+        for argument in [*name["inputs"], *name["outputs"]]:
+            assert re.search(rf"{argument['name']} +{re.escape('[' + argument['sizes'] + ']')}", text)
+        for option in name["options"]:
+            assert option["name"] in text
+    main(["inspect", "wrc_prior", "--json"])
+    assert json.loads(capsys.readouterr().out)["inputs"][1]["sizes"] == "N,C*9,h,w"

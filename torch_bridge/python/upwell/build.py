@@ -11,6 +11,7 @@ import inspect
 import json
 import keyword
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -201,6 +202,35 @@ def _key(source: Path, *options: object) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
+# What the compiler writes by the ending of a file's name: its word for it, and its own ending.
+_CODE = {".html": ("stmt_html", ".stmt.html"), ".stmt": ("conceptual_stmt", ".conceptual.stmt"), ".s": ("assembly", ".s")}
+
+
+def write_code(name: str, file: str | Path, kernel: int, ratio: int, dtype: str, target: str) -> None:
+    """Writes what becomes of one kernel of a window operator: NAME.html Halide's page of its loops, NAME.stmt the loops,
+    NAME.s the assembly.
+
+    name: of the operator or of one of its gradients, "fns_d_value". ratio: 0 for any size. target: an instruction set or a
+    GPU. BuildError: what the compiler refuses.
+    """
+    file = Path(file)
+    if file.suffix not in _CODE:
+        raise BuildError(f"inspect: code should go to a file named .html, .stmt or .s but goes to {file}")
+    if not file.absolute().parent.is_dir():
+        raise BuildError(f"inspect: code should go to a folder that exists but goes to {file}")
+    kind, ending = _CODE[file.suffix]
+    operator = re.sub("_d_(value|weight)$", "", name)
+    library = getattr(getattr(ops, operator, None), "library", None)
+    features = {**_INSTRUCTION_SETS, **_GPUS}[target] + "-user_context-no_runtime"
+    with tempfile.TemporaryDirectory() as folder:
+        _run_generator(
+            library,
+            ["-g", name, "-f", name, "-n", "code", "-e", kind, "-o", folder, f"target={features}"]
+            + [f"kernel={kernel}", f"ratio={ratio}", f"type={dtype}"],
+        )
+        shutil.move(Path(folder) / f"code{ending}", file)
+
+
 def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 
@@ -306,12 +336,15 @@ def _run_compiler(arguments: list[str]) -> str:
     return _run([*compiler, *options, *arguments])
 
 
-def _run_generator(description: Path, arguments: list[str]) -> str:
+def _run_generator(description: Path | None, arguments: list[str]) -> str:
     spec = importlib.util.find_spec("halide")
+    if spec is None or not _GENERATOR.exists():
+        raise BuildError("build: the compiler is needed: install the package halide, and an Upwell that has its own")
     halide = Path(spec.submodule_search_locations[0]) / "lib64"
     path = os.pathsep.join(filter(None, [str(halide), os.environ.get("LD_LIBRARY_PATH")]))
     environment = dict(os.environ, LD_LIBRARY_PATH=path)
-    return _run([str(_GENERATOR), "--operators", str(description), *arguments], environment)
+    described = ["--operators", str(description)] if description else []
+    return _run([str(_GENERATOR), *described, *arguments], environment)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:

@@ -76,3 +76,17 @@ def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
     if operator["scores"]:  # the products go over the same cells, for each channel of the key
         found["multiply-adds per pixel and channel of the key"] = taps.window
     return found
+
+
+def matrix(name: str, kernel: int) -> dict[str, list]:
+    """L of one axis: the weight of each tap in each cell, as coefficients of a polynomial of the pixel's phase."""
+    check_odd(name, "kernel", kernel)
+    first, coefficients = ops.upwell.window_matrix(name, kernel)
+    side = Taps.of(name, kernel).side
+    degree = len(coefficients) // (kernel * side)
+    rows = [coefficients[i : i + degree] for i in range(0, len(coefficients), degree)]
+    return {
+        "taps": list(range(-(kernel // 2), kernel // 2 + 1)),
+        "cells": list(range(first, first + side)),
+        "weights": [rows[tap * side : (tap + 1) * side] for tap in range(kernel)],
+    }
