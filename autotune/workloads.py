@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from upwell.inspect.reassembly import Taps
+from upwell.inspect.reassembly import Taps, operators
 
 FORWARD = "forward"
 TRAINING = "forward+backward"
 
 T = TypeVar("T")
 
-_WEIGHTED = {"fns", "carafe", "carafe_reassembly"}
+_DESCRIBED = operators()
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Workload:
     @property
     def weighted(self) -> bool:
         """Whether the operator takes weights or logits N,groups*K*K,H,W beside the value."""
-        return self.operator in _WEIGHTED
+        return len(_DESCRIBED[self.operator]["maps"]) > 1
 
     @property
     def options(self) -> tuple:
         """The arguments after the tensors."""
         if not self.weighted:
             return (self.size,)
-        return (self.kernel,) if self.operator == "fns" else (self.kernel, self.groups)
+        return (self.kernel, self.groups) if _DESCRIBED[self.operator]["groups"] else (self.kernel,)
 
     @property
     def window(self) -> int:

@@ -17,7 +17,7 @@ if (PROJECT_SOURCE_DIR)
 endif ()
 
 set(upwell_tuned_dtypes float32 float64 float16 bfloat16)
-set(upwell_window_operators fns carafe carafe_masked carafe_reassembly bilinear nearest)
+include(${CMAKE_CURRENT_LIST_DIR}/../operators/windows.cmake)
 
 set(upwell_target_of_x86-64-avx512 avx512)
 set(upwell_target_of_x86-64-avx2 avx2)
@@ -28,7 +28,7 @@ set(upwell_tuned_classes x86-64-avx512 x86-64-avx2 cuda opencl)
 # The directions of a window operator.
 function(upwell_directions_of generator result)
     set(directions forward d_value d_weight)
-    if (generator MATCHES "^(bilinear|nearest)$")
+    if (NOT upwell_window_${generator}_KERNELS)
         set(directions forward d_value)
     endif ()
     set(${result} ${directions} PARENT_SCOPE)

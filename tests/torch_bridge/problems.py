@@ -1,15 +1,15 @@
 """The operators and the shapes, options and memory layouts worth trying on them."""
 
 import dataclasses
+import json
 
 import torch
+import upwell  # noqa: F401
 
-WEIGHTS = {
-    "fns": "logits",
-    "carafe": "logits",
-    "carafe_reassembly": "weight",
-}  # operator -> its second tensor
-OPERATORS = [*WEIGHTS, "bilinear", "nearest"]
+DESCRIBED = {each["name"]: each for each in json.loads(torch.ops.upwell.described())}
+OPERATORS = list(DESCRIBED)
+# Of the operators that have one, their second tensor.
+WEIGHTS = {name: each["maps"][1]["name"] for name, each in DESCRIBED.items() if len(each["maps"]) == 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +37,15 @@ class Problem:
     @property
     def arguments(self) -> dict:
         """What the operator takes besides tensors."""
-        return {
-            "fns": {"kernel": self.kernel, "mask_ratio": self.mask_ratio},
-            "carafe": {"kernel": self.kernel, "groups": self.groups, "border": self.border},
-            "carafe_reassembly": {"kernel": self.kernel, "groups": self.groups},
-            "bilinear": {"size": self.high},
-            "nearest": {"size": self.high},
-        }[self.operator]
+        described = DESCRIBED[self.operator]
+        taken = {
+            "kernel": described["kernel"] is not None,
+            "groups": described["groups"],
+            "border": described["borders"],
+            "mask_ratio": described["mask_ratio"],
+        }
+        options = {name: getattr(self, name) for name, is_taken in taken.items() if is_taken}
+        return options if self.operator in WEIGHTS else options | {"size": self.high}
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -89,6 +91,7 @@ EVERY_OPERATOR = [
     Problem("nearest", (3, 4), (6, 8), n=2),
     Problem("nearest", (3, 4), (7, 2)),
 ]
+EVERY_OPERATOR += [Problem(name, (3, 4), (7, 9)) for name in OPERATORS if name not in {p.operator for p in EVERY_OPERATOR}]
 
 # Large enough that the work is split between threads, at both a compiled ratio and the general one.
 LARGE = [

@@ -204,3 +204,21 @@ def test_functions_of_python_take_what_operators_do(name):
             assert not argument.has_default_value()
         else:
             assert argument.default_value in (usual, list(usual) if isinstance(usual, tuple) else [usual] * 2)
+
+
+@pytest.mark.parametrize("name", ["fns", "carafe", "carafe_reassembly"])
+def test_a_described_operator_is_a_function_without_a_word_of_python(name, monkeypatch):
+    own = getattr(upwell.ops, name)
+    monkeypatch.delattr(upwell.ops, name)
+    derived = getattr(upwell.ops, name)
+    assert derived is not own and derived is getattr(upwell.ops, name)
+    assert str(inspect.signature(derived)).replace("torch.", "") == str(inspect.signature(own)).replace("torch.", "")
+    assert "value: [N, C, h, w]" in derived.__doc__
+    tensors = [torch.randn(1, 2, 3, 4), torch.randn(1, 9, 6, 8)]
+    assert torch.equal(derived(*tensors, 3), own(*tensors, kernel=3))
+
+
+def test_an_operator_that_nobody_described_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="upwell.ops has no operator 'cafare'"):
+        upwell.ops.cafare
+    assert not hasattr(upwell.ops, "_private")

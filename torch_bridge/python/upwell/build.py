@@ -162,6 +162,8 @@ def load(library: str | os.PathLike) -> Callable | list[Callable]:
             _refused[library] = "; ".join(refusals) or f"load: {library} has no operator that was not there before"
             raise BuildError(_refused[library])
         _loaded[library] = [_function(operator, library) for operator in added]
+        for function in _loaded[library]:
+            setattr(ops, function.__name__, function)
     functions = _loaded[library]
     return functions[0] if len(functions) == 1 else functions
 
@@ -173,6 +175,12 @@ _refused: dict[Path, str] = {}  # what was loaded once is not loaded again
 def described() -> list[dict]:
     """What the descriptions of all operators say."""
     return json.loads(torch.ops.upwell.described())
+
+
+def function_of(name: str) -> Callable | None:
+    """An operator of Upwell's own as a function whose names, types and text are those of its description; None: there is
+    none."""
+    return next((_function(operator, None) for operator in described() if operator["name"] == name), None)
 
 
 def _check_options(kernels: Sequence[int], ratios: Sequence[int], dtypes: Sequence[str]) -> None:
@@ -367,7 +375,7 @@ _OPTIONS = {
 }
 
 
-def _function(operator: dict, library: Path) -> Callable:
+def _function(operator: dict, library: Path | None) -> Callable:
     """The operator as a function with names, types and a text."""
     call = getattr(torch.ops.upwell, operator["name"])
     schema = call.default._schema
@@ -397,5 +405,4 @@ def _function(operator: dict, library: Path) -> Callable:
     function.library = library
     function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        [N, C, H, W].\n    "
     function.__signature__ = inspect.Signature(parameters, return_annotation=torch.Tensor)
-    setattr(ops, operator["name"], function)
     return function

@@ -33,6 +33,16 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str):
+    """Operators that are described and have no function here."""
+    from upwell.build import function_of
+
+    if name.startswith("_") or (function := function_of(name)) is None:
+        raise AttributeError(f"upwell.ops has no operator {name!r}")
+    globals()[name] = function
+    return function
+
+
 def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None) -> Tensor:
     """Fused neighbour selection (ReSFU): each high-res pixel is a softmax-weighted sum of K*K bilinear
     samples of value, one low-res pixel apart; taps outside the image leave the softmax. Pixel p of H reads row
