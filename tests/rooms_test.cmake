@@ -70,6 +70,21 @@ foreach (file IN LISTS sources)
     endforeach ()
 endforeach ()
 
+# Python.
+set(sources "")
+foreach (room IN LISTS rooms)
+    file(GLOB_RECURSE found RELATIVE "${ROOT}" "${ROOT}/${room}/*.py")
+    list(APPEND sources ${found})
+endforeach ()
+list(LENGTH sources python_count)
+math(EXPR count "${count} + ${python_count}")
+# A clock. (Compiling an operator shows its progress.)
+upwell_only_in("autotune/|examples/|tests/|torch_bridge/python/upwell/build.py" "^(import|from) time( |$)|[^a-z_]time[.][a-z_]+[(]")
+# Where Python finds modules: the package is found by itself, and finds the tuner of a checkout.
+upwell_only_in("autotune/|tests/|torch_bridge/python/upwell/tune.py" "sys[.]path")
+# The compiler of kernels, and what it compiles for.
+upwell_only_in("autotune/|tests/|torch_bridge/python/upwell/build.py" "x86-64-linux|upwell[.]generator")
+
 if (failures GREATER 0)
     message(FATAL_ERROR "${failures} lines are in the wrong room")
 endif ()
