@@ -1,7 +1,6 @@
 #include "host.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "error.h"
@@ -123,46 +122,10 @@ Tensor planes(const std::string &op, const std::string &argument, const Tensor &
     return {map.data, map.dtype, {map.sizes[0] * map.sizes[1], map.sizes[2], map.sizes[3]}, {}};
 }
 
-void check_contiguous(const std::string &op, const std::string &argument, const Tensor &tensor) {
-    if (!is_contiguous(tensor)) {
-        throw Error(op, argument, "should be contiguous");
-    }
-}
-
-void check_table(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype,
-                 const std::vector<int64_t> &sizes) {
-    if (tensor.dtype != dtype) {
-        throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
-    }
-    check_sizes(op, argument, tensor, sizes);
-    const Tensor dense{tensor.data, tensor.dtype, sizes, {}};
-    if (!tensor.strides.empty() && tensor.strides != strides_of(dense)) {
-        throw Error(op, argument, "should be contiguous");
-    }
-    if (!tensor.data && element_count(tensor) > 0) {
-        throw Error(op, argument, "should have data but is a null pointer");
-    }
-}
-
-void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor) {
-    const std::vector<double> numbers = Host(tensor.dtype, nullptr).numbers(tensor);
-    if (!std::all_of(numbers.begin(), numbers.end(), [](double number) { return std::isfinite(number); })) {
-        throw Error(op, argument, "should be finite but has an element that is infinite or nan");
-    }
-}
-
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
                  const std::vector<int64_t> &expected) {
     if (tensor.sizes != expected) {
         throw Error(op, argument, "should be " + format(expected) + " but is " + format(tensor.sizes));
-    }
-}
-
-void check_range(const std::string &op, const std::string &argument, int64_t value, int64_t least, int64_t most) {
-    if (value < least || value > most) {
-        throw Error(op, argument,
-                    "should be in " + std::to_string(least) + " .. " + std::to_string(most) + " but is " +
-                        std::to_string(value));
     }
 }
 

@@ -93,19 +93,8 @@ private:
 // A map N,C,H,W whose elements lie side by side, as planes N*C,H,W. Throws Error of this operator and argument.
 Tensor planes(const std::string &op, const std::string &argument, const Tensor &map);
 
-// Throws unless every element, of the host's memory, is finite.
-void check_finite(const std::string &op, const std::string &argument, const Tensor &tensor);
-
 // `<argument> should be <sizes> but is <sizes>`, unless it is; and other than four dimensions.
 void check_sizes(const std::string &op, const std::string &argument, const Tensor &tensor,
                  const std::vector<int64_t> &expected);
-
-// Throws Error unless a tensor N,C,H,W is contiguous.
-void check_contiguous(const std::string &op, const std::string &argument, const Tensor &tensor);
-// Throws Error unless it is a contiguous tensor of these sizes, as many as they are, and of this dtype.
-void check_table(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype,
-                 const std::vector<int64_t> &sizes);
-// `<argument> should be in <least> .. <most> but is <value>`, unless it is.
-void check_range(const std::string &op, const std::string &argument, int64_t value, int64_t least, int64_t most);
 
 }  // namespace upwell

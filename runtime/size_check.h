@@ -123,9 +123,12 @@ private:
             report_.fail(argument.name, "should have " + std::to_string(rank) + " dimension" + (rank == 1 ? "" : "s") + ", " +
                                             argument.sizes + ", but is " + Report::format(sizes));
         }
-        for (size_t d = 2; d < (rank == 4 ? rank : 0); d++) {
-            report_.at_most(Integer(1), sizes[d], argument.name, [&] {
-                return "should have a height and width of at least 1 but is " + Report::format(sizes);
+        for (size_t d = 0; d < rank; d++) {
+            const bool is_side = rank == 4 && d >= 2;
+            report_.at_most(Integer(is_side ? 1 : 0), sizes[d], argument.name, [&] {
+                return (is_side ? "should have a height and width of at least 1 but is "
+                                : "should have sizes of at least 0 but is ") +
+                       Report::format(sizes);
             });
         }
         check_elements(argument.name, sizes);

@@ -57,16 +57,18 @@ void take_options(Named &arguments, HostCall &call, SizeCheck<Throwing> &check) 
             break;
         case Kind::Integers:
         case Kind::Sizes: {
-            bool is_given = !option.is_optional;
-            for (const std::string &part : option.parts) {
-                is_given |= integer(part) != 0;
-            }
-            for (const std::string &part : option.parts) {
-                const int64_t value = integer(part);
-                if (is_given) {
-                    check_range(arguments.op(), part, value, option.least, option.most);
+            std::vector<int64_t> values;
+            std::transform(option.parts.begin(), option.parts.end(), std::back_inserter(values), integer);
+            const bool is_given =
+                !option.is_optional || std::any_of(values.begin(), values.end(), [](int64_t value) { return value != 0; });
+            for (size_t part = 0; part < values.size(); part++) {
+                const int64_t value = values[part];
+                if (is_given && (value < option.least || value > option.most)) {
+                    throw Error(arguments.op(), option.parts[part],
+                                "should be in " + std::to_string(option.least) + " .. " + std::to_string(option.most) +
+                                    " but is " + std::to_string(value));
                 }
-                check.set(part, value);
+                check.set(option.parts[part], value);
             }
             check.set(option.name, is_given);
             break;
@@ -100,6 +102,19 @@ bool share_memory(const Tensor &a, const Tensor &b) {
     return a.data && b.data && begin(a) < end(b) && begin(b) < end(a);
 }
 
+// Of any number of dimensions. Where there is one element the stride may be any.
+bool is_dense(const Tensor &tensor) {
+    if (tensor.strides.empty() || element_count(tensor) == 0) {
+        return true;
+    }
+    const std::vector<int64_t> dense = strides_of({tensor.data, tensor.dtype, tensor.sizes, {}});
+    bool is_dense = tensor.strides.size() == dense.size();
+    for (size_t d = 0; is_dense && d < dense.size(); d++) {
+        is_dense = tensor.sizes[d] == 1 || tensor.strides[d] == dense[d];
+    }
+    return is_dense;
+}
+
 void check_memory(const HostCall &call, Dtype dtype) {
     const std::string &op = call.op.signature.name;
     if (dtype != Dtype::Float32 && dtype != Dtype::Float64) {
@@ -107,7 +122,15 @@ void check_memory(const HostCall &call, Dtype dtype) {
         throw Error(op, first, std::string("should be float32 or float64 but is ") + name(dtype));
     }
     const auto check = [&](const std::string &argument, const Tensor &tensor) {
-        check_table(op, argument, tensor, dtype, tensor.sizes);
+        if (tensor.dtype != dtype) {
+            throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
+        }
+        if (!is_dense(tensor)) {
+            throw Error(op, argument, "should be contiguous");
+        }
+        if (!tensor.data && element_count(tensor) > 0) {
+            throw Error(op, argument, "should have data but is a null pointer");
+        }
         if (reinterpret_cast<uintptr_t>(tensor.data) % element_size(tensor.dtype) != 0) {
             throw Error(op, argument, "should be aligned to its elements");
         }

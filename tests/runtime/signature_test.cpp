@@ -108,7 +108,18 @@ TEST_CASE("a call by name is refused before anything is written", "[signature]")
     CHECK(refusal(strided, weight.tensor(), weighted.tensor()) == "wrc_data: response should be contiguous");
     CHECK(refusal(half, weight.tensor(), weighted.tensor()) == "wrc_data: response should be float32 but is float16");
     CHECK(refusal(askew, weight.tensor(), weighted.tensor()) == "wrc_data: response should be aligned to its elements");
+    Tensor negative = x.tensor(), few = x.tensor(), loose = x.tensor();
+    negative.sizes[0] = -1;
+    few.strides = {12, 6, 3};
+    loose.strides = {1000, 6, 3, 1};  // of one sample
+    CHECK(refusal(negative, weight.tensor(), weighted.tensor()) ==
+          "wrc_data: response should have sizes of at least 0 but is [-1, 2, 2, 3]");
+    CHECK(refusal(few, weight.tensor(), weighted.tensor()) == "wrc_data: response should be contiguous");
+    CHECK(test::message("wrc_data", {{"x", x.tensor()}, {"respond", 1}}) == "wrc_data: response is missing");
+    CHECK(test::message("transposed_conv", {{"input", x.tensor()}, {"weight", x.tensor()}, {"output", x.tensor()}, {"pad", 1}}) ==
+          "transposed_conv: has no argument 'pad'; it takes input, weight, bias, output, stride_h, stride_w, padding_h, "
+          "padding_w, output_padding_h, output_padding_w, groups");
     CHECK(weight.data == before);
-    CHECK(refusal(x.tensor(), weight.tensor(), weighted.tensor()) == "no error");
+    CHECK(refusal(loose, weight.tensor(), weighted.tensor()) == "no error");
     CHECK(weight.data != before);
 }
