@@ -22,6 +22,8 @@ from tune.problem import Map, Problem, load
 from tune.session import Options, Session
 from tune.workload import Workload, parse_shape, parse_workload
 
+pytestmark = pytest.mark.xdist_group("build")  # they write to the one folder of the build
+
 ROOT = Path(__file__).parents[2]
 SMALL = ["fns", "--shape", "1,16,8,8", "--direction", "forward", "--seed", "3"]
 
