@@ -62,6 +62,9 @@ std::vector<std::string> take_refusals();
 // The windows that an operator has kernels of, for every border: all of a description's.
 std::vector<Window> windows(const Author &author, int kernel = 0);
 
+// A text as JSON has it.
+std::string quoted(const std::string &text);
+
 // What people and tools read of operators.
 std::string as_json(const std::vector<const Author *> &operators);
 

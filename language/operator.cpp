@@ -171,17 +171,6 @@ std::vector<std::string> &refusals() {
     return all;
 }
 
-std::string quoted(const std::string &text) {
-    std::string json = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            json += '\\';
-        }
-        json += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    }
-    return json + "\"";
-}
-
 std::string window_as_json(const Window &window) {
     const Taps &taps = window.taps;
     const char *const normalisers[] = {"constant", "none", "softmax"}, *const borders[] = {"replicate", "zero", "masked"};
@@ -379,6 +368,17 @@ std::vector<Window> windows(const Author &author, int kernel) {
         }
     }
     return all;
+}
+
+std::string quoted(const std::string &text) {
+    std::string json = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            json += '\\';
+        }
+        json += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    }
+    return json + "\"";
 }
 
 std::string as_json(const std::vector<const Author *> &operators) {

@@ -1,17 +1,10 @@
 #include "signature_json.h"
 
+#include "language/description.h"
 #include "operators/host_operators.h"
 
 namespace upwell {
 namespace {
-
-std::string quoted(const std::string &text) {
-    std::string json = "\"";
-    for (const char c : text) {
-        json += c == '"' || c == '\\' ? std::string{'\\', c} : std::string{c};
-    }
-    return json + "\"";
-}
 
 std::string json(bool value) {
     return value ? "true" : "false";

@@ -126,12 +126,19 @@ int64_t element_count(const Tensor &tensor) {
 }
 
 bool is_contiguous(const Tensor &tensor) {
-    if (element_count(tensor) == 0) {
+    if (tensor.strides.empty() || element_count(tensor) == 0) {
         return true;
     }
-    Tensor dense = tensor;
-    dense.strides.clear();
-    return strides_of(tensor) == strides_of(dense);
+    if (tensor.strides.size() != tensor.sizes.size()) {
+        return false;
+    }
+    int64_t dense = 1;
+    for (size_t d = tensor.sizes.size(); d-- > 0; dense *= tensor.sizes[d]) {
+        if (tensor.sizes[d] != 1 && tensor.strides[d] != dense) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool is_splittable(const Tensor &tensor) {

@@ -13,8 +13,9 @@ namespace upwell {
 void check_tensor(const std::string &op, const std::string &argument, const Tensor &tensor, Dtype dtype);
 
 int64_t element_count(const Tensor &tensor);
-// Of N,C,H,W, as the next two.
+// Where a dimension has one element its stride may be any.
 bool is_contiguous(const Tensor &tensor);
+// Of N,C,H,W, as the next.
 bool is_splittable(const Tensor &tensor);  // channels of consecutive images follow each other
 bool overlap(const Tensor &a, const Tensor &b);
 

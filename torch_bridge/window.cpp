@@ -11,22 +11,29 @@
 #include "runtime/signature_json.h"
 
 namespace upwell::bridge {
+namespace {
+
+// So many a side, with the first of the operator's borders.
+Taps taps_of(const Operator &op, int64_t kernel) {
+    Taps taps = op.choices.front().taps;
+    taps.kernel = static_cast<int>(kernel);
+    return taps;
+}
+
+}  // namespace
 
 TORCH_LIBRARY_FRAGMENT(upwell, m) {
     // On an axis: low-res cells that one tap reads, and those of the window.
     m.def("window(str operator, int kernel) -> (int, int)", [](const std::string &name, int64_t kernel) {
         TORCH_CHECK(kernel >= 1 && kernel % 2 == 1 && kernel < INT32_MAX / 2,
                     "window: kernel should be odd and positive but is ", kernel);
-        Taps taps = find_result(name).choices.front().taps;
-        taps.kernel = static_cast<int>(kernel);
+        const Taps taps = taps_of(find_result(name), kernel);
         return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
     });
     // On an axis: the first cell of the window, counted from the one at or before the pixel, and for each tap and cell the
     // coefficients, ascending, of its weight as a polynomial of how far the pixel lies past that cell.
     m.def("window_matrix(str operator, int kernel) -> (int, float[])", [](const std::string &name, int64_t kernel) {
-        Taps taps = find_result(name).choices.front().taps;
-        taps.kernel = static_cast<int>(kernel);
-        const AxisWindow window = lower(taps);
+        const AxisWindow window = lower(taps_of(find_result(name), kernel));
         std::vector<double> coefficients;
         for (const std::vector<Polynomial> &cells : window.tap_cells) {
             for (const Polynomial &weight : cells) {
@@ -47,9 +54,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     m.def("window_flops(str operator, int[] first, int[] made, int kernel) -> int",
           [](const std::string &name, at::IntArrayRef first, at::IntArrayRef made, int64_t kernel) {
               const Operator &op = find_operator(name);
-              Taps taps = op.choices.front().taps;
-              taps.kernel = static_cast<int>(kernel);
-              const int64_t side = lower(taps).size;
+              const int64_t side = lower(taps_of(op, kernel)).size;
               return 2 * side * side * c10::multiply_integers(op.direction == Direction::Forward ? made : first);
           });
     // Taps per side that an operator has kernels for.

@@ -6,12 +6,20 @@
 #include "error.h"
 #include "size_check.h"
 #include "tensor.h"
-#include "views.h"
 
 namespace upwell {
 namespace {
 
 using Kind = OptionArgument::Kind;
+
+// a, b or c. text: of one.
+template<class Each, class Text> std::string alternatives(const std::vector<Each> &all, const Text &text) {
+    std::string list;
+    for (size_t i = 0; i < all.size(); i++) {
+        list += (i == 0 ? "" : i + 1 < all.size() ? ", " : " or ") + text(all[i]);
+    }
+    return list;
+}
 
 struct Throwing {
     using Integer = int64_t;
@@ -87,32 +95,10 @@ void take_options(Named &arguments, HostCall &call, SizeCheck<Throwing> &check) 
     }
 }
 
-// a, b or c
-std::string listed(const std::vector<TensorArgument> &all) {
-    std::string list;
-    for (size_t i = 0; i < all.size(); i++) {
-        list += (i == 0 ? "" : i + 1 < all.size() ? ", " : " or ") + all[i].name;
-    }
-    return list;
-}
-
 bool share_memory(const Tensor &a, const Tensor &b) {
     const auto begin = [](const Tensor &t) { return static_cast<const char *>(t.data); };
     const auto end = [&](const Tensor &t) { return begin(t) + element_count(t) * element_size(t.dtype); };
     return a.data && b.data && begin(a) < end(b) && begin(b) < end(a);
-}
-
-// Of any number of dimensions. Where there is one element the stride may be any.
-bool is_dense(const Tensor &tensor) {
-    if (tensor.strides.empty() || element_count(tensor) == 0) {
-        return true;
-    }
-    const std::vector<int64_t> dense = strides_of({tensor.data, tensor.dtype, tensor.sizes, {}});
-    bool is_dense = tensor.strides.size() == dense.size();
-    for (size_t d = 0; is_dense && d < dense.size(); d++) {
-        is_dense = tensor.sizes[d] == 1 || tensor.strides[d] == dense[d];
-    }
-    return is_dense;
 }
 
 void check_memory(const HostCall &call, Dtype dtype) {
@@ -125,7 +111,7 @@ void check_memory(const HostCall &call, Dtype dtype) {
         if (tensor.dtype != dtype) {
             throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
         }
-        if (!is_dense(tensor)) {
+        if (!is_contiguous(tensor)) {
             throw Error(op, argument, "should be contiguous");
         }
         if (!tensor.data && element_count(tensor) > 0) {
@@ -136,6 +122,7 @@ void check_memory(const HostCall &call, Dtype dtype) {
         }
     };
     const Signature &signature = call.op.signature;
+    const auto name_of = [](const TensorArgument &input) { return input.name; };
     for (size_t i = 0; i < call.inputs.size(); i++) {
         if (!signature.inputs[i].is_optional || call.inputs[i].data) {
             check(signature.inputs[i].name, call.inputs[i]);
@@ -148,7 +135,7 @@ void check_memory(const HostCall &call, Dtype dtype) {
         }
         for (const Tensor &input : call.inputs) {
             if (share_memory(input, call.outputs[i])) {
-                throw Error(op, argument, "should not share memory with " + listed(signature.inputs));
+                throw Error(op, argument, "should not share memory with " + alternatives(signature.inputs, name_of));
             }
         }
         for (size_t other = 0; other < i; other++) {
@@ -202,11 +189,8 @@ void check_option(const std::string &op, const OptionArgument &option, const Val
     if (option.kind == Kind::Text) {
         const std::string &given = std::get<std::string>(value);
         if (std::find(option.choices.begin(), option.choices.end(), given) == option.choices.end()) {
-            std::string known;
-            for (size_t i = 0; i < option.choices.size(); i++) {
-                known += (i == 0 ? "'" : i + 1 < option.choices.size() ? ", '" : " or '") + option.choices[i] + "'";
-            }
-            throw Error(op, option.name, "should be " + known + " but is '" + given + "'");
+            const auto in_quotes = [](const std::string &choice) { return "'" + choice + "'"; };
+            throw Error(op, option.name, "should be " + alternatives(option.choices, in_quotes) + " but is '" + given + "'");
         }
     }
 }

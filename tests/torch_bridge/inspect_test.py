@@ -17,6 +17,7 @@ from upwell.__main__ import main
 from upwell.inspect.reassembly import matrix
 from upwell.inspect.resfu import PAPER, PAPER_BILINEAR, extras, stages, totals
 from upwell.inspect.setting import Setting
+from upwell.inspect.signature import signatures
 
 SMALL = Setting(dim_y=5, dim_x=12, embedding_dim=16, image_size=48, feature_stride=8, ratio=3, radius=5)
 MODEL = {stage.name: stage for stage in stages(Setting())}
@@ -274,12 +275,12 @@ def test_code_that_cannot_be_written_is_one_line(capsys, monkeypatch, tmp_path, 
 
 
 def test_an_operator_with_a_host_side_says_what_it_takes_and_makes(capsys):
-    for name in json.loads(torch.ops.upwell.signatures()):
-        main(["inspect", name["name"]])
+    for name, signature in signatures().items():
+        main(["inspect", name])
         text = capsys.readouterr().out
-        for argument in [*name["inputs"], *name["outputs"]]:
+        for argument in [*signature["inputs"], *signature["outputs"]]:
             assert re.search(rf"{argument['name']} +{re.escape('[' + argument['sizes'] + ']')}", text)
-        for option in name["options"]:
+        for option in signature["options"]:
             assert option["name"] in text
     main(["inspect", "wrc_prior", "--json"])
     assert json.loads(capsys.readouterr().out)["inputs"][1]["sizes"] == "N,C*9,h,w"

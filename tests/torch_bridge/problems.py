@@ -1,12 +1,11 @@
 """The operators and the shapes, options and memory layouts worth trying on them."""
 
 import dataclasses
-import json
 
 import torch
-import upwell  # noqa: F401
+from upwell.inspect.reassembly import operators
 
-DESCRIBED = {each["name"]: each for each in json.loads(torch.ops.upwell.described())}
+DESCRIBED = operators()
 OPERATORS = list(DESCRIBED)
 # Of the operators that have one, their second tensor.
 WEIGHTS = {name: each["maps"][1]["name"] for name, each in DESCRIBED.items() if len(each["maps"]) == 2}

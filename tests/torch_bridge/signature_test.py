@@ -1,7 +1,6 @@
 """What follows from the signature of an operator with a host side of its own: for every one, gradients too."""
 
 import inspect
-import json
 import math
 import re
 
@@ -9,10 +8,11 @@ import pytest
 import torch
 import upwell
 from torch.library import opcheck
+from upwell.inspect.signature import signatures
 
 from bad_input_test import refused
 
-SIGNATURES = {signature["name"]: signature for signature in json.loads(torch.ops.upwell.signatures())}
+SIGNATURES = signatures()
 every_operator = pytest.mark.parametrize("name", SIGNATURES)
 differentiable = pytest.mark.parametrize("name", [name for name, s in SIGNATURES.items() if s["gradients"]])
 

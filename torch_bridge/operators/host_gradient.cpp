@@ -27,6 +27,11 @@ variable_list call(const std::string &name, Stack stack) {
     return results;
 }
 
+// On a stack; undefined: not given.
+IValue value_of(const Tensor &tensor) {
+    return tensor.defined() ? IValue(tensor) : IValue();
+}
+
 // Where the argument of an operator that makes a gradient comes from.
 struct Source {
     enum { Gradient, Input, Output, Nothing } from;
@@ -181,8 +186,7 @@ public:
             } else if (source.from == Source::Gradient) {
                 stack.emplace_back(gradient(source.number));
             } else {
-                const Tensor &tensor = saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)];
-                stack.emplace_back(tensor.defined() ? IValue(tensor) : IValue());
+                stack.push_back(value_of(saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)]));
             }
         }
         const auto own = data_["options"].toTuple();
@@ -242,7 +246,7 @@ public:
         }
         Stack stack;
         for (const Tensor &tensor : own.tensors) {
-            stack.emplace_back(tensor.defined() ? IValue(tensor) : IValue());
+            stack.push_back(value_of(tensor));
         }
         for (size_t i = 0; i < own.options.size(); i++) {
             if (op->signature.options[i].kind != Kind::Fourier) {

@@ -32,12 +32,14 @@ _GENERATOR = _PACKAGE / "bin" / "upwell.generator"
 _INCLUDE = _PACKAGE / "include"
 _DIRECTIONS = {"": "Forward", "_d_value": "DValue", "_d_weight": "DWeight"}
 _DTYPES = {"float32": "Float32", "float64": "Float64", "float16": "Float16", "bfloat16": "BFloat16"}
-_INSTRUCTION_SETS = {
+DTYPES = tuple(_DTYPES)  # that kernels are compiled for
+TARGETS = {
     "avx512": "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41",
     "avx2": "x86-64-linux-avx-avx2-f16c-fma-sse41",
     "baseline": "x86-64-linux",
+    "cuda": "x86-64-linux-cuda-cuda_capability_75",
+    "opencl": "x86-64-linux-opencl-cl_doubles",
 }
-_GPUS = {"cuda": "x86-64-linux-cuda-cuda_capability_75", "opencl": "x86-64-linux-opencl-cl_doubles"}
 
 
 class BuildError(RuntimeError):
@@ -73,7 +75,7 @@ class _Kernel:
 
     @property
     def arguments(self) -> list[str]:
-        target = _INSTRUCTION_SETS[self.needs] if self.backend == "cpu" else _GPUS[self.backend]
+        target = TARGETS[self.needs if self.backend == "cpu" else self.backend]
         # Maps of any size are copied with channels rounded up to whole vectors, which may take more than 2 GiB.
         large = "-large_buffers" if self.backend == "cpu" and not self.ratio else ""
         return [
@@ -229,7 +231,7 @@ def write_code(name: str, file: str | Path, kernel: int, ratio: int, dtype: str,
     kind, ending = _CODE[file.suffix]
     operator = re.sub("_d_(value|weight)$", "", name)
     library = getattr(getattr(ops, operator, None), "library", None)
-    features = {**_INSTRUCTION_SETS, **_GPUS}[target] + "-user_context-no_runtime"
+    features = TARGETS[target] + "-user_context-no_runtime"
     with tempfile.TemporaryDirectory() as folder:
         _run_generator(
             library,

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from tabulate import tabulate
 from torch import ops
 
-from upwell.build import BuildError, write_code
+from upwell.build import DTYPES, TARGETS, BuildError, write_code
 from upwell.inspect.cost import Cost, Stage
 from upwell.inspect.reassembly import describe, matrix, operators
 from upwell.inspect.resfu import Extra, extras, stages, totals
@@ -16,9 +16,6 @@ from upwell.inspect.signature import as_text as signature_text
 from upwell.inspect.signature import signatures
 from upwell.inspect.table import as_text
 from upwell.nn.pcdc import LAYOUTS
-
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-TARGETS = ("avx512", "avx2", "baseline", "cuda", "opencl")
 
 
 def add_operators(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +90,7 @@ def add_reassembly(name: str, kernel: int | None, parser: argparse.ArgumentParse
     directions = ("forward", "d_value", "d_weight")
     parser.add_argument("--direction", choices=directions, default="forward", help="of the code; default: %(default)s")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the code; default: %(default)s")
-    parser.add_argument("--target", choices=TARGETS, help="of the code; default: this processor's instruction set")
+    parser.add_argument("--target", choices=tuple(TARGETS), help="of the code; default: this processor's instruction set")
     parser.add_argument("--any-size", action="store_true", help="code of the kernel for any size, not for the ratio")
     parser.set_defaults(report=lambda chosen: report_reassembly(name, chosen))
 

@@ -1,10 +1,10 @@
 """The reassembly operators: how many taps they have, and what the lowering to a window makes of them."""
 
-import json
 from dataclasses import dataclass
 
 from torch import ops
 
+from upwell.build import described
 from upwell.nn.check import check, check_odd
 
 
@@ -44,7 +44,7 @@ class Taps:
 
 def operators() -> dict[str, dict]:
     """What the descriptions of all operators say, by name."""
-    return {operator["name"]: operator for operator in json.loads(ops.upwell.described())}
+    return {operator["name"]: operator for operator in described()}
 
 
 def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
