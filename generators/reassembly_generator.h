@@ -82,7 +82,7 @@ public:
 private:
     using Parts = std::conditional_t<
         direction == Direction::Forward, Reassembly,
-        std::conditional_t<direction == Direction::DValue, ReassemblyValueAdjoint, ReassemblyWeightAdjoint>>;
+        std::conditional_t<direction == Direction::DValue, ReassemblyValueBackward, ReassemblyWeightBackward>>;
     // In the place of weights that nothing is made of.
     Halide::Func unread() const {
         Halide::Func none("unread");

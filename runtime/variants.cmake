@@ -231,7 +231,7 @@ endif ()
 function(upwell_shape_argument generator index)
     set_property(GLOBAL PROPERTY upwell_shape_argument_of_${generator} ${index})
 endfunction()
-foreach (kernel IN ITEMS moments scores scores_adjoint statistics)
+foreach (kernel IN ITEMS moments scores scores_backward statistics)
     upwell_shape_argument(pcdc_upsampled_${kernel} 7)  # query; the key is there as the tables of its upsampling
 endforeach ()
 
@@ -267,23 +267,23 @@ function(upwell_add_kernel program generator)
     endforeach ()
 endfunction()
 
-foreach (generator IN ITEMS guided_filter guided_filter_adjoint pcdc_collect)
+foreach (generator IN ITEMS guided_filter guided_filter_backward pcdc_collect)
     upwell_add_kernel(upwell.filter_generator ${generator} large_buffers)  # some scratch has the size of the map
 endforeach ()
 foreach (
     generator IN ITEMS
-    pcdc pcdc_adjoint pcdc_collect_cells pcdc_moments pcdc_scores pcdc_scores_adjoint pcdc_statistics
-    pcdc_upsampled_moments pcdc_upsampled_scores pcdc_upsampled_scores_adjoint pcdc_upsampled_statistics
-    group_statistics group_statistics_adjoint
+    pcdc pcdc_backward pcdc_collect_cells pcdc_moments pcdc_scores pcdc_scores_backward pcdc_statistics
+    pcdc_upsampled_moments pcdc_upsampled_scores pcdc_upsampled_scores_backward pcdc_upsampled_statistics
+    group_stats group_stats_backward
 )
     upwell_add_kernel(upwell.filter_generator ${generator})
 endforeach ()
-foreach (part IN ITEMS start first reciprocals step finish finish_adjoint low_gradients kernel_gradient)
+foreach (part IN ITEMS start first reciprocals step finish finish_backward low_gradients kernel_gradient)
     upwell_add_kernel(upwell.inverse_generator wrc_exact_${part} large_buffers)  # some scratch has the size of the map
 endforeach ()
-foreach (generator IN ITEMS wrc_data wrc_prior wrc_spectrum)
+foreach (generator IN ITEMS wrc_data wrc_prior wrc_spectral)
     upwell_add_kernel(upwell.inverse_generator ${generator})
-    upwell_add_kernel(upwell.inverse_generator ${generator}_adjoint)
+    upwell_add_kernel(upwell.inverse_generator ${generator}_backward)
 endforeach ()
 upwell_add_kernel(upwell.transposed_generator merge_kernels)
 upwell_add_kernel(upwell.tensor_generator contract)

@@ -20,15 +20,15 @@ struct GuidedFilterKnobs : Knobs {
 };
 
 void schedule_on_cpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);
-void schedule_on_cpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(GuidedFilterBackward &parts, const GuidedFilterKnobs &knobs, const Halide::Target &target);
 
 // Every sum a gather.
 void schedule_on_gpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs);
-void schedule_on_gpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs);
+void schedule_on_gpu(GuidedFilterBackward &parts, const GuidedFilterKnobs &knobs);
 
 // Every sum whole and once, all else inlined. (Without a schedule at all, each place of a sum would find those that it
 // depends on anew.)
 void schedule_plainly(GuidedFilter &parts);
-void schedule_plainly(GuidedFilterAdjoint &parts);
+void schedule_plainly(GuidedFilterBackward &parts);
 
 }  // namespace upwell

@@ -11,8 +11,8 @@
 
 namespace upwell::pcdc {
 
-// The tiles of an image, and which of two algorithms finds what has two: on a CPU Scores, DifferenceAdjoint and
-// CollectedX, on a GPU JointScores, GatheredAdjoint and GatheredX, whose many sums are independent.
+// The tiles of an image, and which of two algorithms finds what has two: on a CPU Scores, DifferenceBackward and
+// CollectedX, on a GPU JointScores, GatheredBackward and GatheredX, whose many sums are independent.
 struct Plan {
     Tile tile;
     Form form;
@@ -53,13 +53,13 @@ void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m, cons
 // What only one of them has.
 void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
                      const Halide::Target &target);
-void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v,
-                     DifferenceAdjoint &a, const PcdcKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Halide::Func d_v,
+                     DifferenceBackward &a, const PcdcKnobs &knobs, const Halide::Target &target);
 void schedule_on_cpu(CollectedMap &m, const Halide::Target &target);
 void schedule_on_cpu(CollectedCells &c, const Halide::Target &target);
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs);
-void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Halide::Func d_v,
-                     GatheredAdjoint &a, const PcdcKnobs &knobs);
+void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Halide::Func d_v,
+                     GatheredBackward &a, const PcdcKnobs &knobs);
 void schedule_on_gpu(GatheredMap &m);
 void schedule_on_gpu(GatheredCells &c);
 

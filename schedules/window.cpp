@@ -29,11 +29,11 @@ void schedule_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::
     on_cpu(parts, knobs, target);
 }
 
-void schedule_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target) {
+void schedule_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     on_cpu(parts, knobs, target);
 }
 
-void schedule_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target) {
+void schedule_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Halide::Target &target) {
     on_cpu(parts, knobs, target);
 }
 
@@ -41,11 +41,11 @@ void schedule_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
     on_gpu(parts, knobs);
 }
 
-void schedule_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs) {
     on_gpu(parts, knobs);
 }
 
-void schedule_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs) {
     on_gpu(parts, knobs);
 }
 

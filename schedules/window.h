@@ -33,11 +33,11 @@ struct WindowKnobs : Knobs {
 
 // Places every stage.
 void schedule_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
 void schedule_on_gpu(Reassembly &parts, const WindowKnobs &knobs);
-void schedule_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs);
-void schedule_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs);
+void schedule_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs);
+void schedule_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs);
 
 // How numbers of a type lie in memory: CUDA converts float16 in one instruction, OpenCL may not know it.
 Storage storage(Halide::Type type, const Where &where);
@@ -47,19 +47,19 @@ std::optional<Tile> tile_of_d_value(const Problem &problem, const WindowKnobs *k
 
 // Where every low-res cell has the same ratio x ratio pixels.
 void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_exact_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_exact_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_exact_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
 
 // Where cells differ.
 void schedule_any_size_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_any_size_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
+void schedule_any_size_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Halide::Target &target);
 
 // Where cells differ and channels are few.
 void schedule_few_channels_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Halide::Target &target);
-void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs,
+void schedule_few_channels_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs,
                                   const Halide::Target &target);
-void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs,
+void schedule_few_channels_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs,
                                   const Halide::Target &target);
 
 // How the GPU schedules want d_value divided.
@@ -67,11 +67,11 @@ Tile choose_tile(const Problem &problem);
 Tile choose_tile(const Problem &problem, const WindowKnobs &knobs);  // what the knobs say of it
 
 void schedule_exact_on_gpu(Reassembly &parts, const WindowKnobs &knobs);
-void schedule_exact_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs);
-void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs);
+void schedule_exact_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs);
+void schedule_exact_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs);
 
 void schedule_any_size_on_gpu(Reassembly &parts, const WindowKnobs &knobs);
-void schedule_any_size_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs);
-void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs);
+void schedule_any_size_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs);
+void schedule_any_size_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs);
 
 }  // namespace upwell

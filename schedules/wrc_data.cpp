@@ -28,7 +28,7 @@ void schedule_on_cpu(WrcData &parts, const Target &target) {
     in_vectors(parts.output, target);
 }
 
-void schedule_on_cpu(WrcDataAdjoint &parts, const Target &target) {
+void schedule_on_cpu(WrcDataBackward &parts, const Target &target) {
     in_vectors(parts.output, target);
 }
 
@@ -36,7 +36,7 @@ void schedule_on_gpu(WrcData &parts) {
     in_threads(parts.output);
 }
 
-void schedule_on_gpu(WrcDataAdjoint &parts) {
+void schedule_on_gpu(WrcDataBackward &parts) {
     in_threads(parts.output);
 }
 

@@ -7,9 +7,9 @@
 namespace upwell {
 
 void schedule_on_cpu(WrcData &parts, const Halide::Target &target);
-void schedule_on_cpu(WrcDataAdjoint &parts, const Halide::Target &target);
+void schedule_on_cpu(WrcDataBackward &parts, const Halide::Target &target);
 
 void schedule_on_gpu(WrcData &parts);
-void schedule_on_gpu(WrcDataAdjoint &parts);
+void schedule_on_gpu(WrcDataBackward &parts);
 
 }  // namespace upwell

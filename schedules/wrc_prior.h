@@ -8,14 +8,14 @@
 namespace upwell {
 
 void schedule_on_cpu(WrcPrior &parts, const Halide::Target &target);
-void schedule_on_cpu(WrcPriorAdjoint &parts, const Halide::Target &target);
+void schedule_on_cpu(WrcPriorBackward &parts, const Halide::Target &target);
 
 // Every sum a gather.
 void schedule_on_gpu(WrcPrior &parts);
-void schedule_on_gpu(WrcPriorAdjoint &parts);
+void schedule_on_gpu(WrcPriorBackward &parts);
 
 // Every sum whole and once, all else inlined.
 void schedule_plainly(WrcPrior &parts);
-void schedule_plainly(WrcPriorAdjoint &parts);
+void schedule_plainly(WrcPriorBackward &parts);
 
 }  // namespace upwell

@@ -68,7 +68,7 @@ def command_line(build: Path) -> argparse.ArgumentParser:
     parser.add_argument("--direction", choices=("all", "forward", "backward", "d_value", "d_weight"), default="all",
                         help="backward: every kernel of the backward pass; d_value, d_weight: one gradient of fns, ...")
     parser.add_argument("--only", action="append", default=[], metavar="KERNEL",
-                        help="of the kernels that an operator runs only this one, e.g. pcdc_scores_adjoint; repeatable")
+                        help="of the kernels that an operator runs only this one, e.g. pcdc_scores_backward; repeatable")
     parser.add_argument("--target", choices=("host", "avx512", "avx2", "cuda", "opencl"), default="host",
                         help="what kernels are compiled for; host: the best that this processor has")
     parser.add_argument("--trials", type=_positive, default=60, help="candidates measured for each kernel (60)")

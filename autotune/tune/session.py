@@ -26,7 +26,7 @@ from tune.space import Space
 from tune.storage import open_storage
 from tune.workload import Workload
 
-_DIRECTIONS = {"d_value": ("_d_value",), "d_weight": ("_d_weight",), "backward": ("_d_value", "_d_weight", "_adjoint")}
+_DIRECTIONS = {"d_value": ("_d_value",), "d_weight": ("_d_weight",), "backward": ("_d_value", "_d_weight", "_backward")}
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,12 @@ class Workload:
         bench = bench_workload(self)
         if self.operator in _WINDOW:
             return bench.output_elements() * bench.window
-        if kernel.generator.startswith("group_statistics"):
+        if kernel.generator.startswith("group_stats"):
             return 2 * self.N * self.C * self.h * self.ratio * self.w * self.ratio
         forward = bench.multiply_adds() - bench.low_res_key
         if kernel.generator == "pcdc_statistics":
             return forward - bench.last_product
-        return 2 * forward if kernel.generator.endswith("_adjoint") else forward
+        return 2 * forward if kernel.generator.endswith("_backward") else forward
 
 
 def bench_workload(workload: Workload):

@@ -77,7 +77,7 @@ GuidedFilter::GuidedFilter(const GuidedFilterProblem &p) : start(p), model_rows(
     output(x, y, c) = full(x, y, c)[0] * start.centred_guide(x, y) + full(x, y, c)[1] + start.input_centre(c);
 }
 
-GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_output)
+GuidedFilterBackward::GuidedFilterBackward(const GuidedFilterProblem &p, Func d_output)
     : start(p), solved("solved"), d_means("d_means"), sample_rows("sample_rows"), d_samples("d_samples"),
       sample(0, p.sample_columns(), "sample"), d_guide_rows("d_guide_rows"), sample_row("sample_row"),
       d_guide("d_guide"), d_input("d_input") {
@@ -122,7 +122,7 @@ GuidedFilterAdjoint::GuidedFilterAdjoint(const GuidedFilterProblem &p, Func d_ou
 }
 
 // The part of a guide pixel that is a sample, else 0.
-Expr GuidedFilterAdjoint::through_samples() {
+Expr GuidedFilterBackward::through_samples() {
     const GuidedFilterProblem &p = start.problem;
     const Expr none = make_zero(p.type);
     const auto number = [&](Expr pixel, Expr samples) {

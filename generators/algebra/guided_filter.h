@@ -54,8 +54,8 @@ struct GuidedFilter {
 };
 
 // d_output: x, y, c. Nothing else is kept from the forward direction.
-struct GuidedFilterAdjoint {
-    GuidedFilterAdjoint(const GuidedFilterProblem &problem, Halide::Func d_output);
+struct GuidedFilterBackward {
+    GuidedFilterBackward(const GuidedFilterProblem &problem, Halide::Func d_output);
 
     GuidedFilterFit start;
     LinearTranspose d_widened;  // x (pixels), y (samples): gradient of u(m(a)), u(m(b)) along x

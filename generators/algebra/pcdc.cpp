@@ -138,7 +138,7 @@ Func stage_gradient(Func d_output, Expr channels, const Grid &grid) {
     return staged;
 }
 
-HiddenAdjoint::HiddenAdjoint(const Grid &grid, const Hidden &hidden, Func centre, Func d_scores, Func weight,
+HiddenBackward::HiddenBackward(const Grid &grid, const Hidden &hidden, Func centre, Func d_scores, Func weight,
                              Func offset, Func slope, Expr scores, Expr floor, Func compress, Expr channels)
     : staged("d_scores_staged"), d_h("d_h"), d_s("d_s"), d_u("d_u"), d_v("d_v"), score(0, scores, "score"),
       sum(0, channels, "back_sum") {
@@ -163,7 +163,7 @@ TileSum::TileSum(const Grid &grid, const WeightColumns &w)
 }
 
 std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v, Expr outputs, const Hidden *hidden,
-                                          const HiddenAdjoint *adjoint) {
+                                          const HiddenBackward *adjoint) {
     const Expr channels = difference.grid.channels;
     std::vector<WeightColumns> all;
     if (difference.taps) {
@@ -186,8 +186,8 @@ std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v
     return all;
 }
 
-DifferenceAdjoint::DifferenceAdjoint(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
-                                     const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout)
+DifferenceBackward::DifferenceBackward(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
+                                     const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout)
     : spread_sum("spread_sum"), spread("spread"), weights("d_weights"), frame("frame"), record("record"),
       output("gradients"), back(0, outputs, "back") {
     const Grid &grid = difference.grid;

@@ -127,11 +127,11 @@ struct Moments {
 Halide::Func stage_gradient(Halide::Func d_output, Halide::Expr channels, const Grid &grid);
 
 // From d_scores (x, row, phase, c, n) to d_v: with d_h = weight d_scores + offset + slope (h - centre).
-struct HiddenAdjoint {
+struct HiddenBackward {
     Halide::Func staged, d_h, d_s, d_u, d_v;
     Halide::RDom score, sum;
 
-    HiddenAdjoint(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores,
+    HiddenBackward(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores,
                   Halide::Func weight, Halide::Func offset, Halide::Func slope, Halide::Expr scores, Halide::Expr floor,
                   Halide::Func compress, Halide::Expr channels);
 };
@@ -148,7 +148,7 @@ struct WeightColumns {
 // All of them: i + channels * tap for the key, then i for the query, then the bias, then (with hidden channels) o of
 // the compressor's input, then its bias.
 std::vector<WeightColumns> weight_columns(const Difference &difference, Halide::Func d_v, Halide::Expr outputs,
-                                          const Hidden *hidden, const HiddenAdjoint *adjoint);
+                                          const Hidden *hidden, const HiddenBackward *adjoint);
 
 // Sums over the pixels of a tile.
 struct TileSum {
@@ -159,7 +159,7 @@ struct TileSum {
 };
 
 // What d_v gives: gradients of the weights, summed over a tile; of the key, in the frame of a tile; of the query.
-struct DifferenceAdjoint {
+struct DifferenceBackward {
     Halide::Func spread_sum, spread;  // t, x, row, g, phase, n: d_v weighted to taps (none where upsampled) and query
     Halide::Func weights;             // o, t, g, tile_x, tile_y, phase, n
     Halide::Func frame;               // i (taps) or o (upsampled), column, line, g, tile_x, tile_y, phase, n
@@ -172,8 +172,8 @@ struct DifferenceAdjoint {
     std::vector<Sum> sums;             // of weights' updates
     std::vector<Halide::RDom> copies;  // of record's
 
-    DifferenceAdjoint(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
-                      const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout);
+    DifferenceBackward(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
+                      const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout);
 };
 
 }  // namespace upwell::pcdc

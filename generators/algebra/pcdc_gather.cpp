@@ -31,8 +31,8 @@ JointScores::JointScores(const Hidden &hidden, Func centre, Func weight, Func bi
     output(x, row, phase, c, n) = sum(c, x, row, phase, n);
 }
 
-GatheredAdjoint::GatheredAdjoint(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
-                                 const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout)
+GatheredBackward::GatheredBackward(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
+                                 const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout)
     : d_query("d_query"), across("frame_across"), frame("frame"), record("record") {
     const Grid &grid = difference.grid;
     record(t, g, tile_x, tile_y, phase, n) = undef(d_v.types()[0]);  // its updates cover it
@@ -67,7 +67,7 @@ GatheredAdjoint::GatheredAdjoint(const Difference &difference, Func d_v, Func ba
 }
 
 // A part of the record, columns x rows x channels, from `start` on. Values of channels beyond the last are the last's.
-RDom GatheredAdjoint::keep(const std::string &name, Expr start, Expr columns, Expr rows, Expr channels,
+RDom GatheredBackward::keep(const std::string &name, Expr start, Expr columns, Expr rows, Expr channels,
                            const std::function<Expr(Expr, Expr, Expr)> &value) {
     const RDom r(0, channel_block, 0, rows, 0, columns, 0, (channels + channel_block - 1) / channel_block, name);
     const Expr channel = r.x + channel_block * r.w, own = min(channel, channels - 1);
@@ -75,7 +75,7 @@ RDom GatheredAdjoint::keep(const std::string &name, Expr start, Expr columns, Ex
     return r;
 }
 
-void GatheredAdjoint::define_query(const Difference &difference, Func d_v, Func back_weight, Expr outputs) {
+void GatheredBackward::define_query(const Difference &difference, Func d_v, Func back_weight, Expr outputs) {
     query_outputs = RDom(0, outputs, "query_back");
     const Expr back = query_outputs;
     d_query(i, x, row, g, phase, n) = zero(d_v);
@@ -85,7 +85,7 @@ void GatheredAdjoint::define_query(const Difference &difference, Func d_v, Func 
 }
 
 // A place has the pixels of the tile whose taps reach it.
-void GatheredAdjoint::define_frame(const Grid &grid, const Taps &taps, Func d_v, Func back_weight, Expr outputs) {
+void GatheredBackward::define_frame(const Grid &grid, const Taps &taps, Func d_v, Func back_weight, Expr outputs) {
     reached = RDom(0, outputs, 0, taps.count, "reached");
     const RDom &r = reached;
     const Expr in_x = column - taps.reach_x - taps.column(r.y), in_row = line - taps.reach_y - taps.row(r.y);
@@ -99,7 +99,7 @@ void GatheredAdjoint::define_frame(const Grid &grid, const Taps &taps, Func d_v,
 }
 
 // A cell has the pixels of the tile between it and a neighbour: the two axes one after the other.
-void GatheredAdjoint::define_frame(const Grid &grid, const Upsampled &up, Func d_v) {
+void GatheredBackward::define_frame(const Grid &grid, const Upsampled &up, Func d_v) {
     const auto share = [&](Expr place, Expr first, Expr cell, Expr way) {
         const Expr away = place - (cell - first);
         return select(away == 0, 1 - way, select(away == 1, way, zero(d_v)));

@@ -24,8 +24,8 @@ struct JointScores {
                 Halide::Expr groups);
 };
 
-// See DifferenceAdjoint.
-struct GatheredAdjoint {
+// See DifferenceBackward.
+struct GatheredBackward {
     // Places are visited block by block of channels.
     static constexpr int output_block = 32, channel_block = 8;
     struct Columns {
@@ -42,8 +42,8 @@ struct GatheredAdjoint {
     // i of a block, row, column, block; of cells: o of a block, column, line, block.
     Halide::RDom query_places, frame_places;
 
-    GatheredAdjoint(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
-                    const Hidden *hidden, const HiddenAdjoint *adjoint, const RecordLayout &layout);
+    GatheredBackward(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
+                    const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout);
 
 private:
     void define_query(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs);

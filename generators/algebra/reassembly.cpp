@@ -193,7 +193,7 @@ void Reassembly::define_axis_by_axis() {
     }));
 }
 
-ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Func d_output)
+ReassemblyValueBackward::ReassemblyValueBackward(const Problem &p, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)),
       folded(fold_border(p.op, *p.columns, *p.rows, weights.window)), gradient("gradient"), partial("partial"),
       by_cell("by_cell"), padded("padded"), gathered("gathered"), edged("edged"), giver("giver"),
@@ -220,7 +220,7 @@ ReassemblyValueAdjoint::ReassemblyValueAdjoint(const Problem &p, Func logits, Fu
 }
 
 // Rows first: each window column of a low-res row, at high-res columns.
-void ReassemblyValueAdjoint::define_column_sums() {
+void ReassemblyValueBackward::define_column_sums() {
     const Problem &p = problem;
     pixels = RDom(0, p.rows->ratio(), 0, p.window.size, "pixels");
     const Expr pixel_row = p.rows->begin(y - p.window.first - pixels.y) + pixels.x;
@@ -230,7 +230,7 @@ void ReassemblyValueAdjoint::define_column_sums() {
 }
 
 // The same, a cell's columns summed. Cells outside the map have no pixels, but those at its left and top.
-void ReassemblyValueAdjoint::define_cell_sums() {
+void ReassemblyValueBackward::define_cell_sums() {
     const Problem &p = problem;
     pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, p.window.size, "pixels");
     const auto [px, in_column] = cell_pixel(p, *p.columns, x, pixels.x, jx);
@@ -241,7 +241,7 @@ void ReassemblyValueAdjoint::define_cell_sums() {
 }
 
 // Then columns: window columns brought to their cell, and the pixels of a cell summed.
-void ReassemblyValueAdjoint::define_whole_rows() {
+void ReassemblyValueBackward::define_whole_rows() {
     const Problem &p = problem;
     const int ratio = p.columns->ratio(), shift = p.columns->shift();
     // No pixel is left or right of the image, so nothing comes from there.
@@ -259,7 +259,7 @@ void ReassemblyValueAdjoint::define_whole_rows() {
     output(x, y, c, n) = p.stored(sum(x, y, c, n));
 }
 
-void ReassemblyValueAdjoint::define_tiles() {
+void ReassemblyValueBackward::define_tiles() {
     const Problem &p = problem;
     const Tile tile = *p.tile;
     const int last = p.window.size - 1;
@@ -294,7 +294,7 @@ void ReassemblyValueAdjoint::define_tiles() {
         p.stored(sum(tiles[0], tiles[1], tiles[2], tiles[3], tiles[4], tiles[5], tiles[6]));
 }
 
-void ReassemblyValueAdjoint::define_any_size() {
+void ReassemblyValueBackward::define_any_size() {
     const Problem &p = problem;
     const int size = p.window.size, first = p.window.first;
     pixels = RDom(0, p.columns->longest_cell(), 0, p.rows->longest_cell(), 0, size, 0, size, "pixels");
@@ -308,7 +308,7 @@ void ReassemblyValueAdjoint::define_any_size() {
 
 // Rows first, as many as few_rows low-res ones take: each pixel row gives to those of its window, so that its weights
 // are found once. Then columns, a low-res one taking from the pixels of its cells.
-void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
+void ReassemblyValueBackward::define_few_channels(Func d_output) {
     const Problem &p = problem;
     const int size = p.window.size, first = p.window.first, last = p.window.last();
     const Type type = p.type;
@@ -359,7 +359,7 @@ void ReassemblyValueAdjoint::define_few_channels(Func d_output) {
     output(x, y, c, n) = p.stored(sum(x, y, c, n));
 }
 
-ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, Func logits, Func d_output)
+ReassemblyWeightBackward::ReassemblyWeightBackward(const Problem &p, Func value, Func logits, Func d_output)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
       low_column(low_columns(p)), gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"),
       d_window("d_window"), output("d_weight") {
@@ -388,7 +388,7 @@ ReassemblyWeightAdjoint::ReassemblyWeightAdjoint(const Problem &p, Func value, F
     Func d_counted("d_counted");
     d_counted(x, y, jx, jy, n) =
         select(!p.exact() && is_idle(p, x, y, jx, jy), make_zero(p.type), d_window(x, y, jx, jy, n));
-    adjoint = window_weights_adjoint(p.op, *p.columns, *p.rows, weights, d_counted);
+    adjoint = window_weights_backward(p.op, *p.columns, *p.rows, weights, d_counted);
     if (p.exact() && !p.plain) {
         pixels = rows_by_cell(p);
         define_by_cell(p, output, tap, pixels,

@@ -67,8 +67,8 @@ private:
     void define_axis_by_axis();
 };
 
-struct ReassemblyValueAdjoint {
-    ReassemblyValueAdjoint(const Problem &problem, Halide::Func logits, Halide::Func d_output);
+struct ReassemblyValueBackward {
+    ReassemblyValueBackward(const Problem &problem, Halide::Func logits, Halide::Func d_output);
 
     Problem problem;
     Weights weights;
@@ -104,8 +104,8 @@ private:
     void define_few_channels(Halide::Func d_output);
 };
 
-struct ReassemblyWeightAdjoint {
-    ReassemblyWeightAdjoint(const Problem &problem, Halide::Func value, Halide::Func logits, Halide::Func d_output);
+struct ReassemblyWeightBackward {
+    ReassemblyWeightBackward(const Problem &problem, Halide::Func value, Halide::Func logits, Halide::Func d_output);
 
     Problem problem;
     Weights weights;
@@ -114,7 +114,7 @@ struct ReassemblyWeightAdjoint {
     Halide::RDom channel;             // c
     Halide::Func d_cell;              // exact, not plain: x, row, cell, jx, jy, n
     Halide::Func d_window;            // x, y, jx, jy, n
-    WeightsAdjoint adjoint;
+    WeightsBackward adjoint;
     Halide::RDom pixels;  // exact, not plain: row in cell, cell, sample
     Halide::Func output;  // x, y, tap, n; exact, not plain: its update goes through the rows cell by cell
 };

@@ -176,12 +176,12 @@ FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &r
     return folded;
 }
 
-WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
+WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
                                       Func d_window) {
     const AxisWindow window = lower(op.taps);
     const int kernel = op.taps.kernel;
     const Type type = columns.type;
-    WeightsAdjoint adjoint{Func("d_weight_row"), Func("d_tap"), Func("softmax_inner"), Func("d_weight")};
+    WeightsBackward adjoint{Func("d_weight_row"), Func("d_tap"), Func("softmax_inner"), Func("d_weight")};
 
     Func inner_window("d_inner_window");
     inner_window(x, y, jx, jy, n) = select(cell_has_weight(op, columns, rows, window), d_window(x, y, jx, jy, n),

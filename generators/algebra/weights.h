@@ -49,13 +49,13 @@ Halide::Expr fold(const Axis &axis, const AxisWindow &window, Halide::Expr base,
 
 // The transpose of window_weights: gradient of the window's weights -> gradient of the operator's input.
 // d_window: x, y, jx, jy, n. Result: x, y, tap, n.
-struct WeightsAdjoint {
+struct WeightsBackward {
     Halide::Func d_row;    // x, y, jx, iy, n: gradient of the weights lowered along columns
     Halide::Func d_tap;    // x, y, tap, n: gradient of the normalised weights
     Halide::Func inner;    // x, y, n: sum over taps of weight * d_tap (softmax only)
     Halide::Func d_input;  // x, y, tap, n
 };
-WeightsAdjoint window_weights_adjoint(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
+WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
                                       Halide::Func d_window);
 
 }  // namespace upwell

@@ -12,9 +12,9 @@ struct WrcData {
     Halide::Func output;  // x: weight, weighted
 };
 
-struct WrcDataAdjoint {
+struct WrcDataBackward {
     static std::vector<std::string> input_names() { return {"sample", "response", "d_weight", "d_weighted"}; }
-    explicit WrcDataAdjoint(const std::vector<Halide::Func> &inputs);
+    explicit WrcDataBackward(const std::vector<Halide::Func> &inputs);
 
     Halide::Func output;  // x: d_sample, d_response
 };

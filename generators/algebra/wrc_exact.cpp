@@ -109,7 +109,7 @@ WrcFinish::WrcFinish(Func precision, Func weighted, Func gain, Func solution, co
     output(x, y, c, n) = (weighted(x, y, c, n) + spread.result(x, y, c, n)) / precision(x, y, c, n);
 }
 
-WrcFinishAdjoint::WrcFinishAdjoint(Func precision, Func d_output, Func gain, Func solution, Func X,
+WrcFinishBackward::WrcFinishBackward(Func precision, Func d_output, Func gain, Func solution, Func X,
                                    const PixelPlaces &x_places, const PixelPlaces &y_places, const WrcWindows &w)
     : WrcFinish(precision, d_output, gain, solution, x_places, y_places, w) {
     const Func v = output;

@@ -81,8 +81,8 @@ struct WrcFinish {
 };
 
 // The same of the adjoint system: v, and - v X, the gradient of P.
-struct WrcFinishAdjoint : WrcFinish {
-    WrcFinishAdjoint(Halide::Func precision, Halide::Func d_output, Halide::Func gain, Halide::Func solution,
+struct WrcFinishBackward : WrcFinish {
+    WrcFinishBackward(Halide::Func precision, Halide::Func d_output, Halide::Func gain, Halide::Func solution,
                      Halide::Func X, const PixelPlaces &x_places, const PixelPlaces &y_places,
                      const WrcWindows &windows);
 };

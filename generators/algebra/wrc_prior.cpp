@@ -98,7 +98,7 @@ WrcPrior::WrcPrior(const WrcPriorProblem &p) : problem(p), maps(p), output("prio
     output(x, y, c) = Tuple(maps.precision(x, y, c), maps.precision(x, y, c) * maps.z(x, y, c));
 }
 
-WrcPriorAdjoint::WrcPriorAdjoint(const WrcPriorProblem &p, Func d_precision, Func d_weighted)
+WrcPriorBackward::WrcPriorBackward(const WrcPriorProblem &p, Func d_precision, Func d_weighted)
     : problem(p), maps(p), d_pixels("d_pixels"), d_widened("d_widened"), cell(0, p.rows.reads.low, "cell"),
       lam_rows("lam_rows"), column(0, p.columns.reads.high, "column"), lam_sum("lam_sum"),
       read(0, p.columns.count, "read"), value_sum("value_sum"), mixed_sum("mixed_sum"), d_value("d_value"),

@@ -55,8 +55,8 @@ struct WrcPrior {
 };
 
 // d_precision, d_weighted: x, y, c. Nothing else is kept from the forward direction.
-struct WrcPriorAdjoint {
-    WrcPriorAdjoint(const WrcPriorProblem &problem, Halide::Func d_precision, Halide::Func d_weighted);
+struct WrcPriorBackward {
+    WrcPriorBackward(const WrcPriorProblem &problem, Halide::Func d_precision, Halide::Func d_weighted);
 
     WrcPriorProblem problem;
     WrcPriorMaps maps;

@@ -3,7 +3,7 @@
 // them; Ws x Hs samples are taken at every scale-th pixel:
 //     guide                (W, H, P)
 //     input                (w, h, P)
-//     d_output             (W, H, P)  guided_filter_adjoint only
+//     d_output             (W, H, P)  guided_filter_backward only
 //     key_columns          (Ws) int32    the column of the input at or before a sample, 0 .. w - 1, never decreasing
 //     key_column_fraction  (Ws)          of the way to the next, which is repeated where there is none
 //     key_rows             (Hs) int32    the same along y
@@ -15,7 +15,7 @@
 //     radius               int32         of the boxes in samples, 0 or more
 //     scale                int32         1 or more; (Ws - 1) scale < W and (Hs - 1) scale < H
 //     eps                  of the type of the maps, as is every fraction
-//     -> output (W, H, P); guided_filter_adjoint: d_guide (W, H, P), d_input (w, h, P)
+//     -> output (W, H, P); guided_filter_backward: d_guide (W, H, P), d_input (w, h, P)
 #include "algebra/guided_filter.h"
 
 #include "algebra/dimensions.h"
@@ -31,7 +31,7 @@ using Halide::Expr, Halide::Func;
 template<class Parts> class GuidedFilterKernel : public Kernel<GuidedFilterKernel<Parts>> {
     using Base = Kernel<GuidedFilterKernel<Parts>>;
     using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
-    static constexpr bool adjoint = std::is_same_v<Parts, GuidedFilterAdjoint>;
+    static constexpr bool adjoint = std::is_same_v<Parts, GuidedFilterBackward>;
 
 public:
     GuidedFilterKnobs knobs;
@@ -117,11 +117,11 @@ private:
     std::unique_ptr<Parts> parts;
 };
 
-using GuidedFilterForward = GuidedFilterKernel<GuidedFilter>;
-using GuidedFilterBackward = GuidedFilterKernel<GuidedFilterAdjoint>;
+using GuidedFilterForwardGenerator = GuidedFilterKernel<GuidedFilter>;
+using GuidedFilterBackwardGenerator = GuidedFilterKernel<GuidedFilterBackward>;
 
 }  // namespace
 }  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterForward, guided_filter)
-HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterBackward, guided_filter_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterForwardGenerator, guided_filter)
+HALIDE_REGISTER_GENERATOR(upwell::GuidedFilterBackwardGenerator, guided_filter_backward)

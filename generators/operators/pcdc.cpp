@@ -13,15 +13,15 @@ namespace {
 
 using Halide::Expr, Halide::Func;
 
-enum class Pass { Difference, DifferenceAdjoint, Statistics, Scores, Moments, ScoresAdjoint };
+enum class Pass { Difference, DifferenceBackward, Statistics, Scores, Moments, ScoresBackward };
 enum class Key { Map, Upsampled };
 
 template<Pass pass, Key source> class PcdcKernel : public Kernel<PcdcKernel<pass, source>> {
     using Base = Kernel<PcdcKernel<pass, source>>;
     using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
-    static constexpr bool has_hidden = pass != Pass::Difference && pass != Pass::DifferenceAdjoint;
-    static constexpr bool has_centre = pass == Pass::Scores || pass == Pass::Moments || pass == Pass::ScoresAdjoint;
-    static constexpr bool is_adjoint = pass == Pass::DifferenceAdjoint || pass == Pass::ScoresAdjoint;
+    static constexpr bool has_hidden = pass != Pass::Difference && pass != Pass::DifferenceBackward;
+    static constexpr bool has_centre = pass == Pass::Scores || pass == Pass::Moments || pass == Pass::ScoresBackward;
+    static constexpr bool is_backward = pass == Pass::DifferenceBackward || pass == Pass::ScoresBackward;
 
 public:
     PcdcKnobs knobs;
@@ -63,19 +63,19 @@ public:
             score_weight = this->map("score_weight", "K',M,G,N");
             score_bias = this->map("score_bias", "K',N");
         }
-        if (pass == Pass::Moments || pass == Pass::ScoresAdjoint) {
+        if (pass == Pass::Moments || pass == Pass::ScoresBackward) {
             d_scores = this->map("d_scores", "W,R,P,K,N");
         }
-        if (pass == Pass::ScoresAdjoint) {
+        if (pass == Pass::ScoresBackward) {
             d_hidden_weight = this->map("d_hidden_weight", "M',K,G,N");
             d_hidden_offset = this->map("d_hidden_offset", "M',G,N");
             d_hidden_slope = this->map("d_hidden_slope", "M',G,N");
             compress_back = this->map("compress_back", "L',M,G");
         }
-        if (pass == Pass::DifferenceAdjoint) {
+        if (pass == Pass::DifferenceBackward) {
             d_output = this->map("d_output", "W,R,P,L,G,N");
         }
-        if (is_adjoint) {
+        if (is_backward) {
             back_weight = this->map("back_weight", "T',L,G,N");
         }
         output = pass == Pass::Difference   ? this->out("output", "W,R,P,outputs,G,N")
@@ -135,9 +135,9 @@ public:
                 upwell::place(where, difference, *hidden, *scores, knobs);
             }
         } else if (gathered) {
-            upwell::place(where, difference, hidden.get(), hidden_adjoint.get(), image, *gathered, knobs);
+            upwell::place(where, difference, hidden.get(), hidden_backward.get(), image, *gathered, knobs);
         } else {
-            upwell::place(where, difference, hidden.get(), hidden_adjoint.get(), image, *adjoint, knobs);
+            upwell::place(where, difference, hidden.get(), hidden_backward.get(), image, *adjoint, knobs);
         }
     }
 
@@ -167,29 +167,29 @@ private:
             moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores);
             *output = moments->output;
         } else {
-            generate_adjoint();
+            generate_backward();
         }
     }
 
-    void generate_adjoint() {
+    void generate_backward() {
         const Expr outputs = back_weight->dim(1).extent();
-        if constexpr (pass == Pass::ScoresAdjoint) {
+        if constexpr (pass == Pass::ScoresBackward) {
             const Expr hidden_channels = compress_back->dim(1).extent();
-            hidden_adjoint = std::make_unique<HiddenAdjoint>(
+            hidden_backward = std::make_unique<HiddenBackward>(
                 grid, *hidden, *centre, *d_scores, *d_hidden_weight, *d_hidden_offset, *d_hidden_slope,
                 d_hidden_weight->dim(1).extent(), *floor, *compress_back, hidden_channels);
-            image = hidden_adjoint->d_v;
+            image = hidden_backward->d_v;
         } else {
             image = stage_gradient(*d_output, outputs, grid);
         }
         if (form == Form::Gather) {
-            gathered = std::make_unique<GatheredAdjoint>(difference, image, *back_weight, outputs, hidden.get(),
-                                                         hidden_adjoint.get(), layout());
+            gathered = std::make_unique<GatheredBackward>(difference, image, *back_weight, outputs, hidden.get(),
+                                                         hidden_backward.get(), layout());
             *output = gathered->record;
             return;
         }
-        adjoint = std::make_unique<DifferenceAdjoint>(difference, image, *back_weight, outputs, hidden.get(),
-                                                      hidden_adjoint.get(), layout());
+        adjoint = std::make_unique<DifferenceBackward>(difference, image, *back_weight, outputs, hidden.get(),
+                                                      hidden_backward.get(), layout());
         *output = adjoint->output;
     }
 
@@ -243,9 +243,9 @@ private:
     std::unique_ptr<Scores> scores;  // or
     std::unique_ptr<JointScores> joint_scores;
     std::unique_ptr<Moments> moments;
-    std::unique_ptr<HiddenAdjoint> hidden_adjoint;
-    std::unique_ptr<DifferenceAdjoint> adjoint;  // or
-    std::unique_ptr<GatheredAdjoint> gathered;
+    std::unique_ptr<HiddenBackward> hidden_backward;
+    std::unique_ptr<DifferenceBackward> adjoint;  // or
+    std::unique_ptr<GatheredBackward> gathered;
 
     Input key = nullptr, key_centre = nullptr, key_weight = nullptr, tap_columns = nullptr, tap_rows = nullptr,
           coarse = nullptr, columns = nullptr, rows = nullptr, column_fraction = nullptr, row_fraction = nullptr,
@@ -260,26 +260,26 @@ private:
 };
 
 using difference = PcdcKernel<Pass::Difference, Key::Map>;
-using difference_adjoint = PcdcKernel<Pass::DifferenceAdjoint, Key::Map>;
+using difference_backward = PcdcKernel<Pass::DifferenceBackward, Key::Map>;
 using statistics = PcdcKernel<Pass::Statistics, Key::Map>;
 using scores = PcdcKernel<Pass::Scores, Key::Map>;
 using moments = PcdcKernel<Pass::Moments, Key::Map>;
-using scores_adjoint = PcdcKernel<Pass::ScoresAdjoint, Key::Map>;
+using scores_backward = PcdcKernel<Pass::ScoresBackward, Key::Map>;
 using upsampled_statistics = PcdcKernel<Pass::Statistics, Key::Upsampled>;
 using upsampled_scores = PcdcKernel<Pass::Scores, Key::Upsampled>;
 using upsampled_moments = PcdcKernel<Pass::Moments, Key::Upsampled>;
-using upsampled_scores_adjoint = PcdcKernel<Pass::ScoresAdjoint, Key::Upsampled>;
+using upsampled_scores_backward = PcdcKernel<Pass::ScoresBackward, Key::Upsampled>;
 
 }  // namespace
 }  // namespace upwell::pcdc
 
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::difference, pcdc)
-HALIDE_REGISTER_GENERATOR(upwell::pcdc::difference_adjoint, pcdc_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::difference_backward, pcdc_backward)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::statistics, pcdc_statistics)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::scores, pcdc_scores)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::moments, pcdc_moments)
-HALIDE_REGISTER_GENERATOR(upwell::pcdc::scores_adjoint, pcdc_scores_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::scores_backward, pcdc_scores_backward)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_statistics, pcdc_upsampled_statistics)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_scores, pcdc_upsampled_scores)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_moments, pcdc_upsampled_moments)
-HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_scores_adjoint, pcdc_upsampled_scores_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_scores_backward, pcdc_upsampled_scores_backward)

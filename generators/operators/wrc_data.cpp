@@ -1,6 +1,6 @@
 // The data term's weight of weighted reverse convolution, log1p(response^2), and the weighted sample, element by
 // element. Arguments, each of n elements:
-//     sample, response [, d_weight, d_weighted] -> weight, weighted; wrc_data_adjoint: d_sample, d_response
+//     sample, response [, d_weight, d_weighted] -> weight, weighted; wrc_data_backward: d_sample, d_response
 #include "algebra/wrc_data.h"
 
 #include "kernel.h"
@@ -43,11 +43,11 @@ private:
     std::unique_ptr<Parts> parts;
 };
 
-using WrcDataForward = WrcDataKernel<WrcData>;
-using WrcDataBackward = WrcDataKernel<WrcDataAdjoint>;
+using WrcDataForwardGenerator = WrcDataKernel<WrcData>;
+using WrcDataBackwardGenerator = WrcDataKernel<WrcDataBackward>;
 
 }  // namespace
 }  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(upwell::WrcDataForward, wrc_data)
-HALIDE_REGISTER_GENERATOR(upwell::WrcDataBackward, wrc_data_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcDataForwardGenerator, wrc_data)
+HALIDE_REGISTER_GENERATOR(upwell::WrcDataBackwardGenerator, wrc_data_backward)

@@ -12,7 +12,7 @@
 //                            -> state, squares
 //     wrc_exact_finish       precision, weighted (W, H, C, N), gain, solution (w', h, C, N)
 //                            -> X (W, H, C, N)
-//     wrc_exact_finish_adjoint  precision, d_output (W, H, C, N), gain, solution (w', h, C, N), X (W, H, C, N)
+//     wrc_exact_finish_backward  precision, d_output (W, H, C, N), gain, solution (w', h, C, N), X (W, H, C, N)
 //                            -> v, d_precision (W, H, C, N)
 //     wrc_exact_low_gradients   v, X (W, H, C, N), data_weight, data (w, h, C, N)
 //                            -> d_data_weight, d_data, misfit (w, h, C, N)
@@ -217,7 +217,7 @@ private:
     Output output = nullptr;
 };
 
-class FinishAdjoint : public Finishing<FinishAdjoint, WrcFinishAdjoint> {
+class FinishBackward : public Finishing<FinishBackward, WrcFinishBackward> {
 public:
     void configure() {
         precision = map("precision", high);
@@ -231,7 +231,7 @@ public:
     }
 
     void generate() {
-        parts = std::make_unique<WrcFinishAdjoint>(*precision, *d_output, *gain, *solution, *X, x_places(), y_places(),
+        parts = std::make_unique<WrcFinishBackward>(*precision, *d_output, *gain, *solution, *X, x_places(), y_places(),
                                                    windows());
         *output = parts->output;
         fix_sizes();
@@ -294,6 +294,6 @@ HALIDE_REGISTER_GENERATOR(upwell::First, wrc_exact_first)
 HALIDE_REGISTER_GENERATOR(upwell::Reciprocals, wrc_exact_reciprocals)
 HALIDE_REGISTER_GENERATOR(upwell::Step, wrc_exact_step)
 HALIDE_REGISTER_GENERATOR(upwell::Finish, wrc_exact_finish)
-HALIDE_REGISTER_GENERATOR(upwell::FinishAdjoint, wrc_exact_finish_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::FinishBackward, wrc_exact_finish_backward)
 HALIDE_REGISTER_GENERATOR(upwell::LowGradients, wrc_exact_low_gradients)
 HALIDE_REGISTER_GENERATOR(upwell::KernelGradient, wrc_exact_kernel_gradient)

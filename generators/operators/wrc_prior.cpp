@@ -3,17 +3,17 @@
 //     value            (w, h, P)
 //     mixed            (w, h, 9, P)  the taps row-major
 //     lam              (P)
-//     d_precision      (W, H, P)     wrc_prior_adjoint only, as is d_weighted
+//     d_precision      (W, H, P)     wrc_prior_backward only, as is d_weighted
 //     d_weighted       (W, H, P)
 //     columns          (W) int32     the column of cells at or before a pixel, 0 .. w - 1, never decreasing
 //     column_fraction  (W)           of the way to the next
 //     rows             (H) int32     the same along y
 //     row_fraction     (H)
-//     column_first     (w) int32     the first pixel that reads a cell; wrc_prior_adjoint only, as is all that follows
+//     column_first     (w) int32     the first pixel that reads a cell; wrc_prior_backward only, as is all that follows
 //     column_weight    (n, w)        of the cell in the i-th pixel that reads it, 0 beyond the last
 //     row_first        (h) int32
 //     row_weight       (n, h)
-//     -> precision, weighted (W, H, P); wrc_prior_adjoint: d_value (w, h, P), d_mixed (w, h, 9, P), d_lam (P)
+//     -> precision, weighted (W, H, P); wrc_prior_backward: d_value (w, h, P), d_mixed (w, h, 9, P), d_lam (P)
 #include "algebra/wrc_prior.h"
 
 #include "algebra/dimensions.h"
@@ -29,7 +29,7 @@ using Halide::Expr, Halide::Func;
 template<class Parts> class WrcPriorKernel : public Kernel<WrcPriorKernel<Parts>> {
     using Base = Kernel<WrcPriorKernel<Parts>>;
     using typename Base::Input, typename Base::Output;
-    static constexpr bool adjoint = std::is_same_v<Parts, WrcPriorAdjoint>;
+    static constexpr bool adjoint = std::is_same_v<Parts, WrcPriorBackward>;
 
 public:
     void configure() {
@@ -126,11 +126,11 @@ private:
     std::unique_ptr<Parts> parts;
 };
 
-using WrcPriorForward = WrcPriorKernel<WrcPrior>;
-using WrcPriorBackward = WrcPriorKernel<WrcPriorAdjoint>;
+using WrcPriorForwardGenerator = WrcPriorKernel<WrcPrior>;
+using WrcPriorBackwardGenerator = WrcPriorKernel<WrcPriorBackward>;
 
 }  // namespace
 }  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(upwell::WrcPriorForward, wrc_prior)
-HALIDE_REGISTER_GENERATOR(upwell::WrcPriorBackward, wrc_prior_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcPriorForwardGenerator, wrc_prior)
+HALIDE_REGISTER_GENERATOR(upwell::WrcPriorBackwardGenerator, wrc_prior_backward)

@@ -94,14 +94,14 @@ void group_stats(Host &host, const Tensor &x, bool blur, double eps, const Group
     const Host::Scope scope(host);
     const int64_t N = x.sizes[0], groups = stats.mean.sizes[1];
     const Tensor both = host.scratch({N, groups, 2});
-    host.run("group_statistics",
+    host.run("group_stats",
              {{"map", x}, {"blur", gaussian_side(blur)}, {"channels", x.sizes[1] / groups}, {"statistics", both}});
     host.contract({stats.mean, "nq"}, {selected(both, 2, 0), "nq"});
     find_rstd(host, selected(both, 2, 1), eps, stats.rstd);
 }
 
 // The variance's gradient at a pixel is 2 (x - mean) / count.
-void group_stats_adjoint(Host &host, const Tensor &x, bool blur, const GroupStats &stats, const GroupStats &d_stats,
+void group_stats_backward(Host &host, const Tensor &x, bool blur, const GroupStats &stats, const GroupStats &d_stats,
                          const Tensor &added, const Tensor &d_x) {
     const Host::Scope scope(host);
     const int64_t channels = x.sizes[1], groups = stats.mean.sizes[1];
@@ -109,7 +109,7 @@ void group_stats_adjoint(Host &host, const Tensor &x, bool blur, const GroupStat
     const Tensor scale = rstd_scale(host, stats, d_stats.rstd, count), shift = host.scratch(scale.sizes);
     host.contract({shift, "nq"}, {d_stats.mean, "nq"}, 1 / count);
     host.contract({shift, "nq"}, {scale, "nq"}, {stats.mean, "nq"}, -1, {shift, "nq"});
-    host.run("group_statistics_adjoint", {{"map", x},
+    host.run("group_stats_backward", {{"map", x},
                                           {"blur", gaussian_side(blur)},
                                           {"scale", per_channel(host, scale, channels)},
                                           {"shift", per_channel(host, shift, channels)},
@@ -131,7 +131,7 @@ void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, do
     find_rstd(host, variance, eps, stats.rstd);
 }
 
-void upsampled_group_stats_adjoint(Host &host, const Tensor &x, int64_t H, int64_t W, const GroupStats &stats,
+void upsampled_group_stats_backward(Host &host, const Tensor &x, int64_t H, int64_t W, const GroupStats &stats,
                                    const GroupStats &d_stats, const Tensor &added, const Tensor &d_x) {
     const Host::Scope scope(host);
     const UpsampledGroups up(host, x, stats.mean.sizes[1], H, W);
@@ -163,7 +163,7 @@ std::vector<Signature> describe_group_stats() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature own_backward = add_backward(own, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
-        group_stats_adjoint(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c), c.tensor("d_x"));
+        group_stats_backward(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c), c.tensor("d_x"));
     });
     Signature upsampled{
         .name = "upsampled_group_stats",
@@ -181,7 +181,7 @@ std::vector<Signature> describe_group_stats() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature upsampled_backward = add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
-        upsampled_group_stats_adjoint(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c), d_stats(c),
+        upsampled_group_stats_backward(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c), d_stats(c),
                                       nothing(host, c), c.tensor("d_x"));
     });
     return {own, own_backward, upsampled, upsampled_backward};

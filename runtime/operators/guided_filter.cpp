@@ -148,9 +148,9 @@ void guided_filter(const Options &options, const Tensor &guide, const Tensor &in
     mirrored.crop(filtered, output);
 }
 
-void guided_filter_adjoint(const Options &options, const Tensor &guide, const Tensor &input, const Tensor &d_output,
+void guided_filter_backward(const Options &options, const Tensor &guide, const Tensor &input, const Tensor &d_output,
                            const Tensor &d_guide, const Tensor &d_input, const Queue *queue) {
-    const std::string op = "guided_filter_adjoint";
+    const std::string op = "guided_filter_backward";
     Host host(guide.dtype, queue);
     if (!has_mirrors(options)) {
         run_filter(op, host, options, axis(options, input.sizes[2], guide.sizes[2]),
@@ -198,7 +198,7 @@ std::vector<Signature> describe_guided_filter() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature backward = add_backward(op, {"guide", "input"}, [](Host &, const HostCall &c) {
-        guided_filter_adjoint(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("d_output"),
+        guided_filter_backward(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("d_output"),
                               c.tensor("d_guide"), c.tensor("d_input"), c.queue);
     });
     return {op, backward};

@@ -17,7 +17,7 @@ struct GuidedFilterOptions {
 // border would have too many.
 void guided_filter(const GuidedFilterOptions &options, const Tensor &guide, const Tensor &input, const Tensor &output,
                    const Queue *queue);
-void guided_filter_adjoint(const GuidedFilterOptions &options, const Tensor &guide, const Tensor &input,
+void guided_filter_backward(const GuidedFilterOptions &options, const Tensor &guide, const Tensor &input,
                            const Tensor &d_output, const Tensor &d_guide, const Tensor &d_input, const Queue *queue);
 
 }  // namespace upwell

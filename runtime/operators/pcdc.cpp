@@ -33,16 +33,16 @@ void difference(Host &host, const DifferenceInputs &in, int64_t groups, const Ra
     difference.call.run("", arguments);
 }
 
-void difference_adjoint(Host &host, const Tensor &d_output, const DifferenceInputs &in, int64_t groups,
+void difference_backward(Host &host, const Tensor &d_output, const DifferenceInputs &in, int64_t groups,
                         const Ratio &ratio, const DifferenceInputs &d) {
     const Difference difference(host, in, groups, ratio);
     const auto &[fold, call, channels] = std::tie(difference.fold, difference.call, difference.channels);
     Arguments arguments;
     arguments.add("d_output", difference.phased(d_output), 0, 1);
     arguments.add("back_weight", fold.back(Fold::Columns::TapsAndQuery), 0, 1);
-    const Adjoint found{host.scratch({channels.N, groups, call.columns().compressor(), channels.padded}), d.query,
+    const Backward found{host.scratch({channels.N, groups, call.columns().compressor(), channels.padded}), d.query,
                         d.key};
-    call.run_adjoint("_adjoint", arguments, 0, found);
+    call.run_backward("_backward", arguments, 0, found);
     const Fold::Found weights{found.weights, call.columns()};
     const Fold::Gradients gradients = fold.unfold(weights, weights, d.bias, {});
     difference.taps.gather(gradients.d_taps, gradients.d_sum, d.weight);
@@ -79,7 +79,7 @@ std::vector<Signature> describe_pcdc() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature backward = add_backward(op, {"key", "query", "weight"}, [](Host &host, const HostCall &c) {
-        difference_adjoint(host, c.tensor("d_output"), {c.tensor("key"), c.tensor("query"), c.tensor("weight"), {}},
+        difference_backward(host, c.tensor("d_output"), {c.tensor("key"), c.tensor("query"), c.tensor("weight"), {}},
                            c.integer("groups"), ratio_of(c),
                            {c.tensor("d_key"), c.tensor("d_query"), c.tensor("d_weight"), c.tensor("d_bias")});
     });

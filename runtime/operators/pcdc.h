@@ -14,7 +14,7 @@ struct DifferenceInputs {
 // ratio: how far taps are apart. output N,L,H,W.
 void difference(Host &host, const DifferenceInputs &in, int64_t groups, const Ratio &ratio, const Tensor &output);
 // Gradients of all inputs are written, of the bias in any case.
-void difference_adjoint(Host &host, const Tensor &d_output, const DifferenceInputs &in, int64_t groups,
+void difference_backward(Host &host, const Tensor &d_output, const DifferenceInputs &in, int64_t groups,
                         const Ratio &ratio, const DifferenceInputs &d);
 
 }  // namespace upwell::pcdc

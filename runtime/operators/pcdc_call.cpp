@@ -107,7 +107,7 @@ Record<int64_t> Call::record(int64_t columns) const {
 }
 
 // Of large maps group by group, so that records of all groups never exist at a time.
-void Call::run_adjoint(const std::string &pass, const Arguments &rest, int64_t hidden, const Adjoint &result) const {
+void Call::run_backward(const std::string &pass, const Arguments &rest, int64_t hidden, const Backward &result) const {
     const Host::Scope scope(host_);
     const int64_t width = columns().compressor() + hidden, size = record(width).size();
     std::vector<int64_t> sizes = tiling.of_tiles({channels.groups, size});
@@ -131,7 +131,7 @@ void Call::run_adjoint(const std::string &pass, const Arguments &rest, int64_t h
 }
 
 // records: N,step,tiles y,tiles x,G,size, or of a part.
-void Call::collect(const Tensor &records, int64_t columns, const Adjoint &result,
+void Call::collect(const Tensor &records, int64_t columns, const Backward &result,
                    const std::optional<Part> &part) const {
     const Record<int64_t> layout = record(columns);
     const auto own = [&](const Tensor &whole) { return part ? part_of(whole, *part, 0, 1, 1) : whole; };

@@ -40,7 +40,7 @@ private:
 };
 
 // What an adjoint finds of the weights, N,G,columns,padded (RecordColumns), and of the maps.
-struct Adjoint {
+struct Backward {
     Tensor weights;
     Tensor d_query;                       // N,D,H,W
     std::optional<Tensor> d_key = {};     // the same, with taps
@@ -64,7 +64,7 @@ public:
     void run(const std::string &pass, const Arguments &rest, const std::optional<Part> &part = {}) const;
 
     // The same of an adjoint: with its record, and what is in it taken out. hidden: 0, or columns of the compressor.
-    void run_adjoint(const std::string &pass, const Arguments &rest, int64_t hidden, const Adjoint &result) const;
+    void run_backward(const std::string &pass, const Arguments &rest, int64_t hidden, const Backward &result) const;
 
     RecordColumns<int64_t> columns() const { return {channels.of_group, taps}; }
 
@@ -76,7 +76,7 @@ private:
     Call(Host &host, const Channels &channels, const Tensor &query, const std::vector<Offset> &taps);
     void add_query(const Tensor &query, const Weights &weights);
     Record<int64_t> record(int64_t columns) const;
-    void collect(const Tensor &record, int64_t columns, const Adjoint &result, const std::optional<Part> &part) const;
+    void collect(const Tensor &record, int64_t columns, const Backward &result, const std::optional<Part> &part) const;
     void collect_map(const Tensor &frames, double blur, int64_t reach_x, int64_t reach_y, const Tensor &d_map) const;
 
     Host &host_;

@@ -234,7 +234,7 @@ void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, co
     call.run("_scores", result);
 }
 
-void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
+void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
                     const ScoresOutputs &saved, const ScoresInputs &d) {
     const Block b(host, in, options, saved);
     const Fold fold = b.fold();
@@ -277,13 +277,13 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
                         call.tiling);
     adjoint.add("back_weight", fold.back(b.is_upsampled() ? Fold::Columns::Query : Fold::Columns::TapsAndQuery), 0, 1);
     const int64_t compressor = call.columns().compressor();
-    Adjoint found{host.scratch({N, G, compressor + before + 1, padded}), host.scratch(in.query.sizes)};
+    Backward found{host.scratch({N, G, compressor + before + 1, padded}), host.scratch(in.query.sizes)};
     if (b.is_upsampled()) {
         found.d_coarse = host.scratch(b.coarse.sizes);
     } else {
         found.d_key = host.scratch(in.key.sizes);
     }
-    call.run_adjoint("_scores_adjoint", adjoint, before + 1, found);
+    call.run_backward("_scores_backward", adjoint, before + 1, found);
 
     const Fold::Found rest{found.weights, call.columns()};
     Fold::Gradients folded;
@@ -294,17 +294,17 @@ void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, 
         Arguments difference;
         difference.add("d_output", low.call.tiling.phased(planar), 0, 1);
         difference.add("back_weight", fold.back(Fold::Columns::Taps), 0, 1);
-        Adjoint of_low{host.scratch({N, G, low.call.columns().compressor(), padded}), host.scratch(low.key.sizes)};
+        Backward of_low{host.scratch({N, G, low.call.columns().compressor(), padded}), host.scratch(low.key.sizes)};
         of_low.d_key = host.scratch(low.key.sizes);
-        low.call.run_adjoint("_adjoint", difference, 0, of_low);
+        low.call.run_backward("_backward", difference, 0, of_low);
         folded = fold.unfold({of_low.weights, low.call.columns()}, rest, d.bias, d.norm_weight);
-        upsampled_group_stats_adjoint(host, in.key, b.H(), b.W(), b.key_stats, folded.d_key, b.unpad(*of_low.d_key),
+        upsampled_group_stats_backward(host, in.key, b.H(), b.W(), b.key_stats, folded.d_key, b.unpad(*of_low.d_key),
                                       d.key);
     } else {
         folded = fold.unfold(rest, rest, d.bias, d.norm_weight);
-        group_stats_adjoint(host, in.key, options.blur, b.key_stats, folded.d_key, *found.d_key, d.key);
+        group_stats_backward(host, in.key, options.blur, b.key_stats, folded.d_key, *found.d_key, d.key);
     }
-    group_stats_adjoint(host, in.query, false, b.query_stats, folded.d_query, found.d_query, d.query);
+    group_stats_backward(host, in.query, false, b.query_stats, folded.d_query, found.d_query, d.query);
     b.taps.gather(folded.d_taps, folded.d_sum, d.weight);
 
     const Tensor of_hidden = narrowed(found.weights, 3, 0, b.each);

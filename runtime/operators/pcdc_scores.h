@@ -40,7 +40,7 @@ struct ScoresOutputs {
 
 void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, const ScoresOutputs &out);
 // saved: outputs of the call; the scores are not needed. Gradients of all inputs are written.
-void scores_adjoint(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
+void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
                     const ScoresOutputs &saved, const ScoresInputs &d);
 
 }  // namespace upwell::pcdc

@@ -73,7 +73,7 @@ std::vector<Signature> describe_pcdc_scores() {
         saved.push_back(input.name);
     }
     Signature backward = add_backward(op, saved, [](Host &host, const HostCall &c) {
-        scores_adjoint(host, c.tensor("d_output"), inputs_of(c), options_of(c), outputs_of(c, {}), inputs_of(c, "d_"));
+        scores_backward(host, c.tensor("d_output"), inputs_of(c), options_of(c), outputs_of(c, {}), inputs_of(c, "d_"));
     });
     return {op, backward};
 }

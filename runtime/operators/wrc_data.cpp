@@ -26,10 +26,10 @@ void wrc_data(const Tensor &x, const Tensor &response, const Tensor &weight, con
                           {"both.1", elements("weighted", weighted)}});
 }
 
-void wrc_data_adjoint(const Tensor &x, const Tensor &response, const Tensor &d_weight, const Tensor &d_weighted,
+void wrc_data_backward(const Tensor &x, const Tensor &response, const Tensor &d_weight, const Tensor &d_weighted,
                       const Tensor &d_x, const Tensor &d_response, const Queue *queue) {
     Host(x.dtype, queue)
-        .run("wrc_data_adjoint", {{"sample", elements("x", x)},
+        .run("wrc_data_backward", {{"sample", elements("x", x)},
                                   {"response", elements("response", response)},
                                   {"d_weight", elements("d_weight", d_weight)},
                                   {"d_weighted", elements("d_weighted", d_weighted)},
@@ -52,7 +52,7 @@ std::vector<Signature> describe_wrc_data() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature backward = add_backward(op, {"x", "response"}, [](Host &, const HostCall &c) {
-        wrc_data_adjoint(c.tensor("x"), c.tensor("response"), c.tensor("d_weight"), c.tensor("d_weighted"),
+        wrc_data_backward(c.tensor("x"), c.tensor("response"), c.tensor("d_weight"), c.tensor("d_weighted"),
                          c.tensor("d_x"), c.tensor("d_response"), c.queue);
     });
     return {op, backward};

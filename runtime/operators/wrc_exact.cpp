@@ -19,7 +19,7 @@ void wrc_exact(const WrcProblem &problem, const Tensor &weighted, const WrcToler
 }
 
 // By the implicit function theorem: the same system with the gradient as its right side, and no data.
-void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance, const Tensor &output,
+void wrc_exact_backward(const WrcProblem &problem, const WrcTolerance &tolerance, const Tensor &output,
                        const Tensor &d_output, const WrcGradients &gradients, const Queue *queue) {
     Host host(problem.precision.dtype, queue);
     const WrcWindowTables windows(host, problem);
@@ -27,7 +27,7 @@ void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance,
     WrcProblem without_data = problem;
     without_data.data = host.constant(0, low);
     const WrcSolution solution = solve("wrc_exact_backward", windows, without_data, d_output, tolerance);
-    windows.run_on_pixels("wrc_exact_finish_adjoint", {{"precision", problem.precision},
+    windows.run_on_pixels("wrc_exact_finish_backward", {{"precision", problem.precision},
                                                        {"d_output", d_output},
                                                        {"gain", solution.gain},
                                                        {"solution", solution.values},
@@ -73,7 +73,7 @@ std::vector<Signature> describe_wrc_exact() {
     };
     Signature backward =
         add_backward(op, {"output", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
-            wrc_exact_adjoint(wrc_problem(c), tolerance_of(c), c.tensor("output"), c.tensor("d_output"), wrc_gradients(c),
+            wrc_exact_backward(wrc_problem(c), tolerance_of(c), c.tensor("output"), c.tensor("d_output"), wrc_gradients(c),
                               c.queue);
         });
     return {op, backward};

@@ -10,7 +10,7 @@ namespace upwell {
 void wrc_exact(const WrcProblem &problem, const Tensor &weighted, const WrcTolerance &tolerance, const Tensor &output,
                const Queue *queue);
 // output: what wrc_exact gave.
-void wrc_exact_adjoint(const WrcProblem &problem, const WrcTolerance &tolerance, const Tensor &output,
+void wrc_exact_backward(const WrcProblem &problem, const WrcTolerance &tolerance, const Tensor &output,
                        const Tensor &d_output, const WrcGradients &gradients, const Queue *queue);
 
 }  // namespace upwell

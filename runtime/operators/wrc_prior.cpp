@@ -54,10 +54,10 @@ void wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t 
     host.run(op, arguments);
 }
 
-void wrc_prior_adjoint(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
+void wrc_prior_backward(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
                        const Tensor &d_precision, const Tensor &d_weighted, const Tensor &d_x, const Tensor &d_mixed,
                        const Tensor &d_lam, const Queue *queue) {
-    const std::string op = "wrc_prior_adjoint";
+    const std::string op = "wrc_prior_backward";
     Host host(x.dtype, queue);
     std::vector<NamedArgument> arguments = maps(host, op, x, mixed, lam);
     arguments.push_back({"d_precision", planes(op, "d_precision", d_precision)});
@@ -89,7 +89,7 @@ std::vector<Signature> describe_wrc_prior() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature backward = add_backward(op, {"x", "mixed", "lam"}, [](Host &, const HostCall &c) {
-        wrc_prior_adjoint(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("d_precision"),
+        wrc_prior_backward(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("d_precision"),
                           c.tensor("d_weighted"), c.tensor("d_x"), c.tensor("d_mixed"), c.tensor("d_lam"), c.queue);
     });
     return {op, backward};

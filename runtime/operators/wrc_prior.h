@@ -10,7 +10,7 @@ namespace upwell {
 // = precision z, N,C,scale*h,scale*w. All contiguous, of one dtype.
 void wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale, const Tensor &precision,
                const Tensor &weighted, const Queue *queue);
-void wrc_prior_adjoint(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
+void wrc_prior_backward(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
                        const Tensor &d_precision, const Tensor &d_weighted, const Tensor &d_x, const Tensor &d_mixed,
                        const Tensor &d_lam, const Queue *queue);
 

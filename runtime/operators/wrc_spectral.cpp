@@ -122,7 +122,7 @@ void wrc_spectral(const WrcProblem &problem, const Tensor &weighted, WrcCentre c
         const Tensor samples = chunk.in(low_spectra, solver.low_spectrum());
         fourier.forward(chunk.of(weighted, solver.map()), given(solver.spectrum()), false);
         fourier.forward(chunk.of(problem.data, solver.low_map()), samples, false);
-        solver.run("wrc_spectrum", chunk,
+        solver.run("wrc_spectral", chunk,
                    {{"spectrum", given(solver.spectrum_blocks())},
                     {"samples", samples},
                     {"output", chunk.in(solved, solver.spectrum_blocks())}});
@@ -130,7 +130,7 @@ void wrc_spectral(const WrcProblem &problem, const Tensor &weighted, WrcCentre c
     });
 }
 
-void wrc_spectral_adjoint(const WrcProblem &problem, WrcCentre centre, const Fourier &fourier, const Tensor &spectrum,
+void wrc_spectral_backward(const WrcProblem &problem, WrcCentre centre, const Fourier &fourier, const Tensor &spectrum,
                           const Tensor &d_output, const WrcGradients &gradients, const Queue *queue) {
     Host host(problem.precision.dtype, queue);
     const Solver solver(host, problem, centre);
@@ -142,7 +142,7 @@ void wrc_spectral_adjoint(const WrcProblem &problem, WrcCentre centre, const Fou
                      d_samples = chunk.in(d_lows, solver.low_spectrum());
         fourier.forward(chunk.of(problem.data, solver.low_map()), samples, false);
         fourier.forward(chunk.of(d_output, solver.map()), chunk.in(d_solved, solver.spectrum()), true);
-        solver.run("wrc_spectrum_adjoint", chunk,
+        solver.run("wrc_spectral_backward", chunk,
                    {{"spectrum", chunk.of(spectrum, solver.spectrum_blocks())},
                     {"samples", samples},
                     {"d_output", chunk.in(d_solved, solver.spectrum_blocks())},
@@ -173,7 +173,7 @@ std::vector<Signature> describe_wrc_spectral() {
     };
     Signature backward =
         add_backward(op, {"spectrum", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
-            wrc_spectral_adjoint(wrc_problem(c), centre_of(c), c.fourier(), c.tensor("spectrum"), c.tensor("d_output"),
+            wrc_spectral_backward(wrc_problem(c), centre_of(c), c.fourier(), c.tensor("spectrum"), c.tensor("d_output"),
                                  wrc_gradients(c), c.queue);
         });
     return {op, backward};

@@ -11,7 +11,7 @@ enum class WrcCentre { Image, Kernel };
 // spectrum: N,C,H,W/2+1,2, that of weighted, which the gradient takes; or without data, where there will be none.
 void wrc_spectral(const WrcProblem &problem, const Tensor &weighted, WrcCentre centre, const Fourier &fourier,
                   const Tensor &spectrum, const Tensor &output, const Queue *queue);
-void wrc_spectral_adjoint(const WrcProblem &problem, WrcCentre centre, const Fourier &fourier, const Tensor &spectrum,
+void wrc_spectral_backward(const WrcProblem &problem, WrcCentre centre, const Fourier &fourier, const Tensor &spectrum,
                           const Tensor &d_output, const WrcGradients &gradients, const Queue *queue);
 
 }  // namespace upwell

@@ -105,7 +105,7 @@ void schedule_any_size_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const
     schedule_weights(p, parts.weights, parts.weights.window, lanes);
 }
 
-void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_any_size_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type);
     const Space space = sum_space(knobs, lanes);
@@ -119,7 +119,7 @@ void schedule_any_size_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &
     parts.folded.window.fuse(y, n, task).parallel(task);
 }
 
-void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_any_size_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type), size = p.window.size;
     const Space space = weight_space(knobs);
@@ -150,7 +150,7 @@ void schedule_any_size_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs 
     if (space[knobs.unroll_sum] == 2) {
         parts.d_window.update().unroll(jx);
     }
-    schedule_weights_adjoint(parts, xo, lanes);
+    schedule_weights_backward(parts, xo, lanes);
 }
 
 }  // namespace upwell

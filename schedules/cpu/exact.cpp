@@ -85,7 +85,7 @@ Space space_of(const Reassembly &parts, const WindowKnobs &knobs, const Target &
     return space;
 }
 
-Space space_of(const ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+Space space_of(const ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const int size = p.window.size, channels = std::max(1, accumulators / size);
     Space space;
@@ -101,7 +101,7 @@ Space space_of(const ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, co
     return space;
 }
 
-Space space_of(const ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+Space space_of(const ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const int size = p.window.size;
     Space space;
@@ -204,7 +204,7 @@ void schedule_exact_on_cpu(Reassembly &parts, const WindowKnobs &knobs, const Ta
 }
 
 // A task is a strip of low-res rows.
-void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_exact_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Space space = space_of(parts, knobs, target);
     space.settle(knobs);
@@ -261,7 +261,7 @@ void schedule_exact_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &kno
 }
 
 // A task is a strip of cell rows. An accumulator is a window column of a pixel row, summed over a block of channels.
-void schedule_exact_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_exact_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Target &target) {
     const Problem &p = parts.problem;
     const Space space = space_of(parts, knobs, target);
     space.settle(knobs);
@@ -316,7 +316,7 @@ void schedule_exact_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &kn
     }
     parts.spread.compute_at(parts.d_cell, blocks);
     schedule_spread(p, parts.spread, lanes);
-    schedule_weights_adjoint(parts, xo, lanes);
+    schedule_weights_backward(parts, xo, lanes);
 }
 
 }  // namespace upwell

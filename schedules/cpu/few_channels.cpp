@@ -64,7 +64,7 @@ void schedule_few_channels_on_cpu(Reassembly &parts, const WindowKnobs &knobs, c
 }
 
 // A task is a strip of low-res rows, and what it needs of pixels its own.
-void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_few_channels_on_cpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const Problem &p = parts.problem;
     const int lanes = target.natural_vector_size(p.type), size = p.window.size;
@@ -99,7 +99,7 @@ void schedule_few_channels_on_cpu(ReassemblyValueAdjoint &parts, const WindowKno
     schedule_weights(p, parts.weights, parts.weights.window, lanes);
 }
 
-void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs, const Target &target) {
+void schedule_few_channels_on_cpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const int lanes = target.natural_vector_size(parts.problem.type), size = parts.problem.window.size;
     schedule_table(parts.low_column, lanes);
@@ -108,7 +108,7 @@ void schedule_few_channels_on_cpu(ReassemblyWeightAdjoint &parts, const WindowKn
     parts.d_window.compute_at(parts.output, xo).vectorize(x, lanes, whole);
     unroll_inner(parts.d_window, {size, size});
     parts.d_window.update().reorder(x, jx, jy, parts.channel.x).vectorize(x, lanes, whole).unroll(jx).unroll(jy);
-    schedule_weights_adjoint(parts, xo, lanes);
+    schedule_weights_backward(parts, xo, lanes);
 }
 
 }  // namespace upwell

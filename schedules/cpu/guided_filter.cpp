@@ -193,7 +193,7 @@ void schedule_plainly(GuidedFilter &parts) {
     compute_whole({parts.start.column_means, parts.start.means, parts.row_model, parts.model});
 }
 
-void schedule_plainly(GuidedFilterAdjoint &parts) {
+void schedule_plainly(GuidedFilterBackward &parts) {
     compute_whole({parts.start.guide_centre, parts.start.input_centre});
     compute_whole({parts.start.column_means, parts.start.means, parts.d_column_model, parts.d_fit, parts.d_row_moments,
                    parts.row_model, parts.d_moments, parts.model});
@@ -213,7 +213,7 @@ void schedule_on_cpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs, const 
     s.by_elements(parts.widened);
 }
 
-void schedule_on_cpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs, const Target &target) {
+void schedule_on_cpu(GuidedFilterBackward &parts, const GuidedFilterKnobs &knobs, const Target &target) {
     PlaneSchedule s(parts.d_guide, knobs, target, parts.start.problem.type);
     s.tasks(parts.d_guide);
     s.tasks(parts.d_input);

@@ -35,7 +35,7 @@ void schedule_folded_weights(const Problem &p, Weights &w, FoldedWeights &folded
     in_registers(folded.along_x, folded.window, x, lanes, {size, size});
 }
 
-void schedule_weights_adjoint(ReassemblyWeightAdjoint &parts, Var at, int lanes) {
+void schedule_weights_backward(ReassemblyWeightBackward &parts, Var at, int lanes) {
     const Operator &op = parts.problem.op;
     in_registers(parts.adjoint.d_row, parts.output, at, lanes, {parts.problem.window.size, op.taps.kernel});
     if (op.normaliser == Normaliser::Softmax) {

@@ -14,6 +14,6 @@ void schedule_weights(const Problem &problem, Weights &weights, Halide::Func sto
 void schedule_folded_weights(const Problem &problem, Weights &weights, FoldedWeights &folded, int lanes);
 
 // at: the loop over vectors of pixels in the output.
-void schedule_weights_adjoint(ReassemblyWeightAdjoint &parts, Halide::Var at, int lanes);
+void schedule_weights_backward(ReassemblyWeightBackward &parts, Halide::Var at, int lanes);
 
 }  // namespace upwell

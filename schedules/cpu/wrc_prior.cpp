@@ -60,7 +60,7 @@ public:
     }
 
     // A row of pixels after the other adds to the rows of cells that it reads.
-    void d_widen(WrcPriorAdjoint &parts) {
+    void d_widen(WrcPriorBackward &parts) {
         Func sum = parts.d_widened;
         whole_plane(sum);
         sum.vectorize(x, lanes, whole).never_partition_all();
@@ -116,7 +116,7 @@ void schedule_plainly(WrcPrior &parts) {
     parts.maps.widened.compute_root();
 }
 
-void schedule_plainly(WrcPriorAdjoint &parts) {
+void schedule_plainly(WrcPriorBackward &parts) {
     for (Func sum :
          {parts.maps.widened, parts.d_widened, parts.lam_rows, parts.lam_sum, parts.value_sum, parts.mixed_sum}) {
         sum.compute_root();
@@ -131,7 +131,7 @@ void schedule_on_cpu(WrcPrior &parts, const Target &target) {
     s.widen(parts.maps);
 }
 
-void schedule_on_cpu(WrcPriorAdjoint &parts, const Target &target) {
+void schedule_on_cpu(WrcPriorBackward &parts, const Target &target) {
     PlaneSchedule s(parts.d_mixed, target, parts.problem.type);
     s.tasks(parts.d_mixed);
     s.tasks(parts.d_value);

@@ -127,7 +127,7 @@ void schedule_on_gpu(GuidedFilter &parts, const GuidedFilterKnobs &knobs) {
     s.stage(parts.model, s.along_y);
 }
 
-void schedule_on_gpu(GuidedFilterAdjoint &parts, const GuidedFilterKnobs &knobs) {
+void schedule_on_gpu(GuidedFilterBackward &parts, const GuidedFilterKnobs &knobs) {
     ChunkSchedule s(parts.start.problem, knobs);
     s.output(parts.d_input);
     s.output(parts.d_guide);

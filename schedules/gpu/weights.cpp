@@ -80,7 +80,7 @@ void schedule_folded_weights_launch(const Problem &p, Weights &w, FoldedWeights 
     in_registers(folded.along_x, pixel, {size, size});
 }
 
-void schedule_weights_adjoint_on_gpu(ReassemblyWeightAdjoint &parts, VarOrRVar at) {
+void schedule_weights_backward_on_gpu(ReassemblyWeightBackward &parts, VarOrRVar at) {
     const Operator &op = parts.problem.op;
     const LoopLevel pixel(parts.output, at);
     in_registers(parts.adjoint.d_row, pixel, {parts.problem.window.size, op.taps.kernel});

@@ -35,6 +35,6 @@ void schedule_folded_weights_launch(const Problem &problem, Weights &weights, Fo
                                     int threads_y);
 
 // at: the loop over the pixels of a thread in the output.
-void schedule_weights_adjoint_on_gpu(ReassemblyWeightAdjoint &parts, Halide::VarOrRVar at);
+void schedule_weights_backward_on_gpu(ReassemblyWeightBackward &parts, Halide::VarOrRVar at);
 
 }  // namespace upwell

@@ -45,7 +45,7 @@ void schedule_any_size_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
 }
 
 // A thread is a pixel; an accumulator is a window cell, summed over channels.
-void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_any_size_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const int size = p.window.size;
     const Space space = thread_space(knobs);
@@ -64,7 +64,7 @@ void schedule_any_size_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs 
     parts.d_window.compute_at(parts.output, tx);
     unroll_inner(parts.d_window, {size, size});
     parts.d_window.update().reorder(jx, jy, x, y, parts.channel.x).unroll(jx).unroll(jy);
-    schedule_weights_adjoint_on_gpu(parts, tx);
+    schedule_weights_backward_on_gpu(parts, tx);
 }
 
 }  // namespace upwell

@@ -112,7 +112,7 @@ void schedule_exact_on_gpu(Reassembly &parts, const WindowKnobs &knobs) {
 
 // A thread has a column of a few pixel rows of one cell; an accumulator is a window cell of a row, summed over
 // channels.
-void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_exact_on_gpu(ReassemblyWeightBackward &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const Space space = row_space(p, knobs);
     space.settle(knobs);
@@ -129,7 +129,7 @@ void schedule_exact_on_gpu(ReassemblyWeightAdjoint &parts, const WindowKnobs &kn
     parts.d_window.compute_at(parts.output, b.tx).bound_extent(y, rows).unroll(y);
     unroll_inner(parts.d_window, {size, size});
     parts.d_window.update().reorder(y, jx, jy, x, parts.channel.x).unroll(y).unroll(jx).unroll(jy);
-    schedule_weights_adjoint_on_gpu(parts, b.row_in_group);
+    schedule_weights_backward_on_gpu(parts, b.row_in_group);
 }
 
 }  // namespace upwell

@@ -115,7 +115,7 @@ namespace {
 
 // A block has a tile. First a thread has a pixel column (any size: a cell's columns) and some channels: it sums what it
 // gives to the window columns of the tile's rows. Then a thread has a cell, and sums over its window's columns.
-void schedule_tiles(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_tiles(ReassemblyValueBackward &parts, const WindowKnobs &knobs) {
     const Problem &p = parts.problem;
     const RDom &tiles = parts.tiles;
     const Space space = tile_space(p, knobs);
@@ -151,13 +151,13 @@ void schedule_tiles(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
 
 }  // namespace
 
-void schedule_exact_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_exact_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs) {
     schedule_tiles(parts, knobs);
     const RDom &r = parts.pixels;  // row in cell, jy
     parts.partial.update().reorder(jx, c, y, r.y, r.x).unroll(jx).unroll(c).unroll(y).unroll(r.y).never_partition_all();
 }
 
-void schedule_any_size_on_gpu(ReassemblyValueAdjoint &parts, const WindowKnobs &knobs) {
+void schedule_any_size_on_gpu(ReassemblyValueBackward &parts, const WindowKnobs &knobs) {
     schedule_tiles(parts, knobs);
     const RDom &r = parts.pixels;  // column in cell, row in cell, jy
     parts.partial.update().reorder(jx, c, y, r.x, r.y, r.z).unroll(jx).unroll(c).unroll(y).never_partition_all();

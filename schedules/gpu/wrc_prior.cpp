@@ -96,7 +96,7 @@ void schedule_on_gpu(WrcPrior &parts) {
     s.stage(parts.maps.widened);
 }
 
-void schedule_on_gpu(WrcPriorAdjoint &parts) {
+void schedule_on_gpu(WrcPriorBackward &parts) {
     ChunkSchedule s(parts.d_mixed, parts.problem);
     s.output(parts.d_mixed);
     s.all_in_thread(parts.d_mixed, parts.mixed_sum, parts.read, tap, wrc_taps);

@@ -171,7 +171,7 @@ def test_every_kernel_of_the_build_is_in_the_catalogue():
     assert catalogue["upwell_fns_d_value_k3_r4_float32_avx512_tuned_2"] == kernel
     assert kernel.identity == {"generator": "fns_d_value", "kernel": "fns", "direction": "d_value", "kernel_size": 3,
                                "ratio": 4, "dtype": "float32"}
-    assert catalogue["upwell_guided_filter_adjoint_float64"].identity["direction"] == ""
+    assert catalogue["upwell_guided_filter_backward_float64"].identity["direction"] == ""
     assert catalogue["upwell_guided_filter_float32_cuda"].backend == "cuda"
     with pytest.raises(TuneError, match="this build has no kernel upwell_nothing"):
         catalogue["upwell_nothing"]

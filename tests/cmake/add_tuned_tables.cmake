@@ -33,8 +33,8 @@ upwell_declare(
     CPU_FEATURES large_buffers
 )
 upwell_declare(
-    upwell_filter_adjoint_float32
-    KIND kernels ROW "filter_adjoint, 0" SOURCE upwell.filter_generator GENERATOR filter_adjoint PARAMS type=float32
+    upwell_filter_backward_float32
+    KIND kernels ROW "filter_backward, 0" SOURCE upwell.filter_generator GENERATOR filter_backward PARAMS type=float32
     FEATURES large_buffers
 )
 upwell_declare(

@@ -13,7 +13,7 @@ file(WRITE ${schedules}/knobs.h "std::string space_file{\"space\", \"\"};")
 set(table ${FOLDER}/table.json)
 set(bucket [["bucket": {"channels": [4, 15], "pixels": [16, 63], "samples": 2, "threads": 4}]])
 set(fns [["kernel": "fns", "direction": "forward", "kernel_size": 3, "ratio": 4, "dtype": "float32"]])
-set(filter [["kernel": "filter_adjoint", "direction": "", "dtype": "float32"]])
+set(filter [["kernel": "filter_backward", "direction": "", "dtype": "float32"]])
 set(rows [["parameters": {"unroll_rows": 2}]])
 
 function(write_table class target entries)
@@ -101,7 +101,7 @@ says(
     "${compile}upwell_fns_k3_rany_float32_avx512_tuned_1"
     "ratio=0\;type=float32\;unroll_rows=2\;${for_avx512}\;large_buffers row"
     "PARAMS\;type=float32\;tile=8\;${for_avx512}\;large_buffers row"
-    "row upwell_runtime | kernels | filter_adjoint, 0 | ${row}filter_adjoint_float32_avx512_tuned_1 | (Bucket"
+    "row upwell_runtime | kernels | filter_backward, 0 | ${row}filter_backward_float32_avx512_tuned_1 | (Bucket"
 )
 
 write_table(x86-64-avx2 avx2 "{${fns}, ${bucket}, ${rows}}")
@@ -202,7 +202,7 @@ entry_is_refused(
 string(REPLACE "\"\"" "\"forward\"" changed "${filter}")
 entry_is_refused(
     "a direction of no window operator" "{${changed}}"
-    ": direction should be empty for filter_adjoint but is 'forward'"
+    ": direction should be empty for filter_backward but is 'forward'"
 )
 string(REPLACE "\"ratio\": 4" "\"ratio\": \"any\"" changed "${fns}")
 entry_is_refused("a ratio in words" "{${changed}}" ": ratio should be a JSON number but is string")
@@ -265,9 +265,9 @@ foreach (knob IN ITEMS tile type space unroll)
 endforeach ()
 entry_is_refused(
     "a knob of the window" "{${filter}, ${larger}, ${rows}}"
-    " (filter_adjoint float32): parameters: 'unroll_rows' is no knob of filter_adjoint, which has: tile"
+    " (filter_backward float32): parameters: 'unroll_rows' is no knob of filter_backward, which has: tile"
 )
-string(REPLACE filter_adjoint plain plain "${filter}")
+string(REPLACE filter_backward plain plain "${filter}")
 entry_is_refused(
     "a kernel without knobs" "{${plain}, ${larger}, ${rows}}"
     " (plain float32): parameters: 'unroll_rows' is no knob of plain"

@@ -214,7 +214,7 @@ struct PcdcGradients {
 };
 
 // From d_v: o, x, y, g, n.
-inline PcdcGradients difference_adjoint(const Pcdc &q, const PcdcInputs &in, const Array &d_v) {
+inline PcdcGradients difference_backward(const Pcdc &q, const PcdcInputs &in, const Array &d_v) {
     PcdcGradients d{Array(in.key.sizes),
                     Array(in.query.sizes),
                     Array(in.coarse.sizes),
@@ -256,7 +256,7 @@ inline PcdcGradients difference_adjoint(const Pcdc &q, const PcdcInputs &in, con
 }
 
 // With d_h = d_hidden_weight d_scores + d_hidden_offset + d_hidden_slope (h - centre).
-inline PcdcGradients scores_adjoint(const Pcdc &q, const PcdcInputs &in, const Hidden &all) {
+inline PcdcGradients scores_backward(const Pcdc &q, const PcdcInputs &in, const Hidden &all) {
     Array d_v(all.u.sizes), d_compress({q.M, q.L, q.G, q.N}), d_compress_bias({q.M, q.G, q.N});
     for_each_pixel(q, [&](int x, int y, int g, int n) {
         for (int m = 0; m < q.M; m++) {
@@ -274,7 +274,7 @@ inline PcdcGradients scores_adjoint(const Pcdc &q, const PcdcInputs &in, const H
             }
         }
     });
-    PcdcGradients d = difference_adjoint(q, in, d_v);
+    PcdcGradients d = difference_backward(q, in, d_v);
     d.compress = d_compress;
     d.compress_bias = d_compress_bias;
     return d;

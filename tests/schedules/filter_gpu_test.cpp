@@ -21,10 +21,10 @@ const Build gpu{{}, opencl()};
 // More planes than a launch takes.
 const std::vector<GuidedFilter> many{{1030, 2, 3, 1, 2, 1, 1}};
 
-template<class T> void check_adjoint_against_cpu(const std::vector<GuidedFilter> &problems) {
+template<class T> void check_backward_against_cpu(const std::vector<GuidedFilter> &problems) {
     constexpr int bits = 8 * sizeof(T);
-    const Halide::Callable device = compile_filter("guided_filter_adjoint", bits, gpu),
-                           cpu = compile_filter("guided_filter_adjoint", bits);
+    const Halide::Callable device = compile_filter("guided_filter_backward", bits, gpu),
+                           cpu = compile_filter("guided_filter_backward", bits);
     for (const GuidedFilter &q : problems) {
         CAPTURE(describe(q), bits);
         const Maps in(q);
@@ -41,7 +41,7 @@ void check_spread() {
     in.d_output[20 * q.W + 30] = INFINITY;
     const auto run = [&](const Build &build) {
         const Gradients d =
-            adjoint<float>(compile_filter("guided_filter_adjoint", 32, build), q, in, build.on_device());
+            adjoint<float>(compile_filter("guided_filter_backward", 32, build), q, in, build.on_device());
         Values all = d.guide;
         all.insert(all.end(), d.input.begin(), d.input.end());
         return all;
@@ -127,10 +127,10 @@ Values map_gradient(const Halide::Callable &kernel, const Group &q, const Values
 
 template<class T> void check_groups() {
     constexpr int bits = 8 * sizeof(T);
-    const Halide::Callable forward = compile_filter("group_statistics", bits, gpu),
-                           forward_cpu = compile_filter("group_statistics", bits),
-                           backward = compile_filter("group_statistics_adjoint", bits, gpu),
-                           backward_cpu = compile_filter("group_statistics_adjoint", bits);
+    const Halide::Callable forward = compile_filter("group_stats", bits, gpu),
+                           forward_cpu = compile_filter("group_stats", bits),
+                           backward = compile_filter("group_stats_backward", bits, gpu),
+                           backward_cpu = compile_filter("group_stats_backward", bits);
     for (const Group &q : groups) {
         CAPTURE(q.describe(), bits);
         const Values map = random_values(q.size(), 7), actual = statistics<T>(forward, q, map, true);
@@ -159,11 +159,11 @@ TEST_CASE("the adjoint of the guided filter is the CPU's and the formula's gradi
     if (no_device()) {
         return;
     }
-    check_adjoint_against_cpu<float>(small);
-    check_adjoint_against_cpu<float>(large);
-    check_adjoint_against_cpu<float>(many);
-    check_adjoint_against_cpu<double>(large);
-    check_adjoint<double>(small, gpu);
+    check_backward_against_cpu<float>(small);
+    check_backward_against_cpu<float>(large);
+    check_backward_against_cpu<float>(many);
+    check_backward_against_cpu<double>(large);
+    check_backward<double>(small, gpu);
 }
 
 TEST_CASE("a nan or an infinity stays where the formula keeps it on a GPU", "[gpu][guided_filter]") {
@@ -175,7 +175,7 @@ TEST_CASE("a nan or an infinity stays where the formula keeps it on a GPU", "[gp
     check_spread();
 }
 
-TEST_CASE("group statistics and their gradient are the loops' and the CPU's on a GPU", "[gpu][group_statistics]") {
+TEST_CASE("group statistics and their gradient are the loops' and the CPU's on a GPU", "[gpu][group_stats]") {
     if (no_device()) {
         return;
     }

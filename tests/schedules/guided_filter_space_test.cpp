@@ -22,7 +22,7 @@ Values run(const std::string &kernel, const GuidedFilter &q, const Build &build)
 }
 
 void check_points(const Halide::Target &target, size_t count) {
-    for (const std::string kernel : {"guided_filter", "guided_filter_adjoint"}) {
+    for (const std::string kernel : {"guided_filter", "guided_filter_backward"}) {
         const KnobSpace space(kernel, target);
         CAPTURE(kernel, space.size());
         CHECK(space.size() > 100);
@@ -63,7 +63,7 @@ TEST_CASE("the guided filter refuses what is not in its space", "[guided_filter]
     const Halide::Target host = Halide::get_host_target(), gpu = opencl();
     CHECK_THROWS_WITH(build("guided_filter", host, {{"tile_columns", "48"}}),
                       ContainsSubstring("tile_columns should be one of 16, 32, 64, 128, 256 but is 48"));
-    CHECK_THROWS_WITH(build("guided_filter_adjoint", host, {{"task_planes", "-1"}}),
+    CHECK_THROWS_WITH(build("guided_filter_backward", host, {{"task_planes", "-1"}}),
                       ContainsSubstring("task_planes should be"));
     CHECK_THROWS_WITH(build("guided_filter", host, {{"task_rows", "4"}, {"unrolled_rows", "8"}}),
                       ContainsSubstring("unrolled rows divide a task's rows"));

@@ -12,12 +12,12 @@ TEST_CASE("the guided filter is the formula", "[guided_filter]") {
 }
 
 TEST_CASE("the adjoint of the guided filter is its gradient at every pixel", "[guided_filter]") {
-    check_adjoint<float>(small);
-    check_adjoint<double>(small);
+    check_backward<float>(small);
+    check_backward<double>(small);
 }
 
 TEST_CASE("the adjoint of the guided filter is its gradient along random directions of large maps", "[guided_filter]") {
-    const Halide::Callable kernel = compile_filter("guided_filter_adjoint", 64);
+    const Halide::Callable kernel = compile_filter("guided_filter_backward", 64);
     for (const GuidedFilter &q : large) {
         CAPTURE(describe(q));
         const Maps in(q);
@@ -35,7 +35,7 @@ TEST_CASE("the adjoint of the guided filter is its gradient along random directi
 TEST_CASE("the guided filter is right with the default schedule", "[guided_filter]") {
     const Build plain{{{"default_schedule", "true"}}};
     check_filter<float>(small, plain);
-    check_adjoint<double>(small, plain);
+    check_backward<double>(small, plain);
 }
 
 TEST_CASE("the guided filter is right with narrower vectors", "[guided_filter]") {
@@ -47,13 +47,13 @@ TEST_CASE("the guided filter is right with narrower vectors", "[guided_filter]")
             return;
         }
         check_filter<float>(large, {{}, target});
-        check_adjoint<double>(small, {{}, target});
+        check_backward<double>(small, {{}, target});
     }
 }
 
 TEST_CASE("the guided filter gives the same bits on one thread and on two", "[guided_filter]") {
     const Halide::Callable forward = compile_filter("guided_filter", 32);
-    const Halide::Callable backward = compile_filter("guided_filter_adjoint", 32);
+    const Halide::Callable backward = compile_filter("guided_filter_backward", 32);
     const auto all = [&](const GuidedFilter &q, int threads) {
         Halide::Internal::JITSharedRuntime::set_num_threads(threads);
         const Maps in(q);
@@ -69,7 +69,7 @@ TEST_CASE("the guided filter gives the same bits on one thread and on two", "[gu
 
 TEST_CASE("a mean far from zero costs the guided filter no digits", "[guided_filter]") {
     const Halide::Callable forward = compile_filter("guided_filter", 32);
-    const Halide::Callable backward = compile_filter("guided_filter_adjoint", 32);
+    const Halide::Callable backward = compile_filter("guided_filter_backward", 32);
     for (GuidedFilter q : large) {
         CAPTURE(describe(q));
         Maps in(q), shifted = in;

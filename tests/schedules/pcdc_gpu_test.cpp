@@ -58,8 +58,8 @@ TEST_CASE("statistics, scores and moments are the formula on a GPU", "[pcdc][gpu
 
 TEST_CASE("the adjoint of the scores is their gradient with statistics held on a GPU", "[pcdc][gpu]") {
     if (has_device()) {
-        check_scores_adjoint(in_gpu_tiles(convolved), gpu<float>(), gpu<double>());
-        check_scores_adjoint(in_gpu_tiles(interpolated), gpu<float>(), gpu<double>());
+        check_scores_backward(in_gpu_tiles(convolved), gpu<float>(), gpu<double>());
+        check_scores_backward(in_gpu_tiles(interpolated), gpu<float>(), gpu<double>());
     }
 }
 

@@ -26,7 +26,7 @@ void check_pass(const std::string &pass, const Pcdc &q, const Build<float> &buil
     if (pass == "adjoint") {
         const Array d_v = Random()({q.L, q.W, q.H(), q.G, q.N});
         check_gradients(q, 32, kernels.gradients(kernels.difference_record(planar(q, d_v)), 0),
-                        reference::difference_adjoint(q, in, d_v));
+                        reference::difference_backward(q, in, d_v));
         return;
     }
     const reference::Hidden hidden = reference::hidden(q, in);
@@ -38,7 +38,7 @@ void check_pass(const std::string &pass, const Pcdc &q, const Build<float> &buil
         check_close("moments", 32, kernels.moments(), reference::moments(q, in, hidden.h));
     } else {
         check_gradients(q, 32, kernels.gradients(kernels.scores_record(), q.L + 1),
-                        reference::scores_adjoint(q, in, hidden));
+                        reference::scores_backward(q, in, hidden));
     }
 }
 
@@ -64,7 +64,7 @@ void check_points(const std::string &pass, const Target &target, size_t count) {
 }  // namespace
 
 TEST_CASE("any point of the PCDC kernels' spaces computes the formula", "[pcdc][space]") {
-    for (const char *pass : {"scores", "scores_adjoint"}) {
+    for (const char *pass : {"scores", "scores_backward"}) {
         check_points(pass, Halide::get_host_target(), 4);
     }
     for (const char *pass : {"", "adjoint", "statistics", "moments"}) {
@@ -78,7 +78,7 @@ TEST_CASE("any point of the PCDC kernels' spaces computes the formula on a GPU",
         WARN("skipped: no OpenCL device");
         return;
     }
-    for (const char *pass : {"", "scores", "scores_adjoint", "statistics"}) {
+    for (const char *pass : {"", "scores", "scores_backward", "statistics"}) {
         check_points(pass, opencl(), 1);
     }
 }
@@ -92,7 +92,7 @@ TEST_CASE("the hand point of a PCDC kernel is what it takes by itself", "[pcdc][
         CHECK(run(Kernels<float>(q, in, hand, host)) == run(Kernels<float>(q, in)));
     };
     check("pcdc_scores", convolved[1], [](auto kernels) { return kernels.scores().values; });
-    check("pcdc_scores_adjoint", convolved[1], [](auto kernels) { return kernels.scores_record().array().values; });
+    check("pcdc_scores_backward", convolved[1], [](auto kernels) { return kernels.scores_record().array().values; });
 }
 
 TEST_CASE("a PCDC kernel refuses what is not in its space", "[pcdc][space]") {
@@ -103,7 +103,7 @@ TEST_CASE("a PCDC kernel refuses what is not in its space", "[pcdc][space]") {
                       ContainsSubstring("the registers hold a block of hidden channels and its operands"));
     CHECK_THROWS_WITH(build("pcdc_scores", avx512, {{"tile_columns", "32"}, {"difference_pixels", "12"}}),
                       ContainsSubstring("blocks of pixels divide a tile's columns"));
-    CHECK_THROWS_WITH(build("pcdc_scores_adjoint", avx512, {{"weights_channels", "16"}, {"weights_pixels", "4"}}),
+    CHECK_THROWS_WITH(build("pcdc_scores_backward", avx512, {{"weights_channels", "16"}, {"weights_pixels", "4"}}),
                       ContainsSubstring("a block of gradients of weights takes a quarter of the registers"));
     CHECK_THROWS_WITH(build("pcdc_scores", gpu, {{"tile_rows", "32"}, {"scores_pixels", "1"}}),
                       ContainsSubstring("a block has 64 to 256 threads"));
@@ -111,6 +111,6 @@ TEST_CASE("a PCDC kernel refuses what is not in its space", "[pcdc][space]") {
                       ContainsSubstring("at most 48 KB"));
     CHECK_THROWS_WITH(build("pcdc_scores", avx512, {{"weights_channels", "32"}}),
                       ContainsSubstring("this kernel has no knob weights_channels on this target"));
-    CHECK_THROWS_WITH(build("group_statistics", avx512, {{"task_rows", "8"}}),
+    CHECK_THROWS_WITH(build("group_stats", avx512, {{"task_rows", "8"}}),
                       ContainsSubstring("this kernel has no knob task_rows on this target"));
 }

@@ -35,8 +35,8 @@ TEST_CASE("statistics, scores and moments are the formula", "[pcdc]") {
 }
 
 TEST_CASE("the adjoint of the scores is their gradient with statistics held", "[pcdc]") {
-    check_scores_adjoint(convolved, Build<float>(), Build<double>());
-    check_scores_adjoint(interpolated, Build<float>(), Build<double>());
+    check_scores_backward(convolved, Build<float>(), Build<double>());
+    check_scores_backward(interpolated, Build<float>(), Build<double>());
 }
 
 // <stage(map), frames> = <map, collect(frames)>.
@@ -103,13 +103,13 @@ TEST_CASE("the kernels of the difference give the same bits on one thread and on
 
 TEST_CASE("the kernels of the difference are right with narrower vectors", "[pcdc]") {
     const Target baseline("x86-64-linux"), avx2("x86-64-linux-sse41-avx-f16c-fma-avx2");
-    check_scores_adjoint(convolved, Build<float>{{}, baseline});
+    check_scores_backward(convolved, Build<float>{{}, baseline});
     if (!Halide::get_host_target().has_feature(Target::AVX2)) {
         WARN("skipped: " << avx2.to_string() << " does not run here");
         return;
     }
     check_hidden(convolved, Build<double>{{}, avx2});
-    check_scores_adjoint(interpolated, Build<double>{{}, avx2});
+    check_scores_backward(interpolated, Build<double>{{}, avx2});
 }
 
 TEST_CASE("the algorithm of the difference is right without its schedule", "[pcdc]") {

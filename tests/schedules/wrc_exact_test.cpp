@@ -251,7 +251,7 @@ public:
         auto gain = low_stored(system.gain), solution = low_stored(g.direction);
         auto result = high_result(), v = high_result(), d_precision = high_result();
         run("finish", {&P, &Q, &gain, &solution}, pixel_tables(), {&result});
-        run("finish_adjoint", {&P, &Q, &gain, &solution, &X}, pixel_tables(), {&v, &d_precision});
+        run("finish_backward", {&P, &Q, &gain, &solution, &X}, pixel_tables(), {&v, &d_precision});
         Values expected, expected_d_precision;
         for (int p = 0; p < q.planes(); p++) {
             Values weighted(q.low());

@@ -138,7 +138,7 @@ template<class T> struct PriorTable {
 template<class T> PriorAnswer prior(const Prior &q, const PriorMaps &in, const Build &build) {
     constexpr int bits = 8 * sizeof(T);
     const Halide::Callable forward = compile_filter("wrc_prior", bits, build),
-                           backward = compile_filter("wrc_prior_adjoint", bits, build);
+                           backward = compile_filter("wrc_prior_backward", bits, build);
     const std::vector<int> high{q.W(), q.H(), q.planes}, low{q.w, q.h, q.planes}, mixes{q.w, q.h, 9, q.planes};
     Memory<T> value(in.value, low), mixed(in.mixed, mixes), lam(in.lam, {q.planes}), d_precision(in.d_precision, high),
         d_weighted(in.d_weighted, high);
@@ -183,7 +183,7 @@ template<class T> void check_prior(const std::vector<Prior> &list, const Build &
 template<class T> void check_data(const Build &build = {}) {
     constexpr int bits = 8 * sizeof(T);
     const Halide::Callable forward = compile_filter("wrc_data", bits, build),
-                           backward = compile_filter("wrc_data_adjoint", bits, build);
+                           backward = compile_filter("wrc_data_backward", bits, build);
     const double close = bits == 64 ? 1e-9 : 1e-6;  // in OpenCL Halide's constants are single precision
     for (const int size : {1, 7, 16, 1000, (1 << 14) + 3}) {
         CAPTURE(size, bits);

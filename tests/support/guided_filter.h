@@ -214,9 +214,9 @@ template<class T> void check_filter(const std::vector<GuidedFilter> &problems, c
     }
 }
 
-template<class T> void check_adjoint(const std::vector<GuidedFilter> &problems, const Build &build = {}) {
+template<class T> void check_backward(const std::vector<GuidedFilter> &problems, const Build &build = {}) {
     constexpr int bits = 8 * sizeof(T);
-    const Halide::Callable kernel = compile_filter("guided_filter_adjoint", bits, build);
+    const Halide::Callable kernel = compile_filter("guided_filter_backward", bits, build);
     for (const GuidedFilter &q : problems) {
         CAPTURE(describe(q), bits);
         const Maps in(q);
@@ -259,7 +259,7 @@ inline void check_bad_values(const Build &build) {
 
 // A nan in the gradient stays near its pixel.
 inline void check_bad_gradient(const Build &build) {
-    const Halide::Callable backward = compile_filter("guided_filter_adjoint", 32, build);
+    const Halide::Callable backward = compile_filter("guided_filter_backward", 32, build);
     const GuidedFilter q{1, 60, 70, 60, 70, 2, 2};
     Maps in(q);
     const Gradients want = adjoint<float>(backward, q, in, build.on_device());

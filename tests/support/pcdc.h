@@ -223,13 +223,13 @@ public:
 
     Lines<T> difference_record(const Array &d_output) {  // x, y, o, g, n
         Lines<T> output(record_sizes());
-        call("pcdc_adjoint", phases(d_output), spread(), output.buffer());
+        call("pcdc_backward", phases(d_output), spread(), output.buffer());
         return output;
     }
 
     Lines<T> scores_record() {
         Lines<T> output(record_sizes(q.L + 1));
-        call_hidden("scores_adjoint", wide(in.centre), phases(in.d_scores), wide(in.d_hidden_weight),
+        call_hidden("scores_backward", wide(in.centre), phases(in.d_scores), wide(in.d_hidden_weight),
                     wide(in.d_hidden_offset), wide(in.d_hidden_slope), wide(transposed(q, in.compress)), spread(),
                     output.buffer());
         return output;

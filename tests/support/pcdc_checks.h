@@ -180,7 +180,7 @@ template<class... T> void check_difference(const std::vector<Pcdc> &problems, co
         CAPTURE(describe(q));
         const PcdcInputs in = random_inputs(q);
         const Array v = planar(q, reference::difference(q, in)), d_v = Random()({q.L, q.W, q.H(), q.G, q.N});
-        const PcdcGradients expected = reference::difference_adjoint(q, in, d_v);
+        const PcdcGradients expected = reference::difference_backward(q, in, d_v);
         const auto check = [&](auto kernels, int bits) {
             check_close("difference", bits, kernels.difference(), v);
             check_gradients(q, bits, kernels.gradients(kernels.difference_record(planar(q, d_v)), 0), expected);
@@ -189,11 +189,11 @@ template<class... T> void check_difference(const std::vector<Pcdc> &problems, co
     }
 }
 
-template<class... T> void check_scores_adjoint(const std::vector<Pcdc> &problems, const Build<T> &...builds) {
+template<class... T> void check_scores_backward(const std::vector<Pcdc> &problems, const Build<T> &...builds) {
     for (const Pcdc &q : problems) {
         CAPTURE(describe(q));
         const PcdcInputs in = random_inputs(q);
-        const PcdcGradients expected = reference::scores_adjoint(q, in, reference::hidden(q, in));
+        const PcdcGradients expected = reference::scores_backward(q, in, reference::hidden(q, in));
         const auto check = [&](auto kernels, int bits) {
             check_gradients(q, bits, kernels.gradients(kernels.scores_record(), q.L + 1), expected);
         };

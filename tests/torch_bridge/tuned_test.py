@@ -70,14 +70,14 @@ def filter_call(kernel: str, samples: int, channels: int, pixels: int) -> Call |
     image = (samples, channels, *sides(pixels))
     if kernel.startswith("guided_filter"):
         return Call("guided_filter", (image, (samples, channels, 5, 6)), {"radius": 3, "eps": 1e-2}, (1, 1))
-    if kernel.startswith("group_statistics"):
+    if kernel.startswith("group_stats"):
         return Call("group_stats", (image,), {"groups": 1, "blur": True}, (1,))
     groups = 4 if channels % 4 == 0 else 1
     weight, bias = (32, channels // groups, 3, 3), (32,)
-    if re.fullmatch("pcdc(_adjoint)?", kernel):
+    if re.fullmatch("pcdc(_backward)?", kernel):
         options = {"groups": groups, "dilation": (2, 2)}
         return Call("pcdc", (image, image, weight, bias), options, (1, 1, fan_in(weight), 1))
-    if re.fullmatch("pcdc_(upsampled_)?(statistics|scores|moments|scores_adjoint)", kernel):
+    if re.fullmatch("pcdc_(upsampled_)?(statistics|scores|moments|scores_backward)", kernel):
         key = (samples, channels, 3, 4) if "upsampled" in kernel else image
         block = ((channels,), weight, bias, (128, 32 // groups), (128,), (128,), (128,), (9, 128), (9,))
         spread = (1, 1, 1, fan_in(weight), 0.3, 0.3, 0.3, 1, 1, 0.1, 1)

@@ -2,7 +2,7 @@
 // neighbouring threads are neighbouring columns. Sums over blocks, rows or taps are found by the thread that stores
 // them, in a fixed order. Stages pass each other a chunk of planes at a time: enough to fill a GPU, and scratch that
 // does not grow with the number of planes.
-#include "schedules/wrc_spectrum.h"
+#include "schedules/wrc_spectral.h"
 
 #include "algebra/dimensions.h"
 
@@ -76,7 +76,7 @@ private:
     const Var chunk{"chunk"}, block_x{"block_x"}, block_y{"block_y"}, thread_x{"thread_x"}, thread_y{"thread_y"};
 };
 
-void schedule_start(WrcSpectrumFit &fit, ChunkSchedule &s) {
+void schedule_start(WrcSpectralFit &fit, ChunkSchedule &s) {
     s.stage(fit.kernel_columns, fit.kernel_column_sum);
     s.stage(fit.kernel_spectrum, fit.kernel_sum);
     s.stage(fit.right);
@@ -87,13 +87,13 @@ void schedule_start(WrcSpectrumFit &fit, ChunkSchedule &s) {
 
 }  // namespace
 
-void schedule_on_gpu(WrcSpectrum &parts) {
+void schedule_on_gpu(WrcSpectral &parts) {
     ChunkSchedule s(parts.output, parts.start.problem.size);
     s.interleaved_output(parts.output);
     schedule_start(parts.start, s);
 }
 
-void schedule_on_gpu(WrcSpectrumAdjoint &parts) {
+void schedule_on_gpu(WrcSpectralBackward &parts) {
     ChunkSchedule s(parts.d_precision, parts.start.problem.size);
     for (Func map : {parts.d_precision, parts.d_data_weight, parts.d_kernel}) {
         s.output(map);

@@ -1,6 +1,6 @@
 // CPU schedules of the spectral solver. A task is a plane: its stages pass each other the whole plane, which stays in
 // cache, real and imaginary parts apart. Lanes are columns.
-#include "schedules/wrc_spectrum.h"
+#include "schedules/wrc_spectral.h"
 
 #include "algebra/dimensions.h"
 
@@ -112,7 +112,7 @@ private:
     const int lanes;
 };
 
-void schedule_start(WrcSpectrumFit &fit, PlaneSchedule &s) {
+void schedule_start(WrcSpectralFit &fit, PlaneSchedule &s) {
     s.stage(fit.kernel_columns, fit.kernel_column_sum);
     s.stage(fit.kernel_spectrum, fit.kernel_sum);
     s.stage(fit.samples);
@@ -125,13 +125,13 @@ void schedule_start(WrcSpectrumFit &fit, PlaneSchedule &s) {
 
 }  // namespace
 
-void schedule_on_cpu(WrcSpectrum &parts, const Target &target) {
+void schedule_on_cpu(WrcSpectral &parts, const Target &target) {
     PlaneSchedule s(parts.output, target, parts.start.problem.type);
     s.interleaved_output(parts.output);
     schedule_start(parts.start, s);
 }
 
-void schedule_on_cpu(WrcSpectrumAdjoint &parts, const Target &target) {
+void schedule_on_cpu(WrcSpectralBackward &parts, const Target &target) {
     PlaneSchedule s(parts.d_precision, target, parts.start.problem.type);
     s.row_output(parts.d_precision);
     s.row_output(parts.d_data_weight);

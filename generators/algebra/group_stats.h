@@ -4,7 +4,7 @@
 
 #include "Halide.h"
 
-namespace upwell::group_statistics {
+namespace upwell::group_stats {
 
 constexpr int strip_rows = 32;  // of a partial sum
 constexpr int columns = 16;     // that are summed side by side
@@ -16,21 +16,21 @@ Halide::Func repeat_border(const std::string &name, Halide::Func map, Halide::Ex
 Halide::Func blur(const std::string &name, Halide::Func bordered, Halide::Expr side);
 
 // map W, H, C, N -> output 2 (mean, variance), groups, N.
-struct GroupStatistics {
+struct GroupStats {
     // sums, squares: column, strip, g, n; mean (from a value of the group on), variance: g, n
     Halide::Func sums, mean, squares, variance, output;
     Halide::RDom pixels, totals;
 
-    GroupStatistics(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,
+    GroupStats(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,
                     Halide::Expr height);
 };
 
 // scale(c, n) blur(blur(map)) + shift(c, n) + added: with the right factors the gradient that the statistics pass on.
-struct GroupStatisticsAdjoint {
+struct GroupStatsBackward {
     Halide::Func blurred, bordered, output;
 
-    GroupStatisticsAdjoint(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
+    GroupStatsBackward(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
                            Halide::Func added, Halide::Expr width, Halide::Expr height);
 };
 
-}  // namespace upwell::group_statistics
+}  // namespace upwell::group_stats

@@ -1,5 +1,5 @@
 // The plain schedule of the spectral solver.
-#include "schedules/wrc_spectrum.h"
+#include "schedules/wrc_spectral.h"
 
 namespace upwell {
 
@@ -17,7 +17,7 @@ void compute_whole(const Fold &fold) {
     compute_whole({fold.direct, fold.reflected});
 }
 
-void compute_whole(const WrcSpectrumFit &fit) {
+void compute_whole(const WrcSpectralFit &fit) {
     compute_whole({fit.kernel_column_sum, fit.kernel_sum, fit.samples.wide, fit.right, fit.precision_sum, fit.low_model,
                    fit.model.wide});
     compute_whole(fit.folded);
@@ -25,11 +25,11 @@ void compute_whole(const WrcSpectrumFit &fit) {
 
 }  // namespace
 
-void schedule_plainly(WrcSpectrum &parts) {
+void schedule_plainly(WrcSpectral &parts) {
     compute_whole(parts.start);
 }
 
-void schedule_plainly(WrcSpectrumAdjoint &parts) {
+void schedule_plainly(WrcSpectralBackward &parts) {
     compute_whole(parts.start);
     compute_whole(parts.d_folded);
     compute_whole(parts.d_sampled);

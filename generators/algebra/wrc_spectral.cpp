@@ -1,4 +1,4 @@
-#include "algebra/wrc_spectrum.h"
+#include "algebra/wrc_spectral.h"
 
 #include "algebra/dimensions.h"
 
@@ -27,7 +27,7 @@ Func first(const std::string &name, const Func &f, int count) {
 
 }  // namespace
 
-WrcSpectrumFit::WrcSpectrumFit(const WrcSpectrumProblem &p)
+WrcSpectralFit::WrcSpectralFit(const WrcSpectralProblem &p)
     : problem(p), kernel_columns("kernel_columns"), kernel_column_sum("kernel_column_sum"),
       kernel_spectrum("kernel_spectrum"), kernel_sum("kernel_sum"), right("right"),
       blocks(0, p.size.scale, 0, p.size.scale, "blocks"), precision_sum("precision_sum"), low_model("low_model") {
@@ -60,11 +60,11 @@ WrcSpectrumFit::WrcSpectrumFit(const WrcSpectrumProblem &p)
     model = spread("model", low_model, {false, true, false, true}, p.size);
 }
 
-Expr WrcSpectrumFit::mean(const Expr &sum) const {
+Expr WrcSpectralFit::mean(const Expr &sum) const {
     return sum / cast(problem.type, problem.size.scale * problem.size.scale);
 }
 
-std::pair<Expr, Expr> WrcSpectrumFit::inverse_precision() const {
+std::pair<Expr, Expr> WrcSpectralFit::inverse_precision() const {
     const SpectrumSize &size = problem.size;
     const Expr here = 1 / problem.precision(x, y, block, c);
     const Expr there =
@@ -72,18 +72,18 @@ std::pair<Expr, Expr> WrcSpectrumFit::inverse_precision() const {
     return {(here + there) / 2, (here - there) / 2};
 }
 
-Expr WrcSpectrumFit::beta(const Expr &even, const Expr &odd) const {
+Expr WrcSpectralFit::beta(const Expr &even, const Expr &odd) const {
     return model.wide(x, y, c)[2] * even + model.wide(x, y, c)[3] * odd;
 }
 
-WrcSpectrumFit::Balance WrcSpectrumFit::balance(bool negative) const {
+WrcSpectralFit::Balance WrcSpectralFit::balance(bool negative) const {
     const Expr column = negative ? reflected_column(x, problem.size.w) : Expr(x);
     const Expr row = negative ? problem.size.reflected_row(y) : Expr(y);
     const Expr weight = problem.data_weight(column, row, c), precision = mean(precision_sum(column, row, c));
     return {weight, precision, weight * mean(folded.sum(x, y, c)[2]) + precision};
 }
 
-WrcSpectrum::WrcSpectrum(const WrcSpectrumProblem &p) : start(p), output("solved_spectrum") {
+WrcSpectral::WrcSpectral(const WrcSpectralProblem &p) : start(p), output("solved_spectrum") {
     const auto [even, odd] = start.inverse_precision();
     const Complex B(start.kernel_spectrum(x, y, block, c)), R(start.right(x, y, block, c));
     const Complex f(start.model.wide(x, y, c));
@@ -91,7 +91,7 @@ WrcSpectrum::WrcSpectrum(const WrcSpectrumProblem &p) : start(p), output("solved
     output(part, x, y, block, c) = select(part == 0, solved.re, solved.im);
 }
 
-WrcSpectrumAdjoint::WrcSpectrumAdjoint(const WrcSpectrumProblem &p, Func d_solved)
+WrcSpectralBackward::WrcSpectralBackward(const WrcSpectralProblem &p, Func d_solved)
     : start(p), d_output("d_solved"), inverse("inverse"), d_low("d_low"), d_right("d_right"),
       d_kernel_spectrum("d_kernel_spectrum"), rows(0, p.size.h, 0, p.size.scale, "rows"),
       columns(0, p.size.half(), "columns"), d_kernel_rows("d_kernel_rows"), d_kernel_sum("d_kernel_sum"),
@@ -118,7 +118,7 @@ WrcSpectrumAdjoint::WrcSpectrumAdjoint(const WrcSpectrumProblem &p, Func d_solve
         Expr data_weight, kernel_power, precision;
     };
     const auto gradients = [&](bool negative) -> Gradients {
-        const WrcSpectrumFit::Balance b = start.balance(negative);
+        const WrcSpectralFit::Balance b = start.balance(negative);
         const Expr d_m = negative ? sums[2] - sums[3] : sums[2] + sums[3];
         const Expr share = d_m / (b.denominator * b.denominator);
         return {share * b.precision, -share * b.data_weight * b.data_weight, -start.mean(share * b.data_weight)};

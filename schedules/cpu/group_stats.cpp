@@ -1,11 +1,11 @@
 // CPU schedules of group statistics: lanes are columns, a task is a strip of rows of a group.
-#include "schedules/group_statistics.h"
+#include "schedules/group_stats.h"
 
-namespace upwell::group_statistics {
+namespace upwell::group_stats {
 
 using namespace Halide;
 
-void schedule_on_cpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &knobs, const Target &target) {
+void schedule_on_cpu(GroupStats &s, Expr side, const GroupStatsKnobs &knobs, const Target &target) {
     Space().settle(knobs);
     const int lanes = std::min(columns, target.natural_vector_size(s.output.types()[0]));
     Var task("task");
@@ -25,7 +25,7 @@ void schedule_on_cpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &
     s.output.bound(kind, 0, 2);
 }
 
-void schedule_on_cpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatisticsKnobs &knobs, const Target &target) {
+void schedule_on_cpu(GroupStatsBackward &a, Expr side, const GroupStatsKnobs &knobs, const Target &target) {
     Space space;
     space.add(knobs.task_rows, "rows of a task", 32, {8, 16, 32, 64, 128});
     space.settle(knobs);
@@ -41,4 +41,4 @@ void schedule_on_cpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatistics
     a.output.specialize(side == 0);
 }
 
-}  // namespace upwell::group_statistics
+}  // namespace upwell::group_stats

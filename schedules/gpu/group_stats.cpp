@@ -1,9 +1,9 @@
 // GPU schedules (CUDA, OpenCL) of group statistics. A sum over a group is taken apart until there are threads enough,
 // always at the same places, and put together always in the same order: no atomics, and the same bits every time.
 // Neighbouring threads are neighbouring columns. Sums are found in registers; `in()` stores them.
-#include "schedules/group_statistics.h"
+#include "schedules/group_stats.h"
 
-namespace upwell::group_statistics {
+namespace upwell::group_stats {
 
 using namespace Halide;
 
@@ -61,7 +61,7 @@ void schedule_total(Func total, const RDom &totals) {
 
 }  // namespace
 
-void schedule_on_gpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &knobs) {
+void schedule_on_gpu(GroupStats &s, Expr side, const GroupStatsKnobs &knobs) {
     Space space;
     // As many loads are under way.
     space.add(knobs.thread_rows, "rows of a strip that a thread sums side by side", 4, {1, 2, 4, 8});
@@ -83,7 +83,7 @@ void schedule_on_gpu(GroupStatistics &s, Expr side, const GroupStatisticsKnobs &
 }
 
 // A block is a tile of the map; it holds the blurred map of the tile and one pixel around it.
-void schedule_on_gpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatisticsKnobs &knobs) {
+void schedule_on_gpu(GroupStatsBackward &a, Expr side, const GroupStatsKnobs &knobs) {
     Space space;
     space.add(knobs.tile_columns, "columns of a tile", 30, {30, 62});
     space.add(knobs.tile_rows, "rows of a tile", 14, {2, 6, 14});
@@ -103,4 +103,4 @@ void schedule_on_gpu(GroupStatisticsAdjoint &a, Expr side, const GroupStatistics
     a.bordered.compute_at(a.output, plane).gpu_threads(x, y);
 }
 
-}  // namespace upwell::group_statistics
+}  // namespace upwell::group_stats

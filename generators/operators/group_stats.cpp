@@ -1,16 +1,16 @@
 // Statistics of a group normalisation, and their gradient.
-#include "algebra/group_statistics.h"
+#include "algebra/group_stats.h"
 
 #include "kernel.h"
-#include "schedules/group_statistics.h"
+#include "schedules/group_stats.h"
 
-namespace upwell::group_statistics {
+namespace upwell::group_stats {
 namespace {
 
 // map (W, H, C, N), blur, channels of a group -> mean and variance (2, groups, N).
 class Statistics : public Kernel<Statistics> {
 public:
-    GroupStatisticsKnobs knobs;
+    GroupStatsKnobs knobs;
 
     void configure() {
         x = map("map", "W,H,C,N");
@@ -20,7 +20,7 @@ public:
     }
 
     void generate() {
-        parts = std::make_unique<GroupStatistics>(*x, *side, *channels, size("W"), size("H"));
+        parts = std::make_unique<GroupStats>(*x, *side, *channels, size("W"), size("H"));
         *output = parts->output;
         fix_outputs();
     }
@@ -36,13 +36,13 @@ private:
     Real side = nullptr;
     Integer channels = nullptr;
     Output output = nullptr;
-    std::unique_ptr<GroupStatistics> parts;
+    std::unique_ptr<GroupStats> parts;
 };
 
 // map (W, H, C, N), blur, scale and shift (C, N), what else its gradient has (W, H, C, N) -> d_map (W, H, C, N).
-class Adjoint : public Kernel<Adjoint> {
+class Backward : public Kernel<Backward> {
 public:
-    GroupStatisticsKnobs knobs;
+    GroupStatsKnobs knobs;
 
     void configure() {
         x = map("map", "W,H,C,N");
@@ -54,7 +54,7 @@ public:
     }
 
     void generate() {
-        parts = std::make_unique<GroupStatisticsAdjoint>(*x, *side, *scale, *shift, *added, size("W"), size("H"));
+        parts = std::make_unique<GroupStatsBackward>(*x, *side, *scale, *shift, *added, size("W"), size("H"));
         *output = parts->output;
     }
 
@@ -68,11 +68,11 @@ private:
     Input x = nullptr, scale = nullptr, shift = nullptr, added = nullptr;
     Real side = nullptr;
     Output output = nullptr;
-    std::unique_ptr<GroupStatisticsAdjoint> parts;
+    std::unique_ptr<GroupStatsBackward> parts;
 };
 
 }  // namespace
-}  // namespace upwell::group_statistics
+}  // namespace upwell::group_stats
 
-HALIDE_REGISTER_GENERATOR(upwell::group_statistics::Statistics, group_statistics)
-HALIDE_REGISTER_GENERATOR(upwell::group_statistics::Adjoint, group_statistics_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::group_stats::Statistics, group_stats)
+HALIDE_REGISTER_GENERATOR(upwell::group_stats::Backward, group_stats_backward)

@@ -1,6 +1,6 @@
-#include "algebra/group_statistics.h"
+#include "algebra/group_stats.h"
 
-namespace upwell::group_statistics {
+namespace upwell::group_stats {
 
 using namespace Halide;
 
@@ -21,7 +21,7 @@ Func blur(const std::string &name, Func bordered, Expr side) {
     return blurred;
 }
 
-GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width, Expr height)
+GroupStats::GroupStats(Func map, Expr side, Expr channels, Expr width, Expr height)
     : sums("sums"), mean("mean"), squares("squares"), variance("variance"), output("statistics"),
       pixels(0, (width + columns - 1) / columns, 0, strip_rows, 0, channels, "pixels"),
       totals(0, columns, 0, (height + strip_rows - 1) / strip_rows, "totals") {
@@ -46,7 +46,7 @@ GroupStatistics::GroupStatistics(Func map, Expr side, Expr channels, Expr width,
     output(kind, g, n) = select(kind == 0, near + mean(g, n), variance(g, n));
 }
 
-GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, Func shift, Func added, Expr width,
+GroupStatsBackward::GroupStatsBackward(Func map, Expr side, Func scale, Func shift, Func added, Expr width,
                                                Expr height)
     : blurred(blur("blurred", repeat_border("bordered_map", map, width, height), side)),
       bordered(repeat_border("bordered", blurred, width, height)), output("d_map") {
@@ -56,4 +56,4 @@ GroupStatisticsAdjoint::GroupStatisticsAdjoint(Func map, Expr side, Func scale, 
     output(x, y, c, n) = added(own_x, own_y, c, n) + (scale(c, n) * twice(x, y, c, n) + shift(c, n));
 }
 
-}  // namespace upwell::group_statistics
+}  // namespace upwell::group_stats

@@ -9,22 +9,22 @@
 //     column_waves         (2, V, KW)       exp(-2 pi i column (tap - centre) / W)
 //     row_waves            (2, h, s, KH)    the same along rows
 //     columns              (V, 2) int32     the low-res column of each one, 0 .. v - 1, and 1 where that is of -column
-//     d_output             (2, V, h, s, P)  wrc_spectrum_adjoint only: the gradient of the output's whole spectrum
-//     -> output (2, V, h, s, P); wrc_spectrum_adjoint: d_spectrum, d_samples, d_precision, d_data_weight and d_kernel,
+//     d_output             (2, V, h, s, P)  wrc_spectral_backward only: the gradient of the output's whole spectrum
+//     -> output (2, V, h, s, P); wrc_spectral_backward: d_spectrum, d_samples, d_precision, d_data_weight and d_kernel,
 //        of the sizes above, the first two gradients of whole spectra.
-#include "algebra/wrc_spectrum.h"
+#include "algebra/wrc_spectral.h"
 
 #include "kernel.h"
 #include "schedules/form.h"
-#include "schedules/wrc_spectrum.h"
+#include "schedules/wrc_spectral.h"
 
 namespace upwell {
 namespace {
 
-template<class Parts> class WrcSpectrumKernel : public Kernel<WrcSpectrumKernel<Parts>> {
-    using Base = Kernel<WrcSpectrumKernel<Parts>>;
+template<class Parts> class WrcSpectralKernel : public Kernel<WrcSpectralKernel<Parts>> {
+    using Base = Kernel<WrcSpectralKernel<Parts>>;
     using typename Base::Input, typename Base::Output;
-    static constexpr bool adjoint = std::is_same_v<Parts, WrcSpectrumAdjoint>;
+    static constexpr bool adjoint = std::is_same_v<Parts, WrcSpectralBackward>;
 
 public:
     void configure() {
@@ -49,7 +49,7 @@ public:
     }
 
     void generate() {
-        const WrcSpectrumProblem problem = make_problem();
+        const WrcSpectralProblem problem = make_problem();
         if constexpr (adjoint) {
             parts = std::make_unique<Parts>(problem, *d_output);
             *d_spectrum = parts->d_spectrum;
@@ -86,7 +86,7 @@ private:
     static constexpr const char *high = "2,V,h,s,P", *low = "2,v,h,P";
 
     // Every extent follows from the low-res map's, the scale, the kernel's and the number of planes.
-    WrcSpectrumProblem make_problem() {
+    WrcSpectralProblem make_problem() {
         const auto extent = [](Input map, int d) { return map->dim(d).extent(); };
         const SpectrumSize size{extent(row_waves, 2), extent(data_weight, 0), extent(data_weight, 1),
                                 form_of_sums(this->where()), *columns};
@@ -109,11 +109,11 @@ private:
     std::unique_ptr<Parts> parts;
 };
 
-using WrcSpectrumForward = WrcSpectrumKernel<WrcSpectrum>;
-using WrcSpectrumBackward = WrcSpectrumKernel<WrcSpectrumAdjoint>;
+using WrcSpectralForwardGenerator = WrcSpectralKernel<WrcSpectral>;
+using WrcSpectralBackwardGenerator = WrcSpectralKernel<WrcSpectralBackward>;
 
 }  // namespace
 }  // namespace upwell
 
-HALIDE_REGISTER_GENERATOR(upwell::WrcSpectrumForward, wrc_spectrum)
-HALIDE_REGISTER_GENERATOR(upwell::WrcSpectrumBackward, wrc_spectrum_adjoint)
+HALIDE_REGISTER_GENERATOR(upwell::WrcSpectralForwardGenerator, wrc_spectral)
+HALIDE_REGISTER_GENERATOR(upwell::WrcSpectralBackwardGenerator, wrc_spectral_backward)

@@ -13,7 +13,7 @@
 
 namespace upwell {
 
-struct WrcSpectrumProblem {
+struct WrcSpectralProblem {
     Halide::Func spectrum;      // part, x, y, block, c: Fq
     Halide::Func samples;       // part, x, y, c: Ft
     Halide::Func precision;     // x, y, block, c: P, all columns
@@ -27,8 +27,8 @@ struct WrcSpectrumProblem {
 };
 
 // What both directions start from.
-struct WrcSpectrumFit {
-    explicit WrcSpectrumFit(const WrcSpectrumProblem &problem);
+struct WrcSpectralFit {
+    explicit WrcSpectralFit(const WrcSpectralProblem &problem);
 
     // alpha, and the odd part of 1 / P.
     std::pair<Halide::Expr, Halide::Expr> inverse_precision() const;
@@ -41,7 +41,7 @@ struct WrcSpectrumFit {
     };
     Balance balance(bool negative) const;
 
-    WrcSpectrumProblem problem;
+    WrcSpectralProblem problem;
     Halide::Func kernel_columns, kernel_column_sum;  // x, iy, c: the kernel's rows transformed
     Halide::Func kernel_spectrum, kernel_sum;        // x, y, block, c: B
     Spread samples;                                  // Ft
@@ -53,18 +53,18 @@ struct WrcSpectrumFit {
     Spread model;
 };
 
-struct WrcSpectrum {
-    explicit WrcSpectrum(const WrcSpectrumProblem &problem);
+struct WrcSpectral {
+    explicit WrcSpectral(const WrcSpectralProblem &problem);
 
-    WrcSpectrumFit start;
+    WrcSpectralFit start;
     Halide::Func output;  // part, x, y, block, c
 };
 
 // d_output: part, x, y, block, c: G, the gradient with respect to the whole spectrum.
-struct WrcSpectrumAdjoint {
-    WrcSpectrumAdjoint(const WrcSpectrumProblem &problem, Halide::Func d_output);
+struct WrcSpectralBackward {
+    WrcSpectralBackward(const WrcSpectralProblem &problem, Halide::Func d_output);
 
-    WrcSpectrumFit start;
+    WrcSpectralFit start;
     Halide::Func d_output;  // x, y, block, c
     Halide::Func inverse;   // alpha, the odd part of 1 / P
     Fold d_folded;          // of beta B G, and of the even and odd part of the gradient of m

@@ -38,7 +38,7 @@ Choice settled_choice(const PcdcKnobs &knobs, const Func &record, bool has_hidde
               {2, 4, 8});
     space.add(knobs.spread.pixels, "rows of a map's gradient of a thread", is_double(record) ? 2 : 4, {2, 4, 8});
     space.require("the sums of lanes take at most 48 KB", [&](const Space &s) {
-        return padded_columns * GatheredAdjoint::output_block * s[knobs.weights.pixels] * record.types()[0].bytes() <=
+        return padded_columns * GatheredBackward::output_block * s[knobs.weights.pixels] * record.types()[0].bytes() <=
                most_shared;
     });
     space.settle(knobs);
@@ -55,7 +55,7 @@ void make_sum(Func f, const LoopLevel &level, const Block &b, const RVar &sum) {
     in_registers(f, o, b, {{sum}});
 }
 
-void store_hidden(const Difference &d, const Hidden &hidden, HiddenAdjoint &a, const Choice &choice) {
+void store_hidden(const Difference &d, const Hidden &hidden, HiddenBackward &a, const Choice &choice) {
     const auto store = [](Func f, const Block &b) { return LoopLevel(f, store_image(f, o, b, tile_of(b))); };
     const Block &b = choice.hidden;
     Func u = hidden.u;
@@ -71,8 +71,8 @@ void store_hidden(const Difference &d, const Hidden &hidden, HiddenAdjoint &a, c
 
 // A lane sums a column of the tile for all outputs of a block, in registers; then the lanes' sums are summed, a thread
 // for an output.
-void schedule_weights(GatheredAdjoint &a, int k, const Choice &choice) {
-    constexpr int outputs = GatheredAdjoint::output_block;
+void schedule_weights(GatheredBackward &a, int k, const Choice &choice) {
+    constexpr int outputs = GatheredBackward::output_block;
     const int thread_outputs = choice.outputs;
     auto &[tile, places, one] = a.weights[k];
     const int across = one ? 1 : choice.columns;
@@ -103,9 +103,9 @@ void schedule_weights(GatheredAdjoint &a, int k, const Choice &choice) {
 }
 
 // Update k of the record, columns x rows x channels made by f: a thread has a column, some of its rows at a time.
-void schedule_map(GatheredAdjoint &a, int k, const RDom &places, Func f, const Var &f_row,
+void schedule_map(GatheredBackward &a, int k, const RDom &places, Func f, const Var &f_row,
                   const std::vector<RVar> &sums, const Choice &choice) {
-    const Block b{GatheredAdjoint::channel_block, choice.map_rows};
+    const Block b{GatheredBackward::channel_block, choice.map_rows};
     Stage part = a.record.update(k);
     RVar rows("rows" + std::to_string(k)), pixel("pixel"), columns("columns"), thread("thread");
     part.allow_race_conditions()  // places are different ones
@@ -121,7 +121,7 @@ void schedule_map(GatheredAdjoint &a, int k, const RDom &places, Func f, const V
 }
 
 // Update k of the record, where the frame is one of cells.
-void schedule_cells(GatheredAdjoint &a, int k) {
+void schedule_cells(GatheredBackward &a, int k) {
     const Block b{8, 1};
     Var bx("bx"), tx("tx"), by("by"), ty("ty"), block("output_block"), inner("inner");
     Func stored = a.across.in(a.frame);
@@ -150,7 +150,7 @@ void schedule_cells(GatheredAdjoint &a, int k) {
 
 }  // namespace
 
-void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenAdjoint *adjoint, Func, GatheredAdjoint &a,
+void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Func, GatheredBackward &a,
                      const PcdcKnobs &knobs) {
     const Choice choice = settled_choice(knobs, a.record, adjoint != nullptr);
     stage_inputs(d);

@@ -197,7 +197,7 @@ template<class T> Values output(const Solver &q, const Inputs &in, const Build &
     Arguments<T> arguments(q, in);
     Memory<T> solved = unwritten_map<T>({2, q.half(), q.h, q.scale, q.planes});
     const Halide::Buffer<> result = solved.buffer();
-    arguments.call(compile_filter("wrc_spectrum", 8 * sizeof(T), build), result);
+    arguments.call(compile_filter("wrc_spectral", 8 * sizeof(T), build), result);
     take(result, build.on_device());
     require_guards(solved.guards_hold());
     return solved.values();
@@ -222,7 +222,7 @@ template<class T> SolverGradients gradients(const Solver &q, const Inputs &in, c
     for (Memory<T> &result : results) {
         buffers.push_back(result.buffer());
     }
-    arguments.call(compile_filter("wrc_spectrum_adjoint", 8 * sizeof(T), build), given(d_output), buffers[0],
+    arguments.call(compile_filter("wrc_spectral_backward", 8 * sizeof(T), build), given(d_output), buffers[0],
                    buffers[1], buffers[2], buffers[3], buffers[4]);
     std::vector<Values> values;
     for (size_t i = 0; i < results.size(); i++) {
@@ -283,25 +283,25 @@ const Build plain{{{"default_schedule", "true"}}};
 
 }  // namespace
 
-TEST_CASE("the spectral solver is the formula, and its adjoint the gradient", "[wrc_spectrum]") {
+TEST_CASE("the spectral solver is the formula, and its adjoint the gradient", "[wrc_spectral]") {
     check_output<float>();
     check_output<double>();
     check_gradients<float>();
     check_gradients<double>();
 }
 
-TEST_CASE("the spectral solver is right with the default schedule", "[wrc_spectrum]") {
+TEST_CASE("the spectral solver is right with the default schedule", "[wrc_spectral]") {
     check_output<float>(plain);
     check_gradients<double>(plain);
 }
 
-TEST_CASE("the spectral solver is right with narrower vectors", "[wrc_spectrum]") {
+TEST_CASE("the spectral solver is right with narrower vectors", "[wrc_spectral]") {
     const Build narrow{{}, Halide::Target("x86-64-linux")};
     check_output<float>(narrow);
     check_gradients<float>(narrow);
 }
 
-TEST_CASE("the spectral solver gives the same bits on one thread and on two", "[wrc_spectrum]") {
+TEST_CASE("the spectral solver gives the same bits on one thread and on two", "[wrc_spectral]") {
     const auto all = [&](const Solver &q, int threads) {
         Halide::Internal::JITSharedRuntime::set_num_threads(threads);
         const Inputs in(q);
@@ -316,7 +316,7 @@ TEST_CASE("the spectral solver gives the same bits on one thread and on two", "[
     Halide::Internal::JITSharedRuntime::set_num_threads(0);
 }
 
-TEST_CASE("the spectral solver and its adjoint are right on a GPU", "[gpu][wrc_spectrum]") {
+TEST_CASE("the spectral solver and its adjoint are right on a GPU", "[gpu][wrc_spectral]") {
     if (opencl_platforms() == 0) {
         WARN("skipped: no OpenCL device");
         return;
