@@ -62,7 +62,7 @@ TEST_CASE("Halide's derivative of the difference is what the loops say", "[adjoi
     }
     v(o, x, y, g, n) = sum;
     const Func adjoint = BoundaryConditions::constant_exterior(view(d_v), 0);
-    Derivative derivative = propagate_backwards(v, adjoint, Region{{0, L}, {0, W}, {0, H}, {0, 1}, {0, 1}});
+    Derivative derivative = propagate_adjoints(v, adjoint, Region{{0, L}, {0, W}, {0, H}, {0, 1}, {0, 1}});
     const reference::PcdcGradients expected = reference::difference_backward(q, in, d_v);
     check(derivative, key, expected.key);
     check(derivative, query, expected.query);

@@ -118,7 +118,7 @@ Buffer<double> output(const Setting &s) {
 }
 
 Buffer<double> d_value(const Setting &s) {
-    ReassemblyValueAdjoint parts(s.problem, stage("weight", s.weight), stage("d_output", s.d_output));
+    ReassemblyValueBackward parts(s.problem, stage("weight", s.weight), stage("d_output", s.d_output));
     store(parts.weights);
     parts.folded.along_x.compute_root();
     parts.folded.window.compute_root();
@@ -126,7 +126,7 @@ Buffer<double> d_value(const Setting &s) {
 }
 
 Buffer<double> d_weight(const Setting &s) {
-    const ReassemblyWeightAdjoint parts(s.problem, stage("value", s.value), stage("weight", s.weight),
+    const ReassemblyWeightBackward parts(s.problem, stage("value", s.value), stage("weight", s.weight),
                                         stage("d_output", s.d_output));
     store(parts.weights);
     return realize(parts.output, s.weight);
