@@ -1,109 +1,69 @@
-// The operators that follow from descriptions: their arguments, shapes and sampling grids.
+// The operators there are.
 #pragma once
 
-#include <array>
+#include <functional>
 
-#include "grid/window.h"
-#include "language/window.h"
-#include "upwell.h"
+#include "formula.h"
+#include "signature.h"
 
 namespace upwell {
 
-class WindowKernels;
+// A signature with its formulas understood. Throws std::invalid_argument where one makes no sense.
+class Operator {
+public:
+    explicit Operator(Signature given);
 
-// What a call of a window may choose.
-struct Parameters {
-    int64_t kernel = 1;      // taps per side, odd; 1 for operators without
-    int64_t groups = 1;      // channel groups with weights of their own
-    int64_t mask_ratio = 0;  // high-res pixels between taps where the border mask is found; 0: the true ratio H/h
-    int border = 0;          // which of the operator's choices
-    // Without weights: of rows and columns, high-res pixels per low-res pixel where positions are a pixel's over this
-    // number, computed as torch does for its scale_factor; 0: the true ratio H/h, W/w.
-    std::array<double, 2> scale{};
-};
+    const Signature signature;
+    Symbols symbols;
 
-// One direction of a window. Of value (low-res), weights and d_output (high-res) it makes what it does not take; an
-// operator calls them by names of its own.
-struct Operator {
-    // What the argument `border` chooses; one without a name where the operator does not have it.
-    struct Choice {
-        std::string border;
-        Taps taps;  // of some kernel
-        const WindowKernels *kernels;
+    using Sizes = std::vector<Formula>;
+    std::vector<Sizes> inputs, outputs, addressed;  // as they are in the signature
+    struct Condition {
+        Formula left, right;
+        bool is_equality;  // or at most
+        // Its message in pieces: of each a text, and what comes behind it, a formula or a tensor, or nothing.
+        struct Piece {
+            std::string text;
+            std::optional<Formula> formula;
+            int tensor = -1;
+        };
+        std::vector<Piece> message;
     };
+    std::vector<Condition> conditions;
+    std::vector<int> order;  // of inputs, as sizes are taken from them
+    std::vector<int> option_symbols;             // of each option its own; -1: it is no integer
+    std::vector<std::vector<int>> part_symbols;  // of each option those of its parts
 
-    std::string name;
-    Direction direction;
-    Normaliser normaliser;
-    std::string value, weights, d_output, output;  // what the arguments are called; empty: there is none
-    std::vector<std::string> inputs;               // those that are taken, in order
-    std::vector<Choice> choices;
-    bool has_kernel, has_groups, has_mask_ratio;
-    bool is_derivative;                             // of another operator, not described by anybody
-    std::array<const Operator *, 3> directions{};  // of the same window; null: it has none
+    int input(const std::string &name) const;   // its number; -1: it is not among them
+    int output(const std::string &name) const;
+    int option(const std::string &name) const;
+    size_t returned() const;  // outputs that callers see, which come before the others
 
-    bool has_weights() const { return normaliser != Normaliser::Constant; }
-    bool has_border() const { return choices.size() > 1; }
-    const Sampling &sampling() const { return choices.front().taps.sampling; }
+private:
+    Condition read(const upwell::Condition &given);
 };
 
-// Taps per side that there are kernels for, ascending.
-const std::vector<int64_t> &sides_of(const Operator &op);
-
-// Weights that are products, and the sum with them: two operators, one after the other.
-struct Chain {
-    std::string name;
-    std::vector<std::string> inputs;
-    std::array<int, 3> parts;  // numbers of the inputs that are value, query and key
-    const Operator *scores, *sum;
-};
-
-// By name; null: there is none.
-const Operator *find_window_operator(const std::string &name);
-const Chain *find_chain(const std::string &name);
-// Throws Error with the names there are.
-const Operator &find_operator(const std::string &name);
-// The operator of this name, or of a chain the one that makes its result; throws the same.
-const Operator &find_result(const std::string &name);
+// null: there is none.
+const Operator *find_operator(const std::string &name);
 std::vector<const Operator *> operators();
+// Separated by commas.
+std::string operator_names();
 
-// What was wrong with kernels that a library could not add since the last call.
-std::vector<std::string> take_refused_rows();
+// Calls it for every operator there is, gradients of windows before what they belong to and all others after it, and for
+// each that is added.
+void for_each_operator(std::function<void(const Operator &)> visit);
+void add_operator(Signature signature);
 
-// Calls them for every operator there is and for each that is added, derivatives before what they belong to.
-struct OperatorVisitor {
-    std::function<void(const Operator &)> visit_operator;
-    std::function<void(const Chain &)> visit_chain;
-};
-void for_each_operator_and_chain(OperatorVisitor visitor);
-
-// The tensors of a call by role, and its sizes; what the direction does not use is null.
-struct WindowCall {
-    const Operator *op;
-    Parameters parameters;
-    Dtype dtype;
-    int64_t N, C, h, w, H, W;
-    const Tensor *value, *weights, *d_output, *output;
-
-    Taps taps() const;
-
-    // Parameters::scale of rows and columns; 0 too where it is a whole number and the true ratio, and where torch
-    // leaves it aside.
-    std::array<double, 2> scale() const;
-};
-
-// Roles and sizes of a call whose tensors fit each other.
-WindowCall window_call(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
-                       const Tensor &output);
-
-// The same, after checking everything that can be wrong with a call; throws Error.
-WindowCall check(const Operator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
-                 const Tensor &output);
-
-// A choice by its name; throws Error.
-int border_of(const Operator &op, const std::string &name);
-
-// Runs a checked call.
-void run(const WindowCall &call, const Queue *queue);
+// Each operator with a host side of its own, and the gradients that are operators.
+std::vector<Signature> describe_group_stats();
+std::vector<Signature> describe_guided_filter();
+std::vector<Signature> describe_merge_kernels();
+std::vector<Signature> describe_pcdc();
+std::vector<Signature> describe_pcdc_scores();
+std::vector<Signature> describe_transposed_conv();
+std::vector<Signature> describe_wrc_data();
+std::vector<Signature> describe_wrc_exact();
+std::vector<Signature> describe_wrc_prior();
+std::vector<Signature> describe_wrc_spectral();
 
 }  // namespace upwell

@@ -125,7 +125,7 @@ std::vector<Row> registry() {
 }
 
 const Row &choose(const WindowCall &call, Backend backend) {
-    const Operator &op = *call.op;
+    const WindowOperator &op = *call.op;
     const int64_t exact = integer_ratio(call), general = 0;
     // To the same size an interpolation is a copy, also of what is not finite.
     static const WindowKernels &copies = kernels_of("nearest");

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arguments.h"
-#include "operators.h"
+#include "window_operators.h"
 #include "row.h"
 #include "tuned.h"
 

@@ -1,6 +1,5 @@
 // A call: check, choose a kernel, gather its arguments, run.
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <optional>
 
@@ -8,7 +7,7 @@
 #include "grid/axis_table.h"
 #include "host.h"
 #include "named.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "registry.h"
 
 namespace upwell {
@@ -100,82 +99,7 @@ void run_kernel_in_parts(const Row &row, const WindowCall &call, const Queue *qu
     }
 }
 
-Parameters parameters_of(const Operator &op, Named &named) {
-    Parameters parameters;
-    if (op.has_kernel) {
-        parameters.kernel = named.integer("kernel");
-    }
-    if (op.has_groups) {
-        parameters.groups = named.integer("groups", 1);
-    }
-    if (op.has_mask_ratio) {
-        parameters.mask_ratio = named.integer("mask_ratio", 0);
-    }
-    if (op.has_border()) {
-        parameters.border = border_of(op, named.text("border", op.choices.front().border));
-    }
-    if (!op.has_weights()) {
-        parameters.scale = {named.real("scale_h", 0), named.real("scale_w", 0)};
-    }
-    return parameters;
-}
-
-void run_named(const Operator &op, Named &named, const Queue *queue) {
-    std::vector<Tensor> inputs;
-    for (const std::string &name : op.inputs) {
-        inputs.push_back(named.tensor(name));
-    }
-    const Tensor &output = named.tensor(op.output);
-    const Parameters parameters = parameters_of(op, named);
-    named.finish();
-    run(check(op, parameters, inputs, output), queue);
-}
-
-// The weights are made in memory of the queue, or of the host's own.
-void run_named(const Chain &chain, Named &named, const Queue *queue) {
-    std::vector<Tensor> inputs;
-    for (const std::string &name : chain.inputs) {
-        inputs.push_back(named.tensor(name));
-    }
-    const Tensor &output = named.tensor("output");
-    const Parameters parameters = parameters_of(*chain.sum, named);
-    named.finish();
-    Parameters of_scores = parameters;
-    of_scores.mask_ratio = 0;
-    const auto &[value, query, key] = chain.parts;
-    for (const int i : {value, query, key}) {
-        check_tensor(chain.name, chain.inputs[i], inputs[i], inputs[i].dtype);
-    }
-    // In the names of this operator; what follows has some of its own.
-    const std::vector<int64_t> low = inputs[value].sizes, high = inputs[query].sizes;
-    check_sizes(chain.name, chain.inputs[query], inputs[query], {low[0], high[1], high[2], high[3]});
-    check_sizes(chain.name, chain.inputs[key], inputs[key], {low[0], high[1], low[2], low[3]});
-    check_tensor(chain.name, "output", output, inputs[value].dtype);
-    check_sizes(chain.name, "output", output, {low[0], low[1], high[2], high[3]});
-    Tensor scores{nullptr, wide(inputs[query].dtype), high, {}};
-    scores.sizes[1] = parameters.groups * parameters.kernel * parameters.kernel;
-    const size_t bytes = element_count(scores) * element_size(scores.dtype);
-    std::vector<uint8_t> host(queue ? 0 : bytes);
-    scores.data = queue ? queue->allocate(bytes) : host.data();
-    // Both are checked before one runs, so that nothing is written where the other cannot be.
-    const std::vector<Tensor> of_sum{inputs[value], scores}, pair{inputs[query], inputs[key]};
-    const WindowCall sum = check(*chain.sum, parameters, of_sum, output);
-    run(check(*chain.scores, of_scores, pair, scores), queue);
-    run(sum, queue);
-}
-
 }  // namespace
-
-int border_of(const Operator &op, const std::string &name) {
-    std::string known;
-    for (size_t i = 0; i < op.choices.size(); i++) {
-        if (op.choices[i].border == name) {
-            return static_cast<int>(i);
-        }
-        known += (known.empty() ? "'" : " or '") + op.choices[i].border + "'";
-    }
-    throw Error(op.name, "border", "should be " + known + " but is '" + name + "'");
-}
 
 void run(const std::string &name, const std::vector<NamedArgument> &arguments, const Queue *queue) {
     if (queue && (!queue->allocate || !queue->upload)) {
@@ -183,30 +107,15 @@ void run(const std::string &name, const std::vector<NamedArgument> &arguments, c
     }
     install_once();
     Named named(name, arguments);
-    if (const HostOperator *op = find_host_operator(name)) {
+    if (const Operator *op = find_operator(name)) {
         run_named(*op, named, queue);
-    } else if (const Chain *chain = find_chain(name)) {
-        run_named(*chain, named, queue);
-    } else {
-        run_named(find_operator(name), named, queue);
+        return;
     }
+    throw Error("upwell", "operator", "should be one of " + operator_names() + " but is '" + name + "'");
 }
 
 void run(const WindowCall &call, const Queue *queue) {
     install_once();
-    const Tensor &output = *call.output;
-    const int64_t elements = element_count(output);
-    if (elements == 0) {
-        return;
-    }
-    if (call.C == 0) {  // a sum over no channels
-        if (queue) {
-            throw Error(call.op->name, call.op->direction == Direction::DValue ? call.op->d_output : call.op->value,
-                        "should have channels");
-        }
-        std::memset(output.data, 0, elements * element_size(output.dtype));
-        return;
-    }
     run_kernel_in_parts(choose(call, backend(queue != nullptr)), call, queue);
 }
 

@@ -22,11 +22,29 @@ TensorArgument finite_tensor(std::string name, std::string sizes) {
     return {std::move(name), std::move(sizes), false, false, true};
 }
 
+TensorArgument wide_tensor(std::string name, std::string sizes) {
+    TensorArgument argument = tensor(std::move(name), std::move(sizes));
+    argument.is_wide = true;
+    return argument;
+}
+
 OptionArgument integer(std::string name, int64_t least, int64_t most, std::optional<int64_t> usual) {
     OptionArgument option{std::move(name), Kind::Integer, least, most};
     if (usual) {
         option.usual = *usual;
     }
+    return option;
+}
+
+OptionArgument optional_integer(std::string name) {
+    OptionArgument option{std::move(name), Kind::Integer};
+    option.is_optional = true;
+    return option;
+}
+
+OptionArgument built_integer(std::string name, std::function<const std::vector<int64_t> &()> built) {
+    OptionArgument option{std::move(name), Kind::Integer};
+    option.built = std::move(built);
     return option;
 }
 
@@ -37,6 +55,12 @@ OptionArgument size(std::string name) {
 OptionArgument real(std::string name, double usual) {
     OptionArgument option{std::move(name), Kind::Real};
     option.usual = usual;
+    return option;
+}
+
+OptionArgument optional_real(std::string name) {
+    OptionArgument option{std::move(name), Kind::Real};
+    option.is_optional = true;
     return option;
 }
 
@@ -100,7 +124,7 @@ Signature add_backward(Signature &of, const std::vector<std::string> &saved, Sig
         backward.outputs.push_back({"d_" + input.name, input.sizes});
         gradient.of.push_back(input.name);
     }
-    backward.run = run;
+    backward.run = std::move(run);
     backward.first = of.first.empty() ? std::vector{of.inputs[0].name} : of.first;
     backward.conditions = of.conditions;
     backward.addressed = of.addressed;

@@ -1,7 +1,7 @@
 #include "signature_json.h"
 
 #include "language/description.h"
-#include "operators/host_operators.h"
+#include "operators.h"
 
 namespace upwell {
 namespace {
@@ -21,7 +21,7 @@ template<class List, class F> std::string listed(const List &list, const F &f) {
 std::string json(const TensorArgument &input) {
     return "{\"name\": " + quoted(input.name) + ", \"sizes\": " + quoted(input.sizes) +
            ", \"optional\": " + json(input.is_optional) + ", \"flattened\": " + json(input.is_flattened) +
-           ", \"finite\": " + json(input.is_finite) + "}";
+           ", \"finite\": " + json(input.is_finite) + ", \"wide\": " + json(input.is_wide) + "}";
 }
 
 std::string json(const OptionArgument &option) {
@@ -42,12 +42,14 @@ std::string json(const OptionArgument &option) {
     return "{\"name\": " + quoted(option.name) + ", \"kind\": " + quoted(kinds[static_cast<int>(option.kind)]) +
            ", \"least\": " + std::to_string(option.least) + ", \"most\": " + std::to_string(option.most) +
            ", \"parts\": " + listed(option.parts, quoted) + ", \"choices\": " + listed(option.choices, quoted) +
+           ", \"built\": " +
+           (option.built ? listed(option.built(), [](int64_t side) { return std::to_string(side); }) : "null") +
            ", \"usual\": " + usual + ", \"optional\": " + json(option.is_optional) + "}";
 }
 
 std::string json(const OutputTensor &output) {
     return "{\"name\": " + quoted(output.name) + ", \"sizes\": " + quoted(output.sizes) +
-           ", \"kept\": " + json(output.is_kept) + "}";
+           ", \"kept\": " + json(output.is_kept) + ", \"wide\": " + json(output.is_wide) + "}";
 }
 
 std::string json(const Condition &condition) {
@@ -61,7 +63,7 @@ std::string json(const Gradient &gradient) {
            ", \"operator\": " + quoted(gradient.op) + "}";
 }
 
-std::string json(const HostOperator &op) {
+std::string json(const Operator &op) {
     const Signature &s = op.signature;
     const char *const autocasts[] = {"none", "to float32", "to the narrow dtype"};
     const auto each = [](const auto &one) { return json(one); };
@@ -69,15 +71,16 @@ std::string json(const HostOperator &op) {
            ", \"options\": " + listed(s.options, each) + ", \"outputs\": " + listed(s.outputs, each) +
            ", \"first\": " + quoted(s.inputs[op.order[0]].name) + ", \"conditions\": " + listed(s.conditions, each) +
            ", \"gradients\": " + listed(s.gradients, each) +
-           ", \"autocast\": " + quoted(autocasts[static_cast<int>(s.autocast)]) + "}";
+           ", \"autocast\": " + quoted(autocasts[static_cast<int>(s.autocast)]) + ", \"16 bits\": " + json(s.has_16_bits) +
+           ", \"parts\": " + (s.chain ? listed(std::vector{s.chain->scores, s.chain->sum}, quoted) : "[]") + "}";
 }
 
 }  // namespace
 
 std::string signatures_as_json() {
     std::string list;
-    for (const HostOperator &op : host_operators()) {
-        list += (list.empty() ? "" : ",\n ") + json(op);
+    for (const Operator *op : operators()) {
+        list += (list.empty() ? "" : ",\n ") + json(*op);
     }
     return "[" + list + "]";
 }

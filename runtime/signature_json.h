@@ -1,4 +1,4 @@
-// What people and tools read of the operators with a host side of their own.
+// What people and tools read of operators.
 #pragma once
 
 #include <string>

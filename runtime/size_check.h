@@ -2,11 +2,11 @@
 // symbolic sizes too.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "operators/host_operators.h"
+#include "operators.h"
 
 namespace upwell {
 
@@ -21,38 +21,45 @@ public:
     using Integer = typename Report::Integer;
     using Sizes = std::vector<Integer>;
 
-    SizeCheck(const HostOperator &op, const Report &report)
+    SizeCheck(const Operator &op, const Report &report)
         : op_(op), signature_(op.signature), report_(report), values_(op.symbols.size()),
           tensors_(op.signature.inputs.size()) {}
 
-    // ---- What is known of a call. Integers and Sizes by their parts.
+    // ---- What is known of a call: options by their number, Integers and Sizes by their parts too.
 
-    void set(const std::string &symbol, Integer value) { values_[op_.symbols.find(symbol)] = std::move(value); }
+    void set_option(size_t option, Integer value) { values_[op_.option_symbols[option]] = std::move(value); }
+    void set_part(size_t option, size_t part, Integer value) {
+        values_[op_.part_symbols[option][part]] = std::move(value);
+    }
     void set_input(int number, Sizes sizes) { tensors_[number] = std::move(sizes); }
 
     // ---- Throws, or gives what follows from it.
 
-    void check_option(const OptionArgument &option) const {
+    void check_option(size_t number) const {
         using Kind = OptionArgument::Kind;
+        const OptionArgument &option = signature_.options[number];
         if (option.kind == Kind::Integer || option.kind == Kind::Size) {
-            const Integer &value = *values_[op_.symbols.find(option.name)];
-            check_range(option, {value}, "", Report::format(value));
+            const Integer &value = *values_[op_.option_symbols[number]];
+            if (option.built) {
+                check_built(option, Report::known(value));
+            } else if (!option.is_optional || Report::known(value) != 0) {
+                check_range(option, {value}, "");
+            }
         } else if (option.kind == Kind::Integers || option.kind == Kind::Sizes) {
-            const int is_given = option.is_optional ? op_.symbols.find(option.name) : -1;
-            if (is_given >= 0 && Report::known(*values_[is_given]) == 0) {
+            if (option.is_optional && Report::known(*values_[op_.option_symbols[number]]) == 0) {
                 return;
             }
             Sizes parts;
-            for (const std::string &part : option.parts) {
-                parts.push_back(*values_[op_.symbols.find(part)]);
+            for (const int part : op_.part_symbols[number]) {
+                parts.push_back(*values_[part]);
             }
-            check_range(option, parts, std::to_string(parts.size()) + " integers ", Report::format(parts));
+            check_range(option, parts, std::to_string(parts.size()) + " integers ");
         }
     }
 
     void check() {
-        for (const OptionArgument &option : signature_.options) {
-            check_option(option);
+        for (size_t i = 0; i < signature_.options.size(); i++) {
+            check_option(i);
         }
         for (const int i : op_.order) {
             if (tensors_[i]) {
@@ -67,7 +74,7 @@ public:
         }
         for (const int i : op_.order) {
             if (tensors_[i]) {
-                check_sizes(signature_.inputs[i].name, *tensors_[i], evaluate(op_.inputs[i]));
+                check_formulas(i);
             }
         }
         for (size_t i = 0; i < op_.outputs.size(); i++) {
@@ -99,16 +106,23 @@ public:
     }
 
 private:
-    void check_range(const OptionArgument &option, const Sizes &values, const std::string &kind,
-                     const std::string &given) const {
+    void check_built(const OptionArgument &option, std::optional<int64_t> value) const {
+        const std::vector<int64_t> &built = option.built();
+        if (std::find(built.begin(), built.end(), value) == built.end()) {
+            report_.fail(option.name, "should be one of " + Report::format(Sizes(built.begin(), built.end())) +
+                                          " (those that were built) but is " + (value ? std::to_string(*value) : "unknown"));
+        }
+    }
+
+    // kind: what a list is called; empty: one value.
+    void check_range(const OptionArgument &option, const Sizes &values, const std::string &kind) const {
         for (const Integer &value : values) {
             const auto message = [&] {
                 const std::string least = std::to_string(option.least);
                 return "should be " + kind +
-                       (option.most >= INT_MAX && kind.empty()
-                            ? "at least " + least
-                            : "in " + least + " .. " + std::to_string(option.most)) +
-                       " but is " + given;
+                       (option.most >= INT_MAX ? (kind.empty() ? "at least " : "of at least ") + least
+                                               : "in " + least + " .. " + std::to_string(option.most)) +
+                       " but is " + (kind.empty() ? Report::format(values[0]) : Report::format(values));
             };
             report_.at_most(Integer(option.least), value, option.name, message);
             report_.at_most(value, Integer(option.most), option.name, message);
@@ -132,6 +146,17 @@ private:
             });
         }
         check_elements(argument.name, sizes);
+    }
+
+    void check_formulas(int number) const {
+        const Operator::Sizes &formulas = op_.inputs[number];
+        const Sizes &actual = *tensors_[number];
+        const auto message = [&] {
+            return "should be " + Report::format(evaluate(formulas)) + " but is " + Report::format(actual);
+        };
+        for (size_t d = 0; d < formulas.size(); d++) {
+            report_.equal(actual[d], formulas[d].evaluate(values_), signature_.inputs[number].name, message);
+        }
     }
 
     // Kernels index with 32 bits. What is symbolic is checked when it is not.
@@ -161,10 +186,10 @@ private:
         }
     }
 
-    void check_condition(const HostOperator::Condition &condition, const std::string &argument) const {
+    void check_condition(const Operator::Condition &condition, const std::string &argument) const {
         const auto message = [&] {
             std::string text;
-            for (const HostOperator::Condition::Piece &piece : condition.message) {
+            for (const Operator::Condition::Piece &piece : condition.message) {
                 text += piece.text;
                 if (piece.formula) {
                     text += Report::format(piece.formula->evaluate(values_));
@@ -182,7 +207,7 @@ private:
         }
     }
 
-    Sizes evaluate(const HostOperator::Sizes &formulas) const {
+    Sizes evaluate(const Operator::Sizes &formulas) const {
         Sizes sizes;
         sizes.reserve(formulas.size());
         for (const Formula &formula : formulas) {
@@ -191,7 +216,7 @@ private:
         return sizes;
     }
 
-    const HostOperator &op_;
+    const Operator &op_;
     const Signature &signature_;
     const Report &report_;
     Values<Integer> values_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "views.h"
 
 namespace upwell {
 namespace {
@@ -18,7 +19,7 @@ int64_t multiply_add(int64_t a, int64_t b, int64_t c) {
 }
 
 // Strides as given, or those of a contiguous tensor; of dimensions of size 1 always the latter.
-std::array<int64_t, 4> strides_of(const Tensor &tensor) {
+std::array<int64_t, 4> map_strides(const Tensor &tensor) {
     std::array<int64_t, 4> strides{};
     int64_t dense = 1;
     for (int i = 3; i >= 0; i--) {
@@ -30,7 +31,7 @@ std::array<int64_t, 4> strides_of(const Tensor &tensor) {
 
 // Elements from the first to behind the last.
 int64_t span_of(const Tensor &tensor) {
-    const std::array<int64_t, 4> strides = strides_of(tensor);
+    const std::array<int64_t, 4> strides = map_strides(tensor);
     int64_t span = 1;
     for (int i = 0; i < 4; i++) {
         span = multiply_add(tensor.sizes[i] - 1, strides[i], span);
@@ -49,7 +50,7 @@ void check_addressable(const std::string &op, const std::string &argument, const
     if (elements == 0) {
         return;
     }
-    const std::array<int64_t, 4> strides = strides_of(tensor);
+    const std::array<int64_t, 4> strides = map_strides(tensor);
     for (int i = 0; i < 4; i++) {
         if (strides[i] < 0 || (i == 3 && strides[i] != 1)) {
             throw Error(op, argument,
@@ -142,23 +143,28 @@ bool is_contiguous(const Tensor &tensor) {
 }
 
 bool is_splittable(const Tensor &tensor) {
-    const std::array<int64_t, 4> strides = strides_of(tensor);
+    const std::array<int64_t, 4> strides = map_strides(tensor);
     return tensor.sizes[0] <= 1 || strides[0] == tensor.sizes[1] * strides[1];
 }
 
 bool overlap(const Tensor &a, const Tensor &b) {
-    if (element_count(a) == 0 || element_count(b) == 0) {
+    if (!a.data || !b.data || element_count(a) == 0 || element_count(b) == 0) {
         return false;
     }
     const auto begin = [](const Tensor &t) { return reinterpret_cast<uintptr_t>(t.data); };
     const auto end = [&](const Tensor &t) {
-        return begin(t) + static_cast<uintptr_t>(span_of(t)) * element_size(t.dtype);
+        int64_t span = 1;
+        const std::vector<int64_t> strides = upwell::strides_of(t);
+        for (size_t d = 0; d < strides.size(); d++) {
+            span = multiply_add(t.sizes[d] - 1, strides[d], span);
+        }
+        return begin(t) + static_cast<uintptr_t>(span) * element_size(t.dtype);
     };
     return begin(a) < end(b) && begin(b) < end(a);
 }
 
 Buffer::Buffer(const Tensor &tensor, int64_t groups) {
-    const std::array<int64_t, 4> strides = strides_of(tensor);
+    const std::array<int64_t, 4> strides = map_strides(tensor);
     const int64_t channels = tensor.sizes[1] / groups;
     const int64_t group_stride = groups == 1 ? strides[0] : channels * strides[1];
     const auto dimension = [](int64_t extent, int64_t stride) {

@@ -15,8 +15,7 @@ void check_tensor(const std::string &op, const std::string &argument, const Tens
 int64_t element_count(const Tensor &tensor);
 // Where a dimension has one element its stride may be any.
 bool is_contiguous(const Tensor &tensor);
-// Of N,C,H,W, as the next.
-bool is_splittable(const Tensor &tensor);  // channels of consecutive images follow each other
+bool is_splittable(const Tensor &tensor);  // of N,C,H,W: channels of consecutive images follow each other
 bool overlap(const Tensor &a, const Tensor &b);
 
 // A halide_buffer_t with the dimensions it points to. Not copyable: it points into itself.

@@ -7,14 +7,14 @@
 #include <torch/library.h>
 
 #include "language/description.h"
-#include "runtime/operators.h"
+#include "runtime/window_operators.h"
 #include "runtime/signature_json.h"
 
 namespace upwell::bridge {
 namespace {
 
 // So many a side, with the first of the operator's borders.
-Taps taps_of(const Operator &op, int64_t kernel) {
+Taps taps_of(const WindowOperator &op, int64_t kernel) {
     Taps taps = op.choices.front().taps;
     taps.kernel = static_cast<int>(kernel);
     return taps;
@@ -42,10 +42,10 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         }
         return std::make_tuple(int64_t(window.first), coefficients);
     });
-    // Those with kernels of a window: a chain consists of them.
+    // Those with kernels of a window.
     m.def("window_operators() -> str[]", [] {
         std::vector<std::string> names;
-        for (const Operator *op : operators()) {
+        for (const WindowOperator *op : window_operators()) {
             names.push_back(op->name);
         }
         return names;
@@ -53,7 +53,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
     // Of a call: two for each cell of the window, pixel of the high-res map, and channel. first: sizes of the first argument.
     m.def("window_flops(str operator, int[] first, int[] made, int kernel) -> int",
           [](const std::string &name, at::IntArrayRef first, at::IntArrayRef made, int64_t kernel) {
-              const Operator &op = find_operator(name);
+              const WindowOperator &op = window_operator(name);
               const int64_t side = lower(taps_of(op, kernel)).size;
               return 2 * side * side * c10::multiply_integers(op.direction == Direction::Forward ? made : first);
           });
@@ -67,7 +67,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         for_each_author([&](const Author &author) { all.push_back(&author); });
         return as_json(all);
     });
-    // Of every operator with a host side of its own, as JSON.
+    // Of every operator, as JSON.
     m.def("signatures() -> str", [] { return signatures_as_json(); });
     // What kernels run on in this library where tensors lie in host memory, what they need of the processor, and where
     // the runtime lies.

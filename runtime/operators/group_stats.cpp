@@ -3,7 +3,7 @@
 
 #include "grid/gaussian.h"
 #include "grid/upsampling.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "tensor.h"
 #include "views.h"
 
@@ -146,9 +146,9 @@ void upsampled_group_stats_backward(Host &host, const Tensor &x, int64_t H, int6
 }
 
 std::vector<Signature> describe_group_stats() {
-    static const auto stats = [](const HostCall &c) { return GroupStats{c.tensor("mean"), c.tensor("rstd")}; };
-    static const auto d_stats = [](const HostCall &c) { return GroupStats{c.tensor("d_mean"), c.tensor("d_rstd")}; };
-    static const auto nothing = [](Host &host, const HostCall &c) { return host.constant(0, c.tensor("x").sizes); };
+    static const auto stats = [](const OperatorCall &c) { return GroupStats{c.tensor("mean"), c.tensor("rstd")}; };
+    static const auto d_stats = [](const OperatorCall &c) { return GroupStats{c.tensor("d_mean"), c.tensor("d_rstd")}; };
+    static const auto nothing = [](Host &host, const OperatorCall &c) { return host.constant(0, c.tensor("x").sizes); };
     const Condition groups{"C%groups == 0", "groups", "should divide the {C} channels but is {groups}"};
     Signature own{
         .name = "group_stats",
@@ -158,11 +158,11 @@ std::vector<Signature> describe_group_stats() {
         .options = {integer("groups"), real("eps", 1e-5), flag("blur", false)},
         .outputs = {{"mean", "N,groups"}, {"rstd", "N,groups", false, 1}},
         .run = [](Host &host,
-                  const HostCall &c) { group_stats(host, c.tensor("x"), c.flag("blur"), c.real("eps"), stats(c)); },
+                  const OperatorCall &c) { group_stats(host, c.tensor("x"), c.flag("blur"), c.real("eps"), stats(c)); },
         .conditions = {groups},
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature own_backward = add_backward(own, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
+    Signature own_backward = add_backward(own, {"x", "mean", "rstd"}, [](Host &host, const OperatorCall &c) {
         group_stats_backward(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c), c.tensor("d_x"));
     });
     Signature upsampled{
@@ -172,7 +172,7 @@ std::vector<Signature> describe_group_stats() {
         .options = {sizes("size", {"height", "width"}), integer("groups"), real("eps", 1e-5)},
         .outputs = {{"mean", "N,groups"}, {"rstd", "N,groups", false, 1}},
         .run =
-            [](Host &host, const HostCall &c) {
+            [](Host &host, const OperatorCall &c) {
                 upsampled_group_stats(host, c.tensor("x"), c.integer("height"), c.integer("width"), c.real("eps"),
                                       stats(c));
             },
@@ -180,7 +180,7 @@ std::vector<Signature> describe_group_stats() {
         .addressed = {{"size", "height,width"}},
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature upsampled_backward = add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const HostCall &c) {
+    Signature upsampled_backward = add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const OperatorCall &c) {
         upsampled_group_stats_backward(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c), d_stats(c),
                                       nothing(host, c), c.tensor("d_x"));
     });

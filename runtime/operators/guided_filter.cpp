@@ -5,7 +5,7 @@
 
 #include "grid/reads.h"
 #include "mirror.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "pixel_sums.h"
 #include "tensor.h"
 
@@ -178,7 +178,7 @@ void guided_filter_backward(const Options &options, const Tensor &guide, const T
 }
 
 std::vector<Signature> describe_guided_filter() {
-    static const auto options_of = [](const HostCall &c) {
+    static const auto options_of = [](const OperatorCall &c) {
         return Options{c.integer("radius"), c.real("eps"), c.integer("scale"), c.flag("centred"), c.text("border")};
     };
     Signature op{
@@ -192,12 +192,12 @@ std::vector<Signature> describe_guided_filter() {
                     flag("centred", false), text("border", {"inside", "reflect", "symmetric"})},
         .outputs = {{"output", "N,D,H,W"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 guided_filter(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("output"), c.queue);
             },
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature backward = add_backward(op, {"guide", "input"}, [](Host &, const HostCall &c) {
+    Signature backward = add_backward(op, {"guide", "input"}, [](Host &, const OperatorCall &c) {
         guided_filter_backward(options_of(c), c.tensor("guide"), c.tensor("input"), c.tensor("d_output"),
                               c.tensor("d_guide"), c.tensor("d_input"), c.queue);
     });

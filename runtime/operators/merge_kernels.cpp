@@ -1,6 +1,6 @@
 #include "operators/merge_kernels.h"
 
-#include "operators/host_call.h"
+#include "operator_call.h"
 
 namespace upwell {
 
@@ -21,7 +21,7 @@ std::vector<Signature> describe_merge_kernels() {
         .options = {},
         .outputs = {{"merged", "A,B,KH,KW"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 merge_kernels(c.tensor("large"), c.tensor("small"), c.tensor("merged"), c.queue);
             },
         .conditions = {{"kh <= KH", "small", message},

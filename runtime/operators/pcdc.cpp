@@ -1,6 +1,6 @@
 #include "operators/pcdc.h"
 
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "views.h"
 
 namespace upwell::pcdc {
@@ -54,7 +54,7 @@ namespace upwell {
 
 std::vector<Signature> describe_pcdc() {
     using namespace pcdc;
-    static const auto ratio_of = [](const HostCall &c) {
+    static const auto ratio_of = [](const OperatorCall &c) {
         return Ratio{c.integer("dilation_h"), 1, c.integer("dilation_w"), 1};
     };
     Signature op{
@@ -67,7 +67,7 @@ std::vector<Signature> describe_pcdc() {
                     integers("dilation", {"dilation_h", "dilation_w"}, 1, INT_MAX, 1)},
         .outputs = {{"output", "N,L,H,W"}},
         .run =
-            [](Host &host, const HostCall &c) {
+            [](Host &host, const OperatorCall &c) {
                 difference(host, {c.tensor("key"), c.tensor("query"), c.tensor("weight"), c.tensor("bias")},
                            c.integer("groups"), ratio_of(c), c.tensor("output"));
             },
@@ -78,7 +78,7 @@ std::vector<Signature> describe_pcdc() {
                        {"K%2 == 1", "weight", "should have an odd kernel but is {weight}"}},
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature backward = add_backward(op, {"key", "query", "weight"}, [](Host &host, const HostCall &c) {
+    Signature backward = add_backward(op, {"key", "query", "weight"}, [](Host &host, const OperatorCall &c) {
         difference_backward(host, c.tensor("d_output"), {c.tensor("key"), c.tensor("query"), c.tensor("weight"), {}},
                            c.integer("groups"), ratio_of(c),
                            {c.tensor("d_key"), c.tensor("d_query"), c.tensor("d_weight"), c.tensor("d_bias")});

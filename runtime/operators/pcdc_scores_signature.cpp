@@ -1,5 +1,5 @@
 // What pcdc_scores takes and makes.
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "operators/pcdc_scores.h"
 
 namespace upwell {
@@ -7,7 +7,7 @@ namespace {
 
 using namespace pcdc;
 
-ScoresOptions options_of(const HostCall &c) {
+ScoresOptions options_of(const OperatorCall &c) {
     ScoresOptions options{c.integer("groups"), c.integer("norm_groups"), c.flag("relu"), c.flag("blur"), {}};
     if (c.flag("ratio")) {
         options.ratio = {c.integer("row_high"), c.integer("row_low"), c.integer("column_high"), c.integer("column_low")};
@@ -16,13 +16,13 @@ ScoresOptions options_of(const HostCall &c) {
 }
 
 // The inputs, or with a prefix their gradients.
-ScoresInputs inputs_of(const HostCall &c, const std::string &prefix = "") {
+ScoresInputs inputs_of(const OperatorCall &c, const std::string &prefix = "") {
     const auto at = [&](const char *name) { return c.tensor(prefix + name); };
     return {at("key"),           at("query"),         at("norm_weight"), at("weight"),       at("bias"),      at("compress_weight"),
             at("compress_bias"), at("hidden_weight"), at("hidden_bias"), at("score_weight"), at("score_bias")};
 }
 
-ScoresOutputs outputs_of(const HostCall &c, const Tensor &scores) {
+ScoresOutputs outputs_of(const OperatorCall &c, const Tensor &scores) {
     return {scores, c.tensor("statistics"), c.tensor("coarse")};
 }
 
@@ -54,7 +54,7 @@ std::vector<Signature> describe_pcdc_scores() {
                     // What an upsampled key becomes at low resolution.
                     {"coarse", "N*(1-ratio),groups,h+2,w+2,(max(L,M)/groups+" + block + "-1)/" + block + "*" + block, true}},
         .run = [](Host &host,
-                  const HostCall &c) { scores(host, inputs_of(c), options_of(c), outputs_of(c, c.tensor("output"))); },
+                  const OperatorCall &c) { scores(host, inputs_of(c), options_of(c), outputs_of(c, c.tensor("output"))); },
         .first = {"query"},
         .conditions = {{"1 <= D", "query", "should have at least one channel but is {query}"},
                        {"blur <= ratio", "blur", "needs a key of the query's size, and how far taps are apart"},
@@ -72,7 +72,7 @@ std::vector<Signature> describe_pcdc_scores() {
     for (const TensorArgument &input : op.inputs) {
         saved.push_back(input.name);
     }
-    Signature backward = add_backward(op, saved, [](Host &host, const HostCall &c) {
+    Signature backward = add_backward(op, saved, [](Host &host, const OperatorCall &c) {
         scores_backward(host, c.tensor("d_output"), inputs_of(c), options_of(c), outputs_of(c, {}), inputs_of(c, "d_"));
     });
     return {op, backward};

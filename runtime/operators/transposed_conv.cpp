@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "grid/position.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "pixel_sums.h"
 #include "tensor.h"
 #include "views.h"
@@ -198,7 +198,7 @@ void transposed_conv_d_bias(const Tensor &d_output, const Tensor &d_bias, const 
 }
 
 std::vector<Signature> describe_transposed_conv() {
-    static const auto options_of = [](const HostCall &c) {
+    static const auto options_of = [](const OperatorCall &c) {
         const auto pair = [&](const std::string &name) {
             return std::array{c.integer(name + "_h"), c.integer(name + "_w")};
         };
@@ -236,7 +236,7 @@ std::vector<Signature> describe_transposed_conv() {
         .options = options,
         .outputs = {{"output", "N,E*groups," + H + "," + W, false, std::nullopt}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 transposed_conv(options_of(c), c.tensor("input"), c.tensor("weight"), c.tensor("bias"), c.tensor("output"),
                                 c.queue);
             },
@@ -255,7 +255,7 @@ std::vector<Signature> describe_transposed_conv() {
         .options = with(std::vector{upwell::size("h"), upwell::size("w")}, options),
         .outputs = {{"d_input", "N,C,h,w"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 transposed_conv_d_input(options_of(c), c.tensor("d_output"), c.tensor("weight"), c.tensor("d_input"),
                                         c.queue);
             },
@@ -273,7 +273,7 @@ std::vector<Signature> describe_transposed_conv() {
         .options = with(std::vector{upwell::size("kernel_height"), upwell::size("kernel_width")}, options),
         .outputs = {{"d_weight", "C,D/groups,kernel_height,kernel_width"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 transposed_conv_d_weight(options_of(c), c.tensor("d_output"), c.tensor("input"), c.tensor("d_weight"),
                                          c.queue);
             },
@@ -299,7 +299,7 @@ std::vector<Signature> describe_transposed_conv() {
                 .options = {},
                 .outputs = {{"d_bias", "D"}},
                 .run = [](Host &,
-                          const HostCall &c) { transposed_conv_d_bias(c.tensor("d_output"), c.tensor("d_bias"), c.queue); },
+                          const OperatorCall &c) { transposed_conv_d_bias(c.tensor("d_output"), c.tensor("d_bias"), c.queue); },
                 .gradients = {{Gradient::Rule::Spread, {"d_output"}}},
             }};
 }

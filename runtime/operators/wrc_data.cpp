@@ -1,7 +1,7 @@
 #include "operators/wrc_data.h"
 
 #include "error.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "tensor.h"
 
 namespace upwell {
@@ -46,12 +46,12 @@ std::vector<Signature> describe_wrc_data() {
         .options = {},
         .outputs = {{"weight", "N,C,h,w"}, {"weighted", "N,C,h,w"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 wrc_data(c.tensor("x"), c.tensor("response"), c.tensor("weight"), c.tensor("weighted"), c.queue);
             },
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature backward = add_backward(op, {"x", "response"}, [](Host &, const HostCall &c) {
+    Signature backward = add_backward(op, {"x", "response"}, [](Host &, const OperatorCall &c) {
         wrc_data_backward(c.tensor("x"), c.tensor("response"), c.tensor("d_weight"), c.tensor("d_weighted"),
                          c.tensor("d_x"), c.tensor("d_response"), c.queue);
     });

@@ -2,7 +2,7 @@
 
 
 #include "error.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 
 namespace upwell {
 
@@ -53,7 +53,7 @@ void wrc_exact_backward(const WrcProblem &problem, const WrcTolerance &tolerance
 }
 
 std::vector<Signature> describe_wrc_exact() {
-    static const auto tolerance_of = [](const HostCall &c) {
+    static const auto tolerance_of = [](const OperatorCall &c) {
         const WrcTolerance tolerance{c.real("tolerance"), c.integer("max_iterations")};
         if (c.queue && tolerance.residual > 0 && !c.queue->download) {
             throw Error(c.op.signature.name, "queue", "should have download, or the tolerance should be 0");
@@ -68,11 +68,11 @@ std::vector<Signature> describe_wrc_exact() {
         "plane's residual, relative to its right side, is at most tolerance, or, with a warning, after max_iterations. A "
         "tolerance of 0: exactly max_iterations. Kernels of at most scale x scale elements need none.");
     op.options.insert(op.options.end(), {real("tolerance", 1e-4), integer("max_iterations", 1, INT64_MAX, 100)});
-    op.run = [](Host &, const HostCall &c) {
+    op.run = [](Host &, const OperatorCall &c) {
         wrc_exact(wrc_problem(c), c.tensor("weighted"), tolerance_of(c), c.tensor("output"), c.queue);
     };
     Signature backward =
-        add_backward(op, {"output", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
+        add_backward(op, {"output", "precision", "data_weight", "data", "kernel"}, [](Host &, const OperatorCall &c) {
             wrc_exact_backward(wrc_problem(c), tolerance_of(c), c.tensor("output"), c.tensor("d_output"), wrc_gradients(c),
                               c.queue);
         });

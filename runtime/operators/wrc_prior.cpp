@@ -1,7 +1,7 @@
 #include "operators/wrc_prior.h"
 
 #include "grid/reads.h"
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "tensor.h"
 #include "views.h"
 
@@ -82,13 +82,13 @@ std::vector<Signature> describe_wrc_prior() {
         .options = {integer("scale")},
         .outputs = {{"precision", "N,C,h*scale,w*scale"}, {"weighted", "N,C,h*scale,w*scale"}},
         .run =
-            [](Host &, const HostCall &c) {
+            [](Host &, const OperatorCall &c) {
                 wrc_prior(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("precision"),
                           c.tensor("weighted"), c.queue);
             },
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature backward = add_backward(op, {"x", "mixed", "lam"}, [](Host &, const HostCall &c) {
+    Signature backward = add_backward(op, {"x", "mixed", "lam"}, [](Host &, const OperatorCall &c) {
         wrc_prior_backward(c.tensor("x"), c.tensor("mixed"), c.tensor("lam"), c.integer("scale"), c.tensor("d_precision"),
                           c.tensor("d_weighted"), c.tensor("d_x"), c.tensor("d_mixed"), c.tensor("d_lam"), c.queue);
     });

@@ -22,11 +22,11 @@ Signature wrc_signature(const std::string &name, const std::string &doc) {
     };
 }
 
-WrcProblem wrc_problem(const HostCall &c) {
+WrcProblem wrc_problem(const OperatorCall &c) {
     return {c.tensor("precision"), c.tensor("data_weight"), c.tensor("data"), c.tensor("kernel"), c.integer("scale")};
 }
 
-WrcGradients wrc_gradients(const HostCall &c) {
+WrcGradients wrc_gradients(const OperatorCall &c) {
     return {c.tensor("d_precision"), c.tensor("d_weighted"), c.tensor("d_data_weight"), c.tensor("d_data"),
             c.tensor("d_kernel")};
 }

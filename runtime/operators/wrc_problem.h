@@ -2,7 +2,7 @@
 // W = scale w, but data and its weight, N,C,h,w; contiguous, of one dtype.
 #pragma once
 
-#include "operators/host_call.h"
+#include "operator_call.h"
 
 namespace upwell {
 
@@ -20,7 +20,7 @@ struct WrcGradients {
 // What the two have in common.
 Signature wrc_signature(const std::string &name, const std::string &doc);
 
-WrcProblem wrc_problem(const HostCall &call);
-WrcGradients wrc_gradients(const HostCall &call);
+WrcProblem wrc_problem(const OperatorCall &call);
+WrcGradients wrc_gradients(const OperatorCall &call);
 
 }  // namespace upwell

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "operators/host_call.h"
+#include "operator_call.h"
 #include "views.h"
 
 namespace upwell {
@@ -158,7 +158,7 @@ void wrc_spectral_backward(const WrcProblem &problem, WrcCentre centre, const Fo
 }
 
 std::vector<Signature> describe_wrc_spectral() {
-    static const auto centre_of = [](const HostCall &c) {
+    static const auto centre_of = [](const OperatorCall &c) {
         return c.text("centre") == "image" ? WrcCentre::Image : WrcCentre::Kernel;
     };
     Signature op = wrc_signature(
@@ -167,12 +167,12 @@ std::vector<Signature> describe_wrc_spectral() {
         "times their weight. centre: what the kernel is rolled by half of, image (published) or kernel.");
     op.options.insert(op.options.end(), {text("centre", {"image", "kernel"}), fourier()});
     op.outputs.push_back({"spectrum", "N,C,h*scale,w*scale/2+1,2", true});  // the half spectrum of weighted
-    op.run = [](Host &, const HostCall &c) {
+    op.run = [](Host &, const OperatorCall &c) {
         wrc_spectral(wrc_problem(c), c.tensor("weighted"), centre_of(c), c.fourier(), c.tensor("spectrum"),
                      c.tensor("output"), c.queue);
     };
     Signature backward =
-        add_backward(op, {"spectrum", "precision", "data_weight", "data", "kernel"}, [](Host &, const HostCall &c) {
+        add_backward(op, {"spectrum", "precision", "data_weight", "data", "kernel"}, [](Host &, const OperatorCall &c) {
             wrc_spectral_backward(wrc_problem(c), centre_of(c), c.fourier(), c.tensor("spectrum"), c.tensor("d_output"),
                                  wrc_gradients(c), c.queue);
         });

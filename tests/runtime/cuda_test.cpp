@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <map>
 
-#include "operators.h"
+#include "window_operators.h"
 #include "support/catch.h"
 #include "support/map.h"
 

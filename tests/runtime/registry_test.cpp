@@ -21,7 +21,7 @@ int chosen_ratio(int64_t H, int64_t W, int64_t mask_ratio, int64_t channels = 16
     Map<float> value({1, channels, 4, 6}), logits({1, 9, H, W}), output({1, channels, H, W});
     const std::vector<Tensor> inputs{value.tensor(), logits.tensor()};
     const Tensor out = output.tensor();
-    return choose(check(find_operator("fns"), {3, 1, mask_ratio}, inputs, out), Backend::Cpu).ratio;
+    return choose(window_call(window_operator("fns"), {3, 1, mask_ratio}, inputs, out), Backend::Cpu).ratio;
 }
 
 // Several kernels of one name are tuned for different calls, each for one instruction set.

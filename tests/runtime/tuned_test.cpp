@@ -51,7 +51,7 @@ std::string name_of_size(const std::vector<Argument> &arguments, size_t index) {
 
 // A call that the row's kernel was compiled for: one row of pixels, without its tensors.
 WindowCall call_of(const Row &row, const CallSize &size) {
-    for (const Operator *op : operators()) {
+    for (const WindowOperator *op : window_operators()) {
         for (int border = 0; border < static_cast<int>(op->choices.size()); border++) {
             if (op->direction == row.direction && op->choices[border].kernels == &kernels_of(row.window)) {
                 const int64_t w = size.pixels, r = row.ratio, H = r > 0 ? r : 2, W = r > 0 ? r * w : 2 * w + 1;

@@ -23,7 +23,7 @@ void check_pass(const std::string &pass, const Pcdc &q, const Build<float> &buil
         check_close("difference", 32, kernels.difference(), planar(q, reference::difference(q, in)));
         return;
     }
-    if (pass == "adjoint") {
+    if (pass == "backward") {
         const Array d_v = Random()({q.L, q.W, q.H(), q.G, q.N});
         check_gradients(q, 32, kernels.gradients(kernels.difference_record(planar(q, d_v)), 0),
                         reference::difference_backward(q, in, d_v));
@@ -56,7 +56,7 @@ void check_points(const std::string &pass, const Target &target, size_t count) {
         }
     };
     check(pass == "" ? "pcdc" : "pcdc_" + pass, {convolved[1], convolved[4]});
-    if (pass != "" && pass != "adjoint") {
+    if (pass != "" && pass != "backward") {
         check("pcdc_upsampled_" + pass, {interpolated[1], interpolated[4]});
     }
 }
@@ -67,7 +67,7 @@ TEST_CASE("any point of the PCDC kernels' spaces computes the formula", "[pcdc][
     for (const char *pass : {"scores", "scores_backward"}) {
         check_points(pass, Halide::get_host_target(), 4);
     }
-    for (const char *pass : {"", "adjoint", "statistics", "moments"}) {
+    for (const char *pass : {"", "backward", "statistics", "moments"}) {
         check_points(pass, Halide::get_host_target(), 1);
     }
     check_points("scores", Target("x86-64-linux"), 1);

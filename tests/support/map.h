@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "window_operators.h"
 #include "operators.h"
 
 namespace upwell::test {
@@ -33,7 +34,25 @@ template<class T> struct Map {
 // A call whose tensors come in the operator's order.
 inline void run_in_order(const std::string &name, const Parameters &parameters, const std::vector<Tensor> &inputs,
                          const Tensor &output, const Queue *queue = nullptr) {
-    run(check(find_operator(name), parameters, inputs, output), queue);
+    const Operator &op = *find_operator(name);
+    std::vector<NamedArgument> arguments{{op.signature.outputs[0].name, output}};
+    for (size_t i = 0; i < inputs.size(); i++) {
+        arguments.push_back({op.signature.inputs[i].name, inputs[i]});
+    }
+    for (const OptionArgument &option : op.signature.options) {
+        if (option.name == "kernel") {
+            arguments.push_back({option.name, parameters.kernel});
+        } else if (option.name == "groups") {
+            arguments.push_back({option.name, parameters.groups});
+        } else if (option.name == "mask_ratio") {
+            arguments.push_back({option.name, parameters.mask_ratio});
+        } else if (option.name == "border") {
+            arguments.push_back({option.name, option.choices[parameters.border]});
+        } else if (option.name == "scale_h" || option.name == "scale_w") {
+            arguments.push_back({option.name, parameters.scale[option.name == "scale_w"]});
+        }
+    }
+    run(name, arguments, queue);
 }
 
 // What a call by name is refused with.

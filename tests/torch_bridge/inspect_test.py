@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from upwell.__main__ import main
-from upwell.inspect.reassembly import matrix
+from upwell.inspect.reassembly import matrix, operators
 from upwell.inspect.resfu import PAPER, PAPER_BILINEAR, extras, stages, totals
 from upwell.inspect.setting import Setting
 from upwell.inspect.signature import signatures
@@ -274,8 +274,10 @@ def test_code_that_cannot_be_written_is_one_line(capsys, monkeypatch, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_an_operator_with_a_host_side_says_what_it_takes_and_makes(capsys):
+def test_an_operator_says_what_it_takes_and_makes(capsys):
     for name, signature in signatures().items():
+        if name in operators():
+            continue
         main(["inspect", name])
         text = capsys.readouterr().out
         for argument in [*signature["inputs"], *signature["outputs"]]:

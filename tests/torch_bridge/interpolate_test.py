@@ -135,5 +135,5 @@ def test_what_cannot_be_meant_is_refused(mode):
         for scale in (0.0, -1.0, float("nan"), float("inf")):
             with pytest.raises(RuntimeError, match=f"{mode}: {name} should be positive and finite"):
                 getattr(torch.ops.upwell, mode)(x, [4, 4], **{name: scale})
-    with pytest.raises(RuntimeError, match=f"{mode}: size should be at least"):
+    with pytest.raises(RuntimeError, match=f"{mode}: size should be 2 integers of at least 1"):
         call(x, scale_factor=0.1)

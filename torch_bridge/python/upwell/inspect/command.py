@@ -26,6 +26,8 @@ def add_operators(parser: argparse.ArgumentParser) -> None:
     for name, operator in operators().items():
         add_reassembly(name, operator["kernel"], commands.add_parser(name, help="taps and window"))
     for name, signature in signatures().items():
+        if name in operators():
+            continue
         parser = commands.add_parser(name, help="arguments, sizes, gradients")
         parser.add_argument("--json", action="store_true", help="print JSON")
         parser.set_defaults(

@@ -1,7 +1,8 @@
-#include "operators/host_call.h"
+#include "operator_call.h"
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "error.h"
 #include "size_check.h"
@@ -46,22 +47,24 @@ struct Throwing {
     }
 };
 
-// The options of a call by name, integers to be checked with the sizes.
-void take_options(Named &arguments, HostCall &call, SizeCheck<Throwing> &check) {
-    const auto usual_integer = [](const OptionArgument &option) {
-        return option.is_optional ? int64_t(0) : std::get<int64_t>(*option.usual);
-    };
+// The options of a call by name, integers to be checked with the sizes. sizes: those that an output of the call has, where
+// nothing else says them.
+void take_options(Named &arguments, OperatorCall &call, const std::map<std::string, int64_t> &sizes,
+                  SizeCheck<Throwing> &check) {
     for (size_t i = 0; i < call.options.size(); i++) {
         const OptionArgument &option = call.op.signature.options[i];
-        const bool has_usual = option.usual || option.is_optional;
         const auto integer = [&](const std::string &name) {
-            return has_usual ? arguments.integer(name, usual_integer(option)) : arguments.integer(name);
+            const auto made = sizes.find(name);
+            return option.is_optional       ? arguments.integer(name, 0)
+                   : option.usual           ? arguments.integer(name, std::get<int64_t>(*option.usual))
+                   : made != sizes.end()    ? arguments.integer(name, made->second)
+                                            : arguments.integer(name);
         };
         switch (option.kind) {
         case Kind::Integer:
         case Kind::Size:
         case Kind::Flag:
-            check.set(option.name, integer(option.name));
+            check.set_option(i, integer(option.name));
             break;
         case Kind::Integers:
         case Kind::Sizes: {
@@ -76,40 +79,45 @@ void take_options(Named &arguments, HostCall &call, SizeCheck<Throwing> &check) 
                                 "should be in " + std::to_string(option.least) + " .. " + std::to_string(option.most) +
                                     " but is " + std::to_string(value));
                 }
-                check.set(option.parts[part], value);
+                check.set_part(i, part, value);
             }
-            check.set(option.name, is_given);
+            check.set_option(i, is_given);
             break;
         }
-        case Kind::Real:
-            call.options[i] = arguments.real(option.name, std::get<double>(*option.usual));
+        case Kind::Real: {
+            const double value = arguments.real(option.name, option.usual ? std::get<double>(*option.usual) : 0);
+            call.options[i] = value;
+            if (!option.is_optional || value != 0) {
+                check_option(arguments.op(), option, value);
+            }
             break;
+        }
         case Kind::Text:
             call.options[i] = arguments.text(option.name, std::get<std::string>(*option.usual));
+            check_option(arguments.op(), option, call.options[i]);
             break;
         case Kind::Fourier:
             call.options[i] = arguments.fourier(option.name);
             break;
         }
-        check_option(arguments.op(), option, call.options[i]);
     }
 }
 
-bool share_memory(const Tensor &a, const Tensor &b) {
-    const auto begin = [](const Tensor &t) { return static_cast<const char *>(t.data); };
-    const auto end = [&](const Tensor &t) { return begin(t) + element_count(t) * element_size(t.dtype); };
-    return a.data && b.data && begin(a) < end(b) && begin(b) < end(a);
-}
-
-void check_memory(const HostCall &call, Dtype dtype) {
-    const std::string &op = call.op.signature.name;
-    if (dtype != Dtype::Float32 && dtype != Dtype::Float64) {
-        const std::string &first = call.op.signature.inputs[call.op.order[0]].name;
-        throw Error(op, first, std::string("should be float32 or float64 but is ") + name(dtype));
+void check_memory(const OperatorCall &call, Dtype dtype) {
+    const Signature &signature = call.op.signature;
+    const std::string &op = signature.name;
+    if (dtype == Dtype::Int32 || (wide(dtype) != dtype && !signature.has_16_bits)) {
+        throw Error(op, signature.inputs[call.op.order[0]].name,
+                    std::string("should be float32 or float64 but is ") + name(dtype));
     }
-    const auto check = [&](const std::string &argument, const Tensor &tensor) {
-        if (tensor.dtype != dtype) {
-            throw Error(op, argument, std::string("should be ") + name(dtype) + " but is " + name(tensor.dtype));
+    const auto check = [&](const std::string &argument, const Tensor &tensor, bool is_wide, bool takes_strides) {
+        const Dtype expected = is_wide ? wide(dtype) : dtype;
+        if (takes_strides) {
+            check_tensor(op, argument, tensor, expected);
+            return;
+        }
+        if (tensor.dtype != expected) {
+            throw Error(op, argument, std::string("should be ") + name(expected) + " but is " + name(tensor.dtype));
         }
         if (!is_contiguous(tensor)) {
             throw Error(op, argument, "should be contiguous");
@@ -121,26 +129,25 @@ void check_memory(const HostCall &call, Dtype dtype) {
             throw Error(op, argument, "should be aligned to its elements");
         }
     };
-    const Signature &signature = call.op.signature;
-    const auto name_of = [](const TensorArgument &input) { return input.name; };
     for (size_t i = 0; i < call.inputs.size(); i++) {
-        if (!signature.inputs[i].is_optional || call.inputs[i].data) {
-            check(signature.inputs[i].name, call.inputs[i]);
+        const TensorArgument &argument = signature.inputs[i];
+        if (!argument.is_optional || call.inputs[i].data) {
+            check(argument.name, call.inputs[i], argument.is_wide, signature.takes_strides);
         }
     }
     for (size_t i = 0; i < call.outputs.size(); i++) {
-        const std::string &argument = signature.outputs[i].name;
-        if (!signature.outputs[i].is_kept || call.outputs[i].data) {
-            check(argument, call.outputs[i]);
+        const OutputTensor &argument = signature.outputs[i];
+        if (!argument.is_kept || call.outputs[i].data) {
+            check(argument.name, call.outputs[i], argument.is_wide, false);
         }
-        for (const Tensor &input : call.inputs) {
-            if (share_memory(input, call.outputs[i])) {
-                throw Error(op, argument, "should not share memory with " + alternatives(signature.inputs, name_of));
+        for (size_t other = 0; other < call.inputs.size(); other++) {
+            if (overlap(call.inputs[other], call.outputs[i])) {
+                throw Error(op, argument.name, "should not share memory with " + signature.inputs[other].name);
             }
         }
         for (size_t other = 0; other < i; other++) {
-            if (share_memory(call.outputs[other], call.outputs[i])) {
-                throw Error(op, argument, "should not share memory with " + signature.outputs[other].name);
+            if (overlap(call.outputs[other], call.outputs[i])) {
+                throw Error(op, argument.name, "should not share memory with " + signature.outputs[other].name);
             }
         }
     }
@@ -156,7 +163,7 @@ template<class Bits> bool are_finite(const void *data, int64_t count, Bits expon
     return found == 0;
 }
 
-void check_finite(const HostCall &call) {
+void check_finite(const OperatorCall &call) {
     for (size_t i = 0; i < call.inputs.size(); i++) {
         const TensorArgument &argument = call.op.signature.inputs[i];
         const Tensor &tensor = call.inputs[i];
@@ -174,7 +181,7 @@ void check_finite(const HostCall &call) {
 
 }  // namespace
 
-const Tensor &HostCall::tensor(const std::string &name) const {
+const Tensor &OperatorCall::tensor(const std::string &name) const {
     const int number = op.input(name);
     return number >= 0 ? inputs[number] : outputs[op.output(name)];
 }
@@ -182,8 +189,9 @@ const Tensor &HostCall::tensor(const std::string &name) const {
 void check_option(const std::string &op, const OptionArgument &option, const Value &value) {
     if (option.kind == Kind::Real) {
         const double number = std::get<double>(value);
-        if (!std::isfinite(number) || number < 0) {
-            throw Error(op, option.name, "should be at least 0 and finite but is " + std::to_string(number));
+        if (!std::isfinite(number) || number < 0 || (option.is_optional && number == 0)) {
+            throw Error(op, option.name, std::string("should be ") + (option.is_optional ? "positive" : "at least 0") +
+                                             " and finite but is " + std::to_string(number));
         }
     }
     if (option.kind == Kind::Text) {
@@ -195,7 +203,7 @@ void check_option(const std::string &op, const OptionArgument &option, const Val
     }
 }
 
-void run(HostCall call) {
+void run(OperatorCall call) {
     std::vector<Tensor> &outputs = call.outputs;
     const std::vector<OutputTensor> &arguments = call.op.signature.outputs;
     if (!call.queue) {
@@ -205,7 +213,7 @@ void run(HostCall call) {
         return;
     }
     const Tensor &first = call.inputs[call.op.order[0]];
-    Host host(first.dtype, call.queue);
+    Host host(wide(first.dtype), call.queue);
     if (element_count(first) == 0 && std::all_of(arguments.begin(), arguments.end(),
                                                  [](const OutputTensor &output) { return output.when_empty; })) {
         for (size_t i = 0; i < outputs.size(); i++) {
@@ -223,9 +231,9 @@ void run(HostCall call) {
     call.op.signature.run(host, call);
 }
 
-void run_named(const HostOperator &op, Named &arguments, const Queue *queue) {
+void run_named(const Operator &op, Named &arguments, const Queue *queue) {
     const Signature &signature = op.signature;
-    HostCall call(op);
+    OperatorCall call(op);
     call.queue = queue;
     const Throwing report{signature.name};
     SizeCheck<Throwing> check(op, report);
@@ -240,7 +248,15 @@ void run_named(const HostOperator &op, Named &arguments, const Queue *queue) {
         const OutputTensor &argument = signature.outputs[i];
         call.outputs[i] = argument.is_kept ? arguments.tensor(argument.name, {}) : arguments.tensor(argument.name);
     }
-    take_options(arguments, call, check);
+    std::map<std::string, int64_t> sizes;
+    for (size_t i = 0; i < call.outputs.size(); i++) {
+        for (size_t d = 0; d < std::min(op.outputs[i].size(), call.outputs[i].sizes.size()); d++) {
+            if (const int symbol = op.outputs[i][d].symbol(); symbol >= 0) {
+                sizes.emplace(op.symbols.name(symbol), call.outputs[i].sizes[d]);
+            }
+        }
+    }
+    take_options(arguments, call, sizes, check);
     arguments.finish();
     check.check();
     call.numbers = check.values();

@@ -1,4 +1,4 @@
-// One call of an operator with a host side of its own.
+// One call of an operator.
 #pragma once
 
 #include <string>
@@ -6,13 +6,13 @@
 
 #include "host.h"
 #include "named.h"
-#include "operators/host_operators.h"
+#include "operators.h"
 
 namespace upwell {
 
-class HostCall {
+class OperatorCall {
 public:
-    explicit HostCall(const HostOperator &op)
+    explicit OperatorCall(const Operator &op)
         : op(op), inputs(op.inputs.size()), outputs(op.outputs.size()), numbers(op.symbols.size()),
           options(op.signature.options.size()) {}
 
@@ -24,9 +24,9 @@ public:
     const std::string &text(const std::string &name) const { return std::get<std::string>(option(name)); }
     const Fourier &fourier() const { return std::get<Fourier>(option("fourier")); }
 
-    const HostOperator &op;
+    const Operator &op;
     const Queue *queue = nullptr;
-    std::vector<Tensor> inputs, outputs;  // contiguous; as they are in the signature
+    std::vector<Tensor> inputs, outputs;  // as they are in the signature; contiguous, unless inputs may have strides
     Values<int64_t> numbers;              // integers among the options, and sizes
     std::vector<Value> options;           // the others
 
@@ -35,12 +35,12 @@ private:
 };
 
 // Runs a call whose tensors and options fit each other. Outputs that are kept may have no data.
-void run(HostCall call);
+void run(OperatorCall call);
 
 // Throws Error unless it does: a number that is no integer, or a text.
 void check_option(const std::string &op, const OptionArgument &option, const Value &value);
 
 // Checks and runs a call by name; throws Error.
-void run_named(const HostOperator &op, Named &arguments, const Queue *queue);
+void run_named(const Operator &op, Named &arguments, const Queue *queue);
 
 }  // namespace upwell

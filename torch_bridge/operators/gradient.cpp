@@ -1,6 +1,7 @@
-#include "host_gradient.h"
+#include "gradient.h"
 
 #include <algorithm>
+#include <mutex>
 #include <unordered_map>
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -9,6 +10,16 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace upwell::bridge {
+
+std::vector<Tensor> call(const std::string &name, torch::jit::Stack stack) {
+    c10::Dispatcher::singleton().findSchemaOrThrow(("upwell::" + name).c_str(), "").callBoxed(stack);
+    std::vector<Tensor> results;
+    for (const at::IValue &result : stack) {
+        results.push_back(result.toTensor());
+    }
+    return results;
+}
+
 namespace {
 
 using at::IValue;
@@ -17,15 +28,6 @@ using torch::autograd::variable_list;
 using torch::jit::Stack;
 using Kind = OptionArgument::Kind;
 using Rule = Gradient::Rule;
-
-variable_list call(const std::string &name, Stack stack) {
-    c10::Dispatcher::singleton().findSchemaOrThrow(("upwell::" + name).c_str(), "").callBoxed(stack);
-    variable_list results;
-    for (const IValue &result : stack) {
-        results.push_back(result.toTensor());
-    }
-    return results;
-}
 
 // On a stack; undefined: not given.
 IValue value_of(const Tensor &tensor) {
@@ -38,7 +40,7 @@ struct Source {
     int number = -1;
 };
 
-Source source_of(const HostOperator &op, const Gradient &gradient, const std::string &argument) {
+Source source_of(const Operator &op, const Gradient &gradient, const std::string &argument) {
     std::string name = argument;
     for (const auto &[theirs, ours] : gradient.given) {
         if (theirs == argument) {
@@ -62,51 +64,70 @@ Source source_of(const HostOperator &op, const Gradient &gradient, const std::st
 // What makes the gradients of an operator's inputs, and what of a call that takes.
 struct Plan {
     struct Call {
-        const HostOperator *maker = nullptr;  // null: the gradient is not made by an operator
+        const Operator *maker = nullptr;  // null: the gradient is not made by an operator
         std::vector<Source> tensors;          // for each of its inputs
         std::vector<int> options;             // for each of its options the number of one of the call's, or -1: a size
     };
-    std::vector<Call> calls;         // for each gradient of the signature
-    std::vector<std::string> sizes;  // names whose values are kept
+    // A number that is kept: the size of an input, or, where no tensor has it, what the call says.
+    struct Size {
+        std::string name;
+        int input = -1, dimension = -1;
+    };
+    std::vector<Call> calls;  // for each gradient of the signature
+    std::vector<Size> sizes;
 
-    explicit Plan(const HostOperator &op) {
+    explicit Plan(const Operator &op) {
         for (const Gradient &gradient : op.signature.gradients) {
             Call &call = calls.emplace_back();
             if (gradient.rule == Rule::Call) {
-                call.maker = find_host_operator(gradient.op);
+                call.maker = find_operator(gradient.op);
                 for (const TensorArgument &argument : call.maker->signature.inputs) {
                     call.tensors.push_back(source_of(op, gradient, argument.name));
                 }
                 for (const OptionArgument &option : call.maker->signature.options) {
-                    call.options.push_back(op.option(option.name));
-                    if (call.options.back() < 0) {
-                        sizes.push_back(option.name);
+                    const int own = op.option(option.name);
+                    call.options.push_back(own >= 0 && op.signature.options[own].parts == option.parts ? own : -1);
+                    if (call.options.back() >= 0) {
+                        continue;
+                    }
+                    const bool is_list = option.kind == Kind::Sizes;
+                    for (const std::string &name : is_list ? option.parts : std::vector{option.name}) {
+                        sizes.push_back(size_of(op, name));
                     }
                 }
             } else if (gradient.rule != Rule::Same) {
                 for (const Formula &formula : op.inputs[op.input(gradient.of[0])]) {
-                    sizes.push_back(op.symbols.name(formula.symbol()));
+                    sizes.push_back(size_of(op, op.symbols.name(formula.symbol())));
                 }
             }
         }
     }
 
-    static const Plan &of(const HostOperator &op) {
-        static const auto &all = *[] {
-            auto *plans = new std::unordered_map<const HostOperator *, Plan>;
-            for (const HostOperator &each : host_operators()) {
-                plans->emplace(&each, each);
+    static Size size_of(const Operator &op, const std::string &name) {
+        for (const int input : op.order) {
+            for (size_t d = 0; d < op.inputs[input].size() && !op.signature.inputs[input].is_optional; d++) {
+                const int symbol = op.inputs[input][d].symbol();
+                if (symbol >= 0 && op.symbols.name(symbol) == name) {
+                    return {name, input, static_cast<int>(d)};
+                }
             }
-            return plans;
-        }();
-        return all.at(&op);
+        }
+        return {name};
+    }
+
+    // Made at its first use: what makes gradients may be added after the operator.
+    static const Plan &of(const Operator &op) {
+        static std::mutex &mutex = *new std::mutex;
+        static auto &all = *new std::unordered_map<const Operator *, Plan>;
+        const std::lock_guard lock(mutex);
+        return all.try_emplace(&op, op).first->second;
     }
 };
 
 // What is kept of a call for its gradients.
 class Kept {
 public:
-    static void save(AutogradContext *context, const HostOperator &op, const HostArguments &arguments,
+    static void save(AutogradContext *context, const Operator &op, const Arguments &arguments,
                      const variable_list &outputs) {
         const Plan &plan = Plan::of(op);
         variable_list saved(op.inputs.size() + op.outputs.size());
@@ -136,11 +157,18 @@ public:
         data["given"] = std::move(given);
         data["options"] = c10::ivalue::Tuple::create(arguments.options);
         if (!plan.sizes.empty()) {
-            const Refusal refusal{op.signature.name};
-            const HostCheck check = checked(op, arguments, refusal);
             Sizes sizes;
-            for (const std::string &name : plan.sizes) {
-                sizes.push_back(*check.value(name));
+            std::optional<Check> check;
+            const Refusal refusal{op.signature.name};
+            for (const Plan::Size &size : plan.sizes) {
+                if (size.input >= 0) {
+                    sizes.push_back(arguments.tensors[size.input].sym_size(size.dimension));
+                    continue;
+                }
+                if (!check) {
+                    check.emplace(checked(op, arguments, refusal));
+                }
+                sizes.push_back(*check->value(size.name));
             }
             data["sizes"] = c10::SymIntArrayRef(sizes);
         }
@@ -150,7 +178,7 @@ public:
     }
 
     Kept(AutogradContext *context, const variable_list &gradients)
-        : op(*find_host_operator(context->saved_data["operator"].toStringRef())), plan_(Plan::of(op)),
+        : op(*find_operator(context->saved_data["operator"].toStringRef())), plan_(Plan::of(op)),
           data_(context->saved_data), given_(data_["given"].toIntVector()), saved_(context->get_saved_variables()),
           gradients_(gradients) {
         for (size_t i = 0, number = 0; i < given_.size(); i++) {
@@ -159,7 +187,7 @@ public:
         }
     }
 
-    const HostOperator &op;
+    const Operator &op;
 
     bool is_given(int input) const { return given_[input]; }
     bool is_needed(const Gradient &gradient) const {
@@ -192,8 +220,19 @@ public:
         const auto own = data_["options"].toTuple();
         for (size_t i = 0; i < call.options.size(); i++) {
             const OptionArgument &option = call.maker->signature.options[i];
-            if (option.kind != Kind::Fourier) {
-                stack.push_back(call.options[i] < 0 ? IValue(size(option.name)) : own->elements()[call.options[i]]);
+            if (option.kind == Kind::Fourier) {
+                continue;
+            }
+            if (call.options[i] >= 0) {
+                stack.push_back(own->elements()[call.options[i]]);
+            } else if (option.kind == Kind::Sizes) {
+                Sizes parts;
+                for (const std::string &part : option.parts) {
+                    parts.push_back(size(part));
+                }
+                stack.emplace_back(c10::SymIntArrayRef(parts));
+            } else {
+                stack.emplace_back(size(option.name));
             }
         }
         return bridge::call(call.maker->signature.name, std::move(stack));
@@ -220,7 +259,8 @@ public:
 
 private:
     c10::SymInt size(const std::string &name) {
-        const auto at = std::find(plan_.sizes.begin(), plan_.sizes.end(), name);
+        const auto at = std::find_if(plan_.sizes.begin(), plan_.sizes.end(),
+                                     [&](const Plan::Size &each) { return each.name == name; });
         return data_["sizes"].toSymIntVector()[at - plan_.sizes.begin()];
     }
 
@@ -232,15 +272,15 @@ private:
     std::vector<bool> needed_;
 };
 
-class HostDerivative : public torch::autograd::Function<HostDerivative> {
+class Derivative : public torch::autograd::Function<Derivative> {
 public:
     static constexpr bool is_traceable = true;
 
-    // given: the tensors that are. options: as HostArguments has them.
-    static variable_list forward(AutogradContext *context, const HostOperator *op, at::TensorList given,
-                                 const HostArguments &arguments) {
+    // given: the tensors that are. options: as Arguments has them.
+    static variable_list forward(AutogradContext *context, const Operator *op, at::TensorList given,
+                                 const Arguments &arguments) {
         const at::AutoDispatchBelowADInplaceOrView guard;
-        HostArguments own{{}, arguments.options};
+        Arguments own{{}, arguments.options};
         for (size_t i = 0, next = 0; i < arguments.tensors.size(); i++) {
             own.tensors.push_back(arguments.tensors[i].defined() ? given[next++] : Tensor());
         }
@@ -262,7 +302,7 @@ public:
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
         Kept kept(context, gradients);
-        const HostOperator &op = kept.op;
+        const Operator &op = kept.op;
         variable_list of_inputs(op.inputs.size());
         const bool is_asked = std::any_of(gradients.begin(), gradients.end(), [](const Tensor &g) { return g.defined(); });
         for (size_t number = 0; is_asked && number < op.signature.gradients.size(); number++) {
@@ -303,7 +343,7 @@ public:
 
 }  // namespace
 
-bool keeps_outputs(const HostOperator &op) {
+bool keeps_outputs(const Operator &op) {
     const std::vector<Plan::Call> &calls = Plan::of(op).calls;
     return std::any_of(calls.begin(), calls.end(), [](const Plan::Call &call) {
         return std::any_of(call.tensors.begin(), call.tensors.end(),
@@ -311,14 +351,14 @@ bool keeps_outputs(const HostOperator &op) {
     });
 }
 
-std::vector<Tensor> differentiable(const HostOperator &op, const HostArguments &arguments) {
+std::vector<Tensor> differentiable(const Operator &op, const Arguments &arguments) {
     std::vector<Tensor> given;
     for (const Tensor &tensor : arguments.tensors) {
         if (tensor.defined()) {
             given.push_back(tensor);
         }
     }
-    return HostDerivative::apply(&op, at::TensorList(given), arguments);
+    return Derivative::apply(&op, at::TensorList(given), arguments);
 }
 
 }  // namespace upwell::bridge

@@ -1,4 +1,4 @@
-// What an operator with a host side of its own takes in torch: its schema, and the arguments of a call.
+// What an operator takes in torch: its schema, and the arguments of a call.
 #pragma once
 
 #include <string>
@@ -12,24 +12,24 @@
 namespace upwell::bridge {
 
 // As they are in the signature.
-struct HostArguments {
+struct Arguments {
     std::vector<Tensor> tensors;      // undefined: not given
     std::vector<at::IValue> options;  // of what is no option in torch: nothing
 };
 
 // Also makes what is kept for gradients; there only if anything is.
-std::string schema(const HostOperator &op, bool with_kept);
+std::string schema(const Operator &op, bool with_kept);
 
-size_t argument_count(const HostOperator &op);
+size_t argument_count(const Operator &op);
 
 // first: the first argument.
-HostArguments read_arguments(const HostOperator &op, const at::IValue *first);
+Arguments read_arguments(const Operator &op, const at::IValue *first);
 
 // Sizes that do not fit each other are refused in torch's way.
 struct Refusal {
     using Integer = c10::SymInt;
 
-    std::string op;
+    const std::string &op;
 
     static std::optional<int64_t> known(const Integer &number) { return number.maybe_as_int(); }
     static std::string format(const Sizes &sizes) { return bridge::format(sizes); }
@@ -39,20 +39,26 @@ struct Refusal {
     }
     template<class Message>
     void equal(const Integer &a, const Integer &b, const std::string &argument, const Message &message) const {
+        if (const auto left = known(a), right = known(b); left && right && *left == *right) {
+            return;  // a SymBool costs more
+        }
         TORCH_SYM_CHECK(a.sym_eq(b), op, ": ", argument, " ", message());
     }
     template<class Message>
     void at_most(const Integer &a, const Integer &b, const std::string &argument, const Message &message) const {
+        if (const auto left = known(a), right = known(b); left && right && *left <= *right) {
+            return;
+        }
         TORCH_SYM_CHECK(a.sym_le(b), op, ": ", argument, " ", message());
     }
 };
 
-using HostCheck = SizeCheck<Refusal>;
+using Check = SizeCheck<Refusal>;
 
 // The sizes of a call; throws.
-HostCheck checked(const HostOperator &op, const HostArguments &arguments, const Refusal &refusal);
+Check checked(const Operator &op, const Arguments &arguments, const Refusal &refusal);
 
 // Throws unless its tensors are of one dtype and device that kernels serve.
-void check_tensors(const HostOperator &op, const HostArguments &arguments);
+void check_tensors(const Operator &op, const Arguments &arguments);
 
 }  // namespace upwell::bridge

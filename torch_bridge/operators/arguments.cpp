@@ -1,7 +1,7 @@
-#include "host_arguments.h"
+#include "arguments.h"
 
 #include "../in_float.h"
-#include "runtime/operators/host_call.h"
+#include "runtime/operator_call.h"
 
 namespace upwell::bridge {
 namespace {
@@ -16,11 +16,11 @@ std::string schema_of(const OptionArgument &option) {
     };
     switch (option.kind) {
     case Kind::Integer:
-        return "int " + option.name + usual(int64_t());
+        return option.is_optional ? "int? " + option.name + "=None" : "int " + option.name + usual(int64_t());
     case Kind::Size:
         return "SymInt " + option.name;
     case Kind::Real:
-        return "float " + option.name + usual(double());
+        return option.is_optional ? "float? " + option.name + "=None" : "float " + option.name + usual(double());
     case Kind::Flag:
         return "bool " + option.name + (std::get<int64_t>(*option.usual) ? "=True" : "=False");
     case Kind::Text:
@@ -36,13 +36,13 @@ std::string schema_of(const OptionArgument &option) {
 }
 
 // Of a call's number of parts, where a list has another.
-void check_count(const HostOperator &op, const OptionArgument &option, const Sizes &given) {
+void check_count(const Operator &op, const OptionArgument &option, const Sizes &given) {
     TORCH_CHECK(given.size() == option.parts.size(), op.signature.name, ": ", option.name, " should be ",
                 option.parts.size(), " integers but is ", format(given));
 }
 
 // Refused in torch's way.
-void check_value(const HostOperator &op, const OptionArgument &option, const Value &value) {
+void check_value(const Operator &op, const OptionArgument &option, const Value &value) {
     try {
         check_option(op.signature.name, option, value);
     } catch (const upwell::Error &error) {
@@ -52,7 +52,7 @@ void check_value(const HostOperator &op, const OptionArgument &option, const Val
 
 }  // namespace
 
-std::string schema(const HostOperator &op, bool with_kept) {
+std::string schema(const Operator &op, bool with_kept) {
     const Signature &signature = op.signature;
     std::string list, made;
     for (const TensorArgument &tensor : signature.inputs) {
@@ -70,7 +70,7 @@ std::string schema(const HostOperator &op, bool with_kept) {
     return signature.name + (with_kept ? "_forward(" : "(") + list + ") -> " + (count == 1 ? made : "(" + made + ")");
 }
 
-size_t argument_count(const HostOperator &op) {
+size_t argument_count(const Operator &op) {
     size_t count = op.inputs.size();
     for (const OptionArgument &option : op.signature.options) {
         count += option.kind != Kind::Fourier;
@@ -78,8 +78,8 @@ size_t argument_count(const HostOperator &op) {
     return count;
 }
 
-HostArguments read_arguments(const HostOperator &op, const IValue *next) {
-    HostArguments arguments;
+Arguments read_arguments(const Operator &op, const IValue *next) {
+    Arguments arguments;
     arguments.tensors.reserve(op.inputs.size());
     for (size_t i = 0; i < op.inputs.size(); i++, next++) {
         const int64_t rank = static_cast<int64_t>(op.inputs[i].size());
@@ -93,8 +93,8 @@ HostArguments read_arguments(const HostOperator &op, const IValue *next) {
     return arguments;
 }
 
-HostCheck checked(const HostOperator &op, const HostArguments &arguments, const Refusal &refusal) {
-    HostCheck check(op, refusal);
+Check checked(const Operator &op, const Arguments &arguments, const Refusal &refusal) {
+    Check check(op, refusal);
     for (size_t i = 0; i < arguments.tensors.size(); i++) {
         if (arguments.tensors[i].defined()) {
             check.set_input(static_cast<int>(i), arguments.tensors[i].sym_sizes().vec());
@@ -105,13 +105,19 @@ HostCheck checked(const HostOperator &op, const HostArguments &arguments, const 
         const IValue &given = arguments.options[i];
         switch (option.kind) {
         case Kind::Integer:
-            check.set(option.name, given.toInt());
+            if (given.isNone()) {
+                check.set_option(i, 0);
+            } else {
+                TORCH_CHECK(!option.is_optional || given.toInt() != 0, op.signature.name, ": ", option.name,
+                            " should be at least ", option.least, " but is 0");
+                check.set_option(i, given.toInt());
+            }
             break;
         case Kind::Size:
-            check.set(option.name, given.toSymInt());
+            check.set_option(i, given.toSymInt());
             break;
         case Kind::Flag:
-            check.set(option.name, int64_t(given.toBool()));
+            check.set_option(i, int64_t(given.toBool()));
             break;
         case Kind::Integers:
         case Kind::Sizes: {
@@ -121,13 +127,15 @@ HostCheck checked(const HostOperator &op, const HostArguments &arguments, const 
                 check_count(op, option, parts);
             }
             for (size_t part = 0; part < parts.size(); part++) {
-                check.set(option.parts[part], parts[part]);
+                check.set_part(i, part, parts[part]);
             }
-            check.set(option.name, int64_t(!given.isNone()));
+            check.set_option(i, int64_t(!given.isNone()));
             break;
         }
         case Kind::Real:
-            check_value(op, option, given.toDouble());
+            if (!given.isNone()) {
+                check_value(op, option, given.toDouble());
+            }
             break;
         case Kind::Text:
             check_value(op, option, given.toStringRef());
@@ -140,7 +148,7 @@ HostCheck checked(const HostOperator &op, const HostArguments &arguments, const 
     return check;
 }
 
-void check_tensors(const HostOperator &op, const HostArguments &arguments) {
+void check_tensors(const Operator &op, const Arguments &arguments) {
     const Signature &signature = op.signature;
     const int first = op.order[0];
     const Tensor &like = arguments.tensors[first];
@@ -148,8 +156,13 @@ void check_tensors(const HostOperator &op, const HostArguments &arguments) {
     check_kind(signature.name, name, like);
     for (size_t i = 0; i < arguments.tensors.size(); i++) {
         if (const Tensor &tensor = arguments.tensors[i]; tensor.defined()) {
-            check_kind(signature.name, signature.inputs[i].name, tensor);
-            check_alike(signature.name, signature.inputs[i].name, tensor, name, like);
+            const TensorArgument &argument = signature.inputs[i];
+            check_kind(signature.name, argument.name, tensor);
+            if (argument.is_wide && is_16_bit(like) && tensor.scalar_type() == at::kFloat) {
+                check_device(signature.name, argument.name, tensor, name, like);
+            } else {
+                check_alike(signature.name, argument.name, tensor, name, like);
+            }
         }
     }
 }
