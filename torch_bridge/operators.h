@@ -24,6 +24,11 @@ Tensor carafe(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t
 // weight: N,groups*K*K,H,W, used as given.
 Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kernel, int64_t groups = 1);
 
+// Similarity-aware reassembly (SAPA, arXiv 2209.12866): carafe whose logits are the inner products of a pixel's query
+// N,D,H,W with the keys N,D,h,w of the K*K cells around its own; a key outside is 0. border: "zero" or "mask".
+Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
+                      std::string_view border = "zero");
+
 // size: H,W of the output. scale_h, scale_w: high-res pixels per low-res
 // pixel where positions follow a scale_factor, as torch's interpolate has it; none: the true ratio H/h, W/w.
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,

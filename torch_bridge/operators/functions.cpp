@@ -1,5 +1,6 @@
 // The operators as C++ functions.
 #include "../dispatch.h"
+#include "../kernel.h"
 #include "../operators.h"
 
 namespace upwell::ops {
@@ -17,6 +18,27 @@ Tensor carafe(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t
 Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kernel, int64_t groups) {
     static const auto op = bridge::find_torch_operator<decltype(carafe_reassembly)>("upwell::carafe_reassembly");
     return op.call(value, weight, kernel, groups);
+}
+
+Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
+                      std::string_view border) {
+    const char *const name = "sapa_attention";
+    const bridge::Sizes low = bridge::check_map(name, "value", value), high = bridge::check_map(name, "query", query),
+                        keys = bridge::check_map(name, "key", key);
+    bridge::check_sizes(name, "query", high, {low[0], high[1], high[2], high[3]});
+    bridge::check_sizes(name, "key", keys, {low[0], high[1], low[2], low[3]});
+    for (const auto &[argument, tensor] : {std::pair{"value", &value}, std::pair{"key", &key}}) {
+        bridge::check_device(name, argument, *tensor, "query", query);
+        TORCH_CHECK((tensor->scalar_type() == at::kDouble) == (query.scalar_type() == at::kDouble), name, ": ",
+                    argument, " should be ", query.scalar_type(), " like query but is ", tensor->scalar_type());
+    }
+    TORCH_CHECK(border == "zero" || border == "mask", name, ": border should be one of zero, mask but is '", border,
+                "'");
+    // A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
+    static const auto dot = bridge::find_torch_operator<Tensor(const Tensor &, const Tensor &, int64_t, int64_t)>(
+        "upwell::carafe_reassembly_d_weight");
+    const at::ScalarType type = query.scalar_type() == key.scalar_type() ? query.scalar_type() : at::kFloat;
+    return carafe(value, dot.call(query.to(type), key.to(type), kernel, 1), kernel, 1, border);
 }
 
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,

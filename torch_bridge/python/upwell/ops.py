@@ -25,12 +25,15 @@ __all__ = [
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "sapa_attention",
     "transposed_conv",
     "wrc_data",
     "wrc_exact",
     "wrc_prior",
     "wrc_spectral",
 ]
+
+BORDERS = ("zero", "mask")  # of carafe and sapa_attention
 
 
 def __getattr__(name: str):
@@ -92,6 +95,44 @@ def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 
         [N, C, H, W].
     """
     return torch.ops.upwell.carafe_reassembly(value, weight, kernel, groups)
+
+
+def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero") -> Tensor:
+    """Similarity-aware reassembly (SAPA, arXiv 2209.12866): `carafe` whose logits are the inner products of a pixel's
+    query with the keys of the K*K cells around its own. A key outside the map is 0. Beside tensors of 16 bits others may be
+    float32.
+
+    Args:
+        value: [N, C, h, w].
+        query: [N, D, H, W].
+        key: [N, D, h, w].
+        kernel: K.
+        border: "zero" (published): a tap outside has score 0 and value 0, and keeps its weight; "mask": it leaves the
+            softmax.
+
+    Returns:
+        [N, C, H, W].
+    """
+    tensors = {"value": value, "query": query, "key": key}
+    for name, tensor in tensors.items():
+        if tensor.dim() != 4 or tensor.shape[2] < 1 or tensor.shape[3] < 1:
+            raise ValueError(f"sapa_attention: {name} should be [N, C, H >= 1, W >= 1] but is {list(tensor.shape)}")
+        if not tensor.is_floating_point():
+            raise ValueError(f"sapa_attention: {name} should be floating-point numbers but is {tensor.dtype}")
+        if (tensor.dtype == torch.float64) != (query.dtype == torch.float64):
+            raise ValueError(f"sapa_attention: {name} should be {query.dtype} like query but is {tensor.dtype}")
+    (N, _, h, w), (_, D, H, W) = value.shape, query.shape
+    if query.shape[0] != N:
+        raise ValueError(f"sapa_attention: query should be [{N}, {D}, {H}, {W}] but is {list(query.shape)}")
+    if list(key.shape) != [N, D, h, w]:
+        raise ValueError(f"sapa_attention: key should be [{N}, {D}, {h}, {w}] but is {list(key.shape)}")
+    if border not in BORDERS:
+        raise ValueError(f"sapa_attention: border should be one of {', '.join(BORDERS)} but is {border!r}")
+    if key.dtype != query.dtype:
+        query, key = query.float(), key.float()
+    # A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
+    scores = torch.ops.upwell.carafe_reassembly_d_weight(query, key, kernel, 1)
+    return carafe(value, scores, kernel, 1, border)
 
 
 def bilinear(

@@ -8,4 +8,13 @@ from upwell.nn.make import make
 from upwell.nn.resfu import ReSFU
 from upwell.nn.wrc import WRC
 
-__all__ = ["CARAFE", "LCTC", "WRC", "Bilinear", "GuidedFilter", "Nearest", "ReSFU", "make"]
+__all__ = [
+    "CARAFE",
+    "LCTC",
+    "WRC",
+    "Bilinear",
+    "GuidedFilter",
+    "Nearest",
+    "ReSFU",
+    "make",
+]
