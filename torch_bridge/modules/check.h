@@ -1,9 +1,18 @@
 // What the modules check before they compute; every message names module, argument, expected and actual.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 
 namespace upwell::nn {
+
+inline void check_least(const char *module, const char *argument, int64_t value, int64_t least) {
+    TORCH_CHECK(value >= least, module, ": ", argument, " should be an integer >= ", least, " but is ", value);
+}
 
 inline void check_odd(const char *module, const char *argument, int64_t value) {
     TORCH_CHECK(value > 0 && value % 2 == 1, module, ": ", argument, " should be odd and positive but is ", value);
@@ -15,10 +24,30 @@ inline void check_divides(const char *module, const char *argument, int64_t valu
                 dividend, " but is ", value);
 }
 
+inline void check_choice(const char *module, const char *argument, const std::string &value,
+                         std::initializer_list<const char *> known) {
+    TORCH_CHECK(std::find(known.begin(), known.end(), value) != known.end(), module, ": ", argument,
+                " should be one of ", std::vector<std::string>(known.begin(), known.end()), " but is '", value, "'");
+}
+
 // x should be N,channels,H,W with H and W at least 1.
 inline void check_map(const char *module, const char *argument, const at::Tensor &x, int64_t channels) {
     TORCH_CHECK(x.dim() == 4 && x.size(1) == channels && x.size(2) > 0 && x.size(3) > 0, module, ": ", argument,
                 " should be [N, ", channels, ", H >= 1, W >= 1] but is ", x.sizes());
+}
+
+inline void check_same_batch(const char *module, const char *first_name, const at::Tensor &first,
+                             const char *second_name, const at::Tensor &second) {
+    TORCH_CHECK(first.size(0) == second.size(0), module, ": ", first_name, " and ", second_name,
+                " should have the same batch size but are ", first.sizes(), " and ", second.sizes());
+}
+
+// high, the argument, should have ratio times the rows and columns of low.
+inline void check_multiple(const char *module, const char *argument, const at::Tensor &high, const at::Tensor &low,
+                           int64_t ratio) {
+    const int64_t H = ratio * low.size(2), W = ratio * low.size(3);
+    TORCH_CHECK(high.size(2) == H && high.size(3) == W, module, ": ", argument, " should be [N, C, ", H, ", ", W,
+                "] but is ", high.sizes());
 }
 
 }  // namespace upwell::nn

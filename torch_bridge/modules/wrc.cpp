@@ -17,28 +17,16 @@
 #include "pad.h"
 
 namespace upwell::nn {
-namespace {
-
-void check_choice(const char *argument, const std::string &value, std::initializer_list<const char *> known) {
-    TORCH_CHECK(std::find(known.begin(), known.end(), value) != known.end(), "WRC: ", argument, " should be one of ",
-                std::vector<std::string>(known.begin(), known.end()), " but is '", value, "'");
-}
-
-void check_least(const char *argument, int64_t value, int64_t least) {
-    TORCH_CHECK(value >= least, "WRC: ", argument, " should be an integer >= ", least, " but is ", value);
-}
-
-}  // namespace
 
 WRCImpl::WRCImpl(WRCOptions given) : options(std::move(given)) {
-    check_least("channels", options.channels(), 1);
-    check_least("kernel_size", options.kernel_size(), 1);
-    check_least("scale", options.scale(), 1);
-    check_least("padding", options.padding(), 0);
-    check_least("max_iterations", options.max_iterations(), 1);
-    check_choice("padding_mode", options.padding_mode(), {"circular", "constant", "reflect", "replicate"});
-    check_choice("solver", options.solver(), {"spectral", "exact"});
-    check_choice("centre", options.centre(), {"image", "kernel"});
+    check_least("WRC", "channels", options.channels(), 1);
+    check_least("WRC", "kernel_size", options.kernel_size(), 1);
+    check_least("WRC", "scale", options.scale(), 1);
+    check_least("WRC", "padding", options.padding(), 0);
+    check_least("WRC", "max_iterations", options.max_iterations(), 1);
+    check_choice("WRC", "padding_mode", options.padding_mode(), {"circular", "constant", "reflect", "replicate"});
+    check_choice("WRC", "solver", options.solver(), {"spectral", "exact"});
+    check_choice("WRC", "centre", options.centre(), {"image", "kernel"});
     TORCH_CHECK(options.eps() > 0 && std::isfinite(options.eps()), "WRC: eps should be positive and finite but is ",
                 options.eps());
     TORCH_CHECK(options.tolerance() >= 0 && options.tolerance() < 1, "WRC: tolerance should be in 0 .. 1 but is ",

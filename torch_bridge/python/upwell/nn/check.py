@@ -1,5 +1,7 @@
 """What the modules check before they compute; every message names module, argument, expected and actual."""
 
+from collections.abc import Collection
+
 from torch import Tensor
 
 
@@ -25,6 +27,10 @@ def check_divides(module: str, argument: str, value: int, dividend_name: str, di
     )
 
 
+def check_choice(module: str, argument: str, value: object, known: Collection[str]) -> None:
+    check(value in known, f"{module}: {argument} should be one of {', '.join(known)} but is {value!r}")
+
+
 def check_rank(module: str, argument: str, x: Tensor) -> None:
     check(x.dim() == 4, f"{module}: {argument} should be [N, C, h, w] but is {list(x.shape)}")
 
@@ -34,3 +40,20 @@ def check_map(module: str, argument: str, x: Tensor, channels: int) -> None:
     shape = list(x.shape)
     good = len(shape) == 4 and shape[1] == channels and min(shape[2:]) > 0
     check(good, f"{module}: {argument} should be [N, {channels}, H >= 1, W >= 1] but is {shape}")
+
+
+def check_same_batch(module: str, first_name: str, first: Tensor, second_name: str, second: Tensor) -> None:
+    check(
+        first.shape[0] == second.shape[0],  # len() would fix the size of an exported program
+        f"{module}: {first_name} and {second_name} should have the same batch size but are {list(first.shape)} and "
+        f"{list(second.shape)}",
+    )
+
+
+def check_multiple(module: str, argument: str, high: Tensor, low: Tensor, ratio: int) -> None:
+    """high, the argument, should have ratio times the rows and columns of low."""
+    H, W = (ratio * length for length in low.shape[2:])
+    check(
+        list(high.shape[2:]) == [H, W],
+        f"{module}: {argument} should be [N, C, {H}, {W}] but is {list(high.shape)}",
+    )

@@ -5,8 +5,9 @@ import math
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_map, check_odd
+from upwell.nn.check import check, check_map, check_odd, check_same_batch
 from upwell.nn.guided_filter import GuidedFilter
+from upwell.nn.initial import small_convolutions
 from upwell.nn.norm import project_normalised, published_group_norm
 from upwell.nn.pcdc import PCDCBlock, Ratio
 
@@ -82,16 +83,13 @@ class ReSFU(nn.Module):
         pcdc = (embedding_dim, kernel_size, groups, gn_dim, lr_mult, layout)
         self.semantic_scores = PCDCBlock(*pcdc)
         self.detail_scores = PCDCBlock(*pcdc)
-        self.apply(_init_convolution)
+        self.apply(small_convolutions)
 
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
         """Guidance y [N, dim_y, H, W], features x [N, dim_x, h, w] -> [N, dim_x, H, W]. ValueError if not."""
         check_map("ReSFU", "y", y, self.dim_y)
         check_map("ReSFU", "x", x, self.dim_x)
-        check(
-            x.shape[0] == y.shape[0],  # len() would fix the size of an exported program
-            f"ReSFU: x and y should have the same batch size but are {list(x.shape)} and {list(y.shape)}",
-        )
+        check_same_batch("ReSFU", "x", x, "y", y)
         true = self._true_ratios(y, x)
         spread = self._published_ratios() or true
         follows_size = all(s.high * t.low == s.low * t.high for s, t in zip(spread, true))
@@ -113,10 +111,3 @@ class ReSFU(nn.Module):
         if self.scale_factor is None or self.scale_factor != int(self.scale_factor):
             return None
         return Ratio(int(self.scale_factor)), Ratio(int(self.scale_factor))
-
-
-def _init_convolution(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

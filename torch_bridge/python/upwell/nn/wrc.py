@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_map, check_whole
+from upwell.nn.check import check, check_choice, check_map, check_whole
 from upwell.nn.layer import is_plain, laid_out
 from upwell.nn.pad import MODES, pad
 
@@ -70,7 +70,7 @@ class WRC(nn.Module):
             ("solver", solver, SOLVERS),
             ("centre", centre, CENTRES),
         ):
-            check(value in known, f"WRC: {name} should be one of {', '.join(known)} but is {value!r}")
+            check_choice("WRC", name, value, known)
         check(0 < eps < math.inf, f"WRC: eps should be positive and finite but is {eps}")
         check(0 <= tolerance < 1, f"WRC: tolerance should be in 0 .. 1 but is {tolerance}")
         self.in_channels = self.out_channels = int(in_channels)
