@@ -1,25 +1,14 @@
 // CARAFE.
 #include "carafe.h"
 
-#include <ATen/ops/pixel_shuffle.h>
 #include <torch/nn/init.h>
 
 #include "../operators.h"
 #include "check.h"
 #include "layer.h"
+#include "pixel_shuffle.h"
 
 namespace upwell::nn {
-namespace {
-
-// torch's, whose backward of an empty batch gives the wrong shape on a CPU (torch 2.11).
-at::Tensor shuffle(const at::Tensor &x, int64_t scale) {
-    if (x.size(0) == 0) {
-        return x.reshape({0, x.size(1) / (scale * scale), scale * x.size(2), scale * x.size(3)});
-    }
-    return at::pixel_shuffle(x, scale);
-}
-
-}  // namespace
 
 CARAFEImpl::CARAFEImpl(CARAFEOptions given) : options(std::move(given)) {
     TORCH_CHECK(options.scale_factor() >= 1, "CARAFE: scale_factor should be a positive integer but is ",
@@ -27,8 +16,7 @@ CARAFEImpl::CARAFEImpl(CARAFEOptions given) : options(std::move(given)) {
     check_odd("CARAFE", "up_kernel", options.up_kernel());
     check_odd("CARAFE", "encoder_kernel", options.encoder_kernel());
     check_divides("CARAFE", "up_group", options.up_group(), "channels", options.channels());
-    TORCH_CHECK(options.border() == "zero" || options.border() == "mask",
-                "CARAFE: border should be 'zero' or 'mask' but is '", options.border(), "'");
+    check_choice("CARAFE", "border", options.border(), {"zero", "mask"});
     reset();
 }
 
@@ -54,7 +42,7 @@ at::Tensor CARAFEImpl::forward(const at::Tensor &x) {
     check_own_class("CARAFE", "channel_compressor", *channel_compressor);
     check_own_class("CARAFE", "content_encoder", *content_encoder);
     const at::Tensor code = content_encoder(channel_compressor(x));
-    const at::Tensor logits = shuffle(code, options.scale_factor());
+    const at::Tensor logits = shuffle_pixels(code, options.scale_factor());
     return ops::carafe(x, logits, options.up_kernel(), options.up_group(), options.border());
 }
 

@@ -1,10 +1,12 @@
 """Upsamplers as modules. Each keeps its published call; `make` gives every one the same forward(guide, x)."""
 
 from upwell.nn.carafe import CARAFE
+from upwell.nn.deconv import Deconv
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
+from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
 from upwell.nn.wrc import WRC
 
@@ -13,8 +15,10 @@ __all__ = [
     "LCTC",
     "WRC",
     "Bilinear",
+    "Deconv",
     "GuidedFilter",
     "Nearest",
+    "PixelShuffle",
     "ReSFU",
     "make",
 ]

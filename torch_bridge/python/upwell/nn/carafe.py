@@ -1,10 +1,10 @@
 """CARAFE: weights encoded from the low-res features, then content-aware reassembly."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_divides, check_map, check_odd, check_whole
+from upwell.nn.check import check_choice, check_divides, check_map, check_odd, check_whole
+from upwell.nn.pixel_shuffle import pixel_shuffle
 
 
 class CARAFE(nn.Module):
@@ -37,7 +37,7 @@ class CARAFE(nn.Module):
         check_odd("CARAFE", "up_kernel", up_kernel)
         check_odd("CARAFE", "encoder_kernel", encoder_kernel)
         check_divides("CARAFE", "up_group", up_group, "channels", channels)
-        check(border in ("zero", "mask"), f"CARAFE: border should be 'zero' or 'mask' but is {border!r}")
+        check_choice("CARAFE", "border", border, ops.BORDERS)
         self.channels = channels
         self.scale_factor = int(scale_factor)
         self.up_kernel = up_kernel
@@ -63,11 +63,5 @@ class CARAFE(nn.Module):
         """x [N, C, h, w] -> [N, C, r h, r w]."""
         check_map("CARAFE", "x", x, self.channels)
         code = self.content_encoder(self.channel_compressor(x))
-        logits = _pixel_shuffle(code, self.scale_factor)
+        logits = pixel_shuffle(code, self.scale_factor)
         return ops.carafe(x, logits, self.up_kernel, self.up_group, self.border)
-
-
-def _pixel_shuffle(x: Tensor, scale: int) -> Tensor:
-    """torch's, whose backward of an empty batch gives the wrong shape on a CPU (torch 2.11)."""
-    N, C, h, w = x.shape
-    return x.reshape(0, C // scale**2, scale * h, scale * w) if N == 0 else F.pixel_shuffle(x, scale)
