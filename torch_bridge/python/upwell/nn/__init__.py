@@ -8,11 +8,13 @@ from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
 from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
+from upwell.nn.sapa import SAPA, SAPAExp
 from upwell.nn.wrc import WRC
 
 __all__ = [
     "CARAFE",
     "LCTC",
+    "SAPA",
     "WRC",
     "Bilinear",
     "Deconv",
@@ -20,5 +22,6 @@ __all__ = [
     "Nearest",
     "PixelShuffle",
     "ReSFU",
+    "SAPAExp",
     "make",
 ]
