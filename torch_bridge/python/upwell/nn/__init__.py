@@ -2,6 +2,7 @@
 
 from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
+from upwell.nn.fade import FADE
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
@@ -13,6 +14,7 @@ from upwell.nn.wrc import WRC
 
 __all__ = [
     "CARAFE",
+    "FADE",
     "LCTC",
     "SAPA",
     "WRC",

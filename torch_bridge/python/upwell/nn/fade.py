@@ -1,0 +1,140 @@
+"""FADE (ECCV 2022, arXiv 2207.10392; arXiv 2407.13500): CARAFE whose weights the encoder's high-res map helps to make, and
+a gate that lets that map itself through."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upwell import ops
+from upwell.nn.check import check_choice, check_map, check_multiple, check_odd, check_same_batch, check_whole
+from upwell.nn.initial import uniform_convolutions
+from upwell.nn.layer import laid_out
+
+VARIANTS = ("l2h", "h2l", "lite", "ungated")
+COMPRESSED = 64  # channels that both maps are compressed to, as published
+
+
+class FADE(nn.Module):
+    """The modules of poppinace/fade: same constructor, call (en, de), initial values and state_dict.
+
+    Args:
+        in_channels_en, in_channels_de: channels of the encoder's high-res map en and of the decoder's low-res map de (as
+            many as en's if None).
+        scale: integer ratio r, which en has to be of de. None: en may have any size; pixel p of H belongs to cell
+            floor(p h/H).
+        up_kernel_size: K, taps per side.
+        variant: "l2h" (FADE_L2H.py's FADE); "h2l" (FADE_H2L.py's: the same function under other names); "lite" (FADELite:
+            compressed to K^2 channels, which a depthwise convolution encodes); "ungated" (SemiShiftUp: no gate).
+        border: "zero" (published): a tap outside the map counts as 0 and keeps its weight; "mask": it leaves the softmax.
+
+    With a gate, an en of other channels than de passes a 1x1 convolution, `aligner.conv`, as in the paper. (In the published
+    code it is commented out.)
+    """
+
+    def __init__(
+        self,
+        in_channels_en: int,
+        in_channels_de: int | None = None,
+        scale: int | None = 2,
+        up_kernel_size: int = 5,
+        variant: str = "l2h",
+        border: str = "zero",
+    ):
+        super().__init__()
+        in_channels_de = in_channels_en if in_channels_de is None else in_channels_de
+        if scale is not None:
+            check_whole("FADE", "scale", scale, 1)
+        check_odd("FADE", "up_kernel_size", up_kernel_size)
+        check_choice("FADE", "variant", variant, VARIANTS)
+        check_choice("FADE", "border", border, ops.BORDERS)
+        self.in_channels_en = in_channels_en
+        self.in_channels_de = in_channels_de
+        self.scale = scale
+        self.up_kernel_size = up_kernel_size
+        self.variant = variant
+        self.border = border
+        gated = variant != "ungated"
+        self.gate_generator = GateGenerator(in_channels_de) if gated else None
+        self.aligner = Aligner(in_channels_en, in_channels_de) if gated and in_channels_en != in_channels_de else None
+        taps = up_kernel_size**2
+        if variant == "h2l":
+            self.kernel_generator = SemiShiftH2L(in_channels_en, in_channels_de, taps)
+        else:
+            self.ker_generator = SemiShift(in_channels_en, in_channels_de, taps, depthwise=variant == "lite")
+        self.apply(uniform_convolutions)
+
+    def forward(self, en: Tensor, de: Tensor) -> Tensor:
+        """en [N, in_channels_en, H, W], de [N, in_channels_de, h, w] -> [N, in_channels_de, H, W]. ValueError if not."""
+        check_map("FADE", "en", en, self.in_channels_en)
+        check_map("FADE", "de", de, self.in_channels_de)
+        check_same_batch("FADE", "en", en, "de", de)
+        if self.scale is not None:
+            check_multiple("FADE", "en", en, de, int(self.scale))
+        logits = (self.kernel_generator if self.variant == "h2l" else self.ker_generator)(en, de)
+        upsampled = ops.carafe(de, logits, self.up_kernel_size, 1, self.border)
+        if self.gate_generator is None:
+            return upsampled
+        gate = ops.nearest(self.gate_generator(de), en.shape[2:])
+        passed = en if self.aligner is None else self.aligner(en)
+        return gate * passed + (1 - gate) * upsampled
+
+
+class GateGenerator(nn.Module):
+    """How much of the encoder's map a cell lets through."""
+
+    def __init__(self, in_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 1, 1)
+
+    def forward(self, de: Tensor) -> Tensor:
+        """de [N, C, h, w] -> [N, 1, h, w], 0 .. 1."""
+        return torch.sigmoid(self.conv(de))
+
+
+class Aligner(nn.Module):
+    """The encoder's map in the decoder's channels."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, en: Tensor) -> Tensor:
+        return self.conv(en)
+
+
+class SemiShift(nn.Module):
+    """One 3x3 convolution for both compressed maps, each at its own resolution: all pixels of a cell share what the
+    low-res one gives. The sum has the bias twice, as published."""
+
+    def __init__(self, in_channels_en: int, in_channels_de: int, taps: int, depthwise: bool = False):
+        super().__init__()
+        compressed, groups = (taps, taps) if depthwise else (COMPRESSED, 1)
+        self.compressor_en = nn.Conv2d(in_channels_en, compressed, 1)
+        self.compressor_de = nn.Conv2d(in_channels_de, compressed, 1, bias=False)
+        self.content_encoder = nn.Conv2d(compressed, taps, 3, padding=1, groups=groups)
+
+    def forward(self, en: Tensor, de: Tensor) -> Tensor:
+        """en [N, Ce, H, W], de [N, Cd, h, w] -> logits [N, taps, H, W]."""
+        of_en = self.content_encoder(self.compressor_en(en))
+        of_de = self.content_encoder(self.compressor_de(de))
+        return of_en + ops.nearest(of_de, en.shape[2:])
+
+
+class SemiShiftH2L(nn.Module):
+    """SemiShift under the names of FADE_H2L.py."""
+
+    def __init__(self, in_channels_en: int, in_channels_de: int, taps: int):
+        super().__init__()
+        self.conv1_en = nn.Conv2d(in_channels_en, COMPRESSED, 1)
+        self.conv1_de = nn.Conv2d(in_channels_de, COMPRESSED, 1, bias=False)
+        self.conv2_kernels = nn.Parameter(nn.init.xavier_normal_(torch.empty(taps, COMPRESSED, 3, 3)))
+        self.conv2_bias = nn.Parameter(torch.zeros(taps))
+
+    def forward(self, en: Tensor, de: Tensor) -> Tensor:
+        """en [N, Ce, H, W], de [N, Cd, h, w] -> logits [N, taps, H, W]."""
+        kernels = laid_out(self.conv2_kernels)
+        of_en, of_de = (
+            F.conv2d(compressed, kernels, self.conv2_bias, padding=1)
+            for compressed in (self.conv1_en(en), self.conv1_de(de))
+        )
+        return of_en + ops.nearest(of_de, en.shape[2:])
