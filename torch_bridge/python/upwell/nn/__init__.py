@@ -4,6 +4,14 @@ from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
 from upwell.nn.fade import FADE
 from upwell.nn.guided_filter import GuidedFilter
+from upwell.nn.index_net import (
+    DepthwiseM2OIndexBlock,
+    DepthwiseO2OIndexBlock,
+    HolisticIndexBlock,
+    IndexNet,
+    index_pool,
+    index_unpool,
+)
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
@@ -20,10 +28,16 @@ __all__ = [
     "WRC",
     "Bilinear",
     "Deconv",
+    "DepthwiseM2OIndexBlock",
+    "DepthwiseO2OIndexBlock",
     "GuidedFilter",
+    "HolisticIndexBlock",
+    "IndexNet",
     "Nearest",
     "PixelShuffle",
     "ReSFU",
     "SAPAExp",
+    "index_pool",
+    "index_unpool",
     "make",
 ]
