@@ -3,13 +3,16 @@
 from torch import Tensor, nn
 
 from upwell.nn.carafe import CARAFE
-from upwell.nn.check import check, check_rank
+from upwell.nn.check import check_choice, check_multiple, check_rank
+from upwell.nn.deconv import Deconv
+from upwell.nn.fade import FADE
+from upwell.nn.index_net import IndexNet
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.lctc import LCTC
+from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
+from upwell.nn.sapa import SAPA
 from upwell.nn.wrc import WRC
-
-NAMES = ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest")
 
 
 class SizedByGuide(nn.Module):
@@ -36,27 +39,42 @@ class Unguided(nn.Module):
         """guide [N, Cy, r h, r w], x [N, C, h, w] -> [N, C, r h, r w]."""
         name = type(self.upsampler).__name__
         check_rank(name, "x", x)
-        H, W = (length * self.scale_factor for length in x.shape[2:])
-        check(
-            list(guide.shape[2:]) == [H, W],
-            f"{name}: guide should be [N, C, {H}, {W}] but is {list(guide.shape)}",
-        )
+        check_multiple(name, "guide", guide, x, self.scale_factor)
         return self.upsampler(x)
 
 
+# Of in_channels, guide_channels, scale_factor and the options of a constructor.
+_MAKERS = {
+    "resfu": lambda C, guide, scale, **options: ReSFU(guide, C, scale_factor=scale, **options),
+    "carafe": lambda C, _, scale, **options: Unguided(CARAFE(C, scale, **options)),
+    "lctc": lambda C, _, scale, **options: Unguided(LCTC(C, C, stride=scale, **options)),
+    "wrc": lambda C, _, scale, **options: Unguided(WRC(C, C, **{"kernel_size": 3, "scale": scale, **options})),
+    "sapa": lambda C, guide, scale, **options: SAPA(guide, C, scale, **options),
+    "fade": lambda C, guide, scale, **options: FADE(guide, C, scale, **options),
+    "indexnet": IndexNet,
+    "pixelshuffle": lambda C, _, scale, **options: Unguided(PixelShuffle(C, scale, **options)),
+    "deconv": lambda C, _, scale, **options: Unguided(Deconv(C, stride=scale, **options)),
+    "bilinear": lambda C, guide, scale, **options: SizedByGuide(Bilinear(scale, **options)),
+    "nearest": lambda C, guide, scale, **options: SizedByGuide(Nearest(scale, **options)),
+}
+NAMES = tuple(_MAKERS)
+
+
 def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, **options) -> nn.Module:
-    """The upsampler called name ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest"), with forward(guide, x).
+    """The upsampler called name, with forward(guide, x).
 
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
-    options go to the module's constructor. An unknown name raises ValueError.
+
+    Args:
+        name: "resfu", "sapa", "fade" or "indexnet", which look at the guide; "carafe", "lctc", "wrc", "pixelshuffle" or
+            "deconv", which take nothing from it but its size, and that has to be scale_factor times x's; "bilinear" or
+            "nearest", of the guide's size whatever it is.
+        in_channels, guide_channels: of x and of the guide.
+        scale_factor: H/h and W/w.
+        options: of the module's constructor.
+
+    Raises:
+        ValueError: of an unknown name.
     """
-    check(name in NAMES, f"make: name should be one of {', '.join(NAMES)} but is {name!r}")
-    if name == "resfu":
-        return ReSFU(guide_channels, in_channels, scale_factor=scale_factor, **options)
-    if name == "carafe":
-        return Unguided(CARAFE(in_channels, scale_factor, **options))
-    if name == "lctc":
-        return Unguided(LCTC(in_channels, in_channels, stride=scale_factor, **options))
-    if name == "wrc":
-        return Unguided(WRC(in_channels, in_channels, **{"kernel_size": 3, "scale": scale_factor, **options}))
-    return SizedByGuide({"bilinear": Bilinear, "nearest": Nearest}[name](scale_factor, **options))
+    check_choice("make", "name", name, NAMES)
+    return _MAKERS[name](in_channels, guide_channels, scale_factor, **options)
