@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from disparity_demo import picture, report, scene
-from disparity_demo.model import NAMES, DisparityUpsampler
+from disparity_demo.model import NAMES, TITLES, DisparityUpsampler
 from disparity_demo.training import train
 
 
@@ -18,7 +18,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1200, help="training steps of every method that has parameters")
     parser.add_argument("--seed", type=int, default=0, help="of initial values and crops, the same for every method")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for pictures and tables")
-    parser.add_argument("--methods", nargs="+", choices=NAMES, default=list(NAMES), help="what to compare")
+    parser.add_argument("--methods", nargs="+", choices=TITLES, default=list(NAMES), help="what to compare")
     arguments = parser.parse_args()
     if not 2 <= arguments.ratio <= 32:
         parser.error(f"--ratio should be 2 to 32 but is {arguments.ratio}")

@@ -48,7 +48,7 @@ def make_upsampler(name: str, in_channels: int, out_channels: int) -> nn.Module:
     if name == "nearest":
         return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), upwell.nn.Nearest(2))
     if name == "pixelshuffle":
-        return nn.Sequential(nn.Conv2d(in_channels, 4 * out_channels, 1), nn.PixelShuffle(2))
+        return upwell.nn.PixelShuffle(in_channels, 2, 1, out_channels)
     if name == "deconv":
-        return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+        return upwell.nn.Deconv(in_channels, out_channels)
     return upwell.nn.LCTC(in_channels, out_channels, {"lctc7": 7, "lctc11": 11}[name])

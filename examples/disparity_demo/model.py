@@ -15,14 +15,20 @@ TITLES = {
     "wrc": "WRC",
     "wrc_exact": "WRC, exact",
     "resfu": "ReSFU",
+    "sapa": "SAPA",
+    "fade": "FADE",
+    "indexnet": "IndexNet",
+    "pixelshuffle": "PixelShuffle",
+    "deconv": "Deconvolution",
 }
-NAMES = tuple(TITLES)
+NAMES = ("bilinear", "nearest", "carafe", "lctc", "wrc", "wrc_exact", "resfu")  # what is compared where nothing is said
+GUIDED = ("resfu", "sapa", "fade", "indexnet")
 MODULES = {"wrc_exact": "wrc"}  # where the name is not the module's
-GUIDE = 16  # channels of the guidance that ReSFU's stem makes of the picture
-PROJECTION_SPREAD = 0.1  # initial, of ReSFU's query and key projections
-# CARAFE's published border would let the disparity fade to nothing at the picture's edge.
+GUIDE = 16  # channels of the guidance that a stem makes of the picture
+PROJECTION_SPREAD = 0.1  # initial, of query and key projections
+# The published border of CARAFE, SAPA and FADE would let the disparity fade to nothing at the picture's edge.
 # WRC takes samples to lie at the first pixel of a cell, here they lie at its centre: the kernel has to reach there.
-# The inputs are normalised already, by one rule for crops and whole pictures; so ReSFU need not do it per input.
+# The inputs are normalised already, by one rule for crops and whole pictures; so ReSFU and SAPA need not do it per input.
 WRC = {"kernel_size": 9, "padding_mode": "replicate"}
 OPTIONS = {
     "carafe": {"border": "mask"},
@@ -30,14 +36,17 @@ OPTIONS = {
     "wrc": WRC,
     "wrc_exact": WRC | {"solver": "exact"},
     "resfu": {"embedding_dim": 16, "layout": "paper", "normx": False, "normy": False},
+    "sapa": {"embedding_dim": 16, "norm": False, "border": "mask"},
+    "fade": {"border": "mask"},
 }
 
 
 class DisparityUpsampler(nn.Module):
-    """Upsamples the low-res disparity itself. Except for LCTC and WRC every output is a weighted mean of input disparities.
+    """Upsamples the low-res disparity itself. Every output of bilinear, nearest, CARAFE, ReSFU and SAPA is a weighted mean
+    of input disparities.
 
-    ReSFU is made for feature maps as guidance, so two convolutions, trained along, turn the picture into one.
-    The others do not look at the picture.
+    Those that are guided are made for feature maps as guidance, so two convolutions, trained along, turn the picture into
+    one. The others do not look at the picture.
 
     The disparity is normalised by the training part's mean and spread. Weights that sum to 1 commute with that, so it
     only brings the inputs of the learned weights to a usual size.
@@ -47,11 +56,12 @@ class DisparityUpsampler(nn.Module):
         super().__init__()
         self.register_buffer("mean", train.low.mean())
         self.register_buffer("spread", train.low.std())
-        guided = name == "resfu"
+        guided = name in GUIDED
         self.stem = make_stem() if guided else nn.Identity()
         options = OPTIONS.get(name, {})
         self.upsampler = make(MODULES.get(name, name), 1, GUIDE if guided else 3, train.ratio, **options)
-        if guided:  # the published 0.02 suits many channels; of so few it would leave queries nearly constant
+        if name in ("resfu", "sapa"):
+            # The published 0.02 suits many channels; of so few it would leave queries nearly constant.
             for projection in (self.upsampler.q, self.upsampler.k):
                 nn.init.normal_(projection.weight, std=PROJECTION_SPREAD)
 

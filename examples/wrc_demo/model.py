@@ -41,9 +41,8 @@ def make(name: str, scale: int, kernel_size: int) -> nn.Module:
     if name in ("bilinear", "bicubic"):
         return Interpolate(name, scale)
     if name == "deconv":
-        kernel = (SAMPLES - 1) * scale + 1
-        return nn.ConvTranspose2d(3, 3, kernel, scale, padding=kernel // 2, output_padding=scale - 1)
+        return upwell.nn.Deconv(3, kernel_size=(SAMPLES - 1) * scale + 1, stride=scale)
     if name == "pixelshuffle":
-        return nn.Sequential(nn.Conv2d(3, 3 * scale**2, SAMPLES, padding=SAMPLES // 2), nn.PixelShuffle(scale))
+        return upwell.nn.PixelShuffle(3, scale, SAMPLES)
     options = {SPECTRAL: {}, CENTRED: {"centre": "kernel"}, EXACT: {"solver": "exact"}}[name]
     return upwell.nn.WRC(3, 3, kernel_size, scale, padding=kernel_size - 1, padding_mode="replicate", **options)

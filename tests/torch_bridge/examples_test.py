@@ -1,4 +1,4 @@
-"""The examples beside the disparity demo: the degradation, the scores, and a few steps of every method."""
+"""The examples: the degradation, the scores, and a few steps of every method."""
 
 import pathlib
 import sys
@@ -9,11 +9,15 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "examples"))
 
 import artefact_study.training
+import disparity_demo.training
 import photographs
 import wrc_demo.training
 from artefact_study import model as restoration
 from artefact_study import spectrum
 from artefact_study.report import Result
+from disparity_demo import model as disparity
+from disparity_demo.scene import Part
+from upwell.nn.make import NAMES
 from wrc_demo import degrade, model, report
 
 from compare import assert_close
@@ -68,6 +72,26 @@ def test_a_method_restores_and_learns(name):
     assert len(history.losses) == (3 if list(restorer.parameters()) else 0)
     restored = restorer(examples[0].low)
     assert restored.shape == examples[0].truth.shape and restored.isfinite().all()
+
+
+@pytest.mark.parametrize("name", disparity.TITLES)
+def test_a_method_upsamples_disparity_and_learns(name):
+    torch.manual_seed(0)
+    truth = 20 + random((1, 1, 64, 72), torch.float32, 1)
+    known = truth > 0
+    image, low = random((1, 3, 64, 72), torch.float32, 2).sigmoid(), truth[..., ::4, ::4].contiguous()
+    part = Part(image, truth, known, known, low, 4)
+    upsampler = disparity.DisparityUpsampler(name, part)
+    before = [parameter.clone() for parameter in upsampler.parameters()]
+    losses = disparity_demo.training.train(name, upsampler, part, 2, seed=0)
+    assert len(losses) == (2 if before else 0)
+    assert upsampler(part.image, part.low).shape == truth.shape
+    assert not before or any(not torch.equal(old, new) for old, new in zip(before, upsampler.parameters()))
+
+
+def test_every_upsampler_of_make_is_a_method_of_the_disparity_demo_but_its_default_list_stays():
+    assert set(NAMES) <= set(disparity.TITLES)
+    assert set(disparity.NAMES) < set(disparity.TITLES)
 
 
 @pytest.mark.parametrize("name", restoration.NAMES)
