@@ -3,7 +3,7 @@
 import unittest
 
 import upwell
-from support import FLOATS, DeviceTest, each, moved
+from support import DEVICE, FLOATS, DeviceTest, each, moved
 from upwell.nn.gaussian import gaussian3
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.pcdc import PCDCBlock, Ratio
@@ -22,15 +22,17 @@ def cases(operator: str) -> list[str]:
 class Golden(DeviceTest):
     def check(self, case, call):
         leaves = case.leaves()
-        output = call(*leaves)
-        self.assertEqual(output.device.type, leaves[0].device.type)
-        output.backward(case.cotangent)
-        case.check_output(output.cpu())
+        outputs = call(*leaves)
+        outputs = outputs if isinstance(outputs, dict) else {"out": outputs}
+        for output in outputs.values():
+            self.assertEqual(output.device.type, leaves[0].device.type)
+        case.backward(outputs)
+        case.check_output({name: output.cpu() for name, output in outputs.items()})
         case.check_gradients("in", {name: leaf.grad.cpu() for name, leaf in zip(case.inputs, leaves)})
 
     def check_module(self, case, module, call=None):
         module.load_state_dict(case.state_dict, strict=True)
-        module = module.to(case.cotangent.device, case.dtype).eval()
+        module = module.to(DEVICE, case.dtype).eval()
         self.check(case, call or module)
         gradients = {name: p.grad if p.grad is None else p.grad.cpu() for name, p in module.named_parameters()}
         case.check_gradients("param", gradients)
@@ -59,6 +61,25 @@ class Golden(DeviceTest):
         case = moved(golden.load(name, dtype))
         self.check_module(case, upwell.nn.CARAFE(**case.hyper))
 
+    @each([name for operator in ("sapa", "sapa_neurips", "fade") for name in cases(operator)], FLOATS)
+    def test_modules_that_compare_encoder_and_decoder(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        kind = {"sapa": "SAPA", "sapa_neurips": "SAPAExp", "fade": "FADE"}[name.split("__")[0]]
+        self.check_module(case, getattr(upwell.nn, kind)(**case.hyper))
+
+    @each(cases("indexnet"), FLOATS)
+    def test_index_blocks(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        hyper = case.hyper
+        block = getattr(upwell.nn, hyper["block"])(hyper["inp"], hyper["use_nonlinear"], hyper["use_context"])
+
+        def call(en, de):
+            idx_en, idx_de = block(en)
+            down, up = upwell.nn.index_pool(en, idx_en), upwell.nn.index_unpool(de, idx_de)
+            return {"idx_en": idx_en, "idx_de": idx_de, "down": down, "up": up}
+
+        self.check_module(case, block, call)
+
     @each(cases("wrc"), FLOATS)
     def test_wrc_module(self, name, dtype):
         case = moved(golden.load(name, dtype))
@@ -86,7 +107,7 @@ class Golden(DeviceTest):
         case = moved(golden.load(name, dtype))
         hyper = case.hyper
         module = GuidedFilter(hyper["radius"], hyper["epsilon"], hyper["channels"], hyper["scale"])
-        self.check(case, module.to(case.cotangent.device, dtype))
+        self.check(case, module.to(DEVICE, dtype))
 
     @each([("published", "resfu_pcdc_block"), ("paper", "resfu_pcdc_block_paper")], FLOATS)
     def test_pcdc_block(self, layout, dtype):

@@ -148,7 +148,7 @@ def moved(case):
 
     return dataclasses.replace(
         case, inputs=move(case.inputs), parameters=move(case.parameters), buffers=move(case.buffers),
-        cotangent=case.cotangent.to(DEVICE),
+        cotangents=move(case.cotangents),
     )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """Golden cases of the modules as files that LibTorch reads: <case>.state.pt, a dict of parameters and buffers, and
-<case>.maps.pt, a dict of inputs, output, cotangent and input gradients. Usage: export_golden.py FOLDER"""
+<case>.maps.pt, a dict of inputs, outputs, cotangents and input gradients. Usage: export_golden.py FOLDER"""
 
 import pathlib
 import sys
@@ -14,6 +14,20 @@ CASES = {
     "carafe": "carafe__r2_5x7_k5_g2_e3_d1",
     "lctc": "lctc__k7_3_s2_6x6_g1",
     "wrc": "wrc__s2_7x9_k3_p2_circular",
+    "sapa_attention": "sapa_attention__r2_5x7_k5",
+    "sapa": "sapa__r2_6x7_k5_norm",
+    "sapa_nonorm": "sapa__r4_5x3_k5_nonorm",
+    "sapa_neurips": "sapa_neurips__encoder_only_r2_6x5_k5",
+    "sapa_gate": "sapa_neurips__gate_r2_6x5_k5",
+    "fade_l2h": "fade__l2h_5x7_k5",
+    "fade_h2l": "fade__h2l_6x6_k5",
+    "fade_lite": "fade__lite_5x7_k5",
+    "fade_ungated": "fade__ungated_4x5_k5",
+    "index_holistic": "indexnet__holistic_6x5",
+    "index_o2o": "indexnet__o2o_nl_ctx_5x7",
+    "index_m2o": "indexnet__m2o_nl_4x5",
+    "pixelshuffle": "pixelshuffle__r4_5x7_k3",
+    "deconv": "deconv__k4_s4_5x7_g1",
     "bilinear": "bilinear__5x7_to_20x28",
     "nearest": "nearest__5x7_to_20x28",
 }
@@ -26,8 +40,11 @@ def main(folder: pathlib.Path) -> None:
         tensors = {
             key: torch.from_numpy(arrays[key]).double() for key in arrays.files if arrays[key].dtype.kind == "f"
         }
+        counts = {key: torch.tensor(arrays[key].item()) for key in arrays.files if arrays[key].dtype.kind == "i"}
         state = {
-            key.split(".", 1)[1]: value for key, value in tensors.items() if key.startswith(("param.", "buf."))
+            key.split(".", 1)[1]: value
+            for key, value in (tensors | counts).items()
+            if key.startswith(("param.", "buf."))
         }
         torch.save(state, folder / f"{case}.state.pt")
         torch.save({k: v for k, v in tensors.items() if not k.startswith("grad.param.")}, folder / f"{case}.maps.pt")

@@ -23,8 +23,8 @@ class Case:
     inputs: dict[str, torch.Tensor]
     parameters: dict[str, torch.Tensor]
     buffers: dict[str, torch.Tensor]
-    output: torch.Tensor
-    cotangent: torch.Tensor
+    outputs: dict[str, torch.Tensor]
+    cotangents: dict[str, torch.Tensor]
     gradients: dict[str, torch.Tensor]
     zero_gradients: set[str]
 
@@ -32,13 +32,30 @@ class Case:
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {**self.parameters, **self.buffers}
 
+    @property
+    def cotangent(self) -> torch.Tensor:
+        """Of the one output."""
+        (cotangent,) = self.cotangents.values()
+        return cotangent
+
     def leaves(self) -> list[torch.Tensor]:
         """The inputs as leaves that require a gradient, in the operator's argument order."""
         return [tensor.clone().requires_grad_() for tensor in self.inputs.values()]
 
-    def check_output(self, actual: torch.Tensor) -> None:
-        assert actual.dtype == self.dtype
-        assert_close(actual, self.output, TOLERANCE[self.dtype], f"{self.name}: output")
+    def backward(self, actual: torch.Tensor | dict[str, torch.Tensor]) -> None:
+        """From what the operator made: its one output, or all by name."""
+        actual = self._by_name(actual)
+        torch.autograd.backward([actual[name] for name in self.cotangents], list(self.cotangents.values()))
+
+    def check_output(self, actual: torch.Tensor | dict[str, torch.Tensor]) -> None:
+        actual = self._by_name(actual)
+        assert set(actual) == set(self.outputs)
+        for name, expected in self.outputs.items():
+            assert actual[name].dtype == self.dtype
+            assert_close(actual[name], expected, TOLERANCE[self.dtype], f"{self.name}: {name}")
+
+    def _by_name(self, actual: torch.Tensor | dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return actual if isinstance(actual, dict) else {"out": actual}
 
     def check_gradients(self, group: str, actual: dict[str, torch.Tensor | None]) -> None:
         """Compares every gradient of a group, "in" or "param"; no name of the file may be missing."""
@@ -79,6 +96,8 @@ def load(name: str, dtype: torch.dtype) -> Case:
             if key.startswith(prefix)
         }
 
+    # What follows "out" and "cot": nothing where there is one output.
+    outputs = [key.removeprefix("out") for key in arrays if key.split(".")[0] == "out"]
     gradients = {key: torch.from_numpy(value) for key, value in arrays.items() if key.startswith("grad.")}
     return Case(
         name,
@@ -87,8 +106,8 @@ def load(name: str, dtype: torch.dtype) -> Case:
         group("in."),
         group("param."),
         group("buf."),
-        torch.from_numpy(arrays["out"]),
-        torch.from_numpy(arrays["cot"]).to(dtype),
+        {name[1:] or "out": torch.from_numpy(arrays[f"out{name}"]) for name in outputs},
+        {name[1:] or "out": torch.from_numpy(arrays[f"cot{name}"]).to(dtype) for name in outputs},
         gradients,
         set(meta["zero_gradients"]),
     )

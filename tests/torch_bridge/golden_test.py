@@ -19,16 +19,17 @@ def every_case(operator: str):
 def check_operator(case: golden.Case, call) -> None:
     leaves = case.leaves()
     output = call(*leaves)
-    output.backward(case.cotangent)
+    case.backward(output)
     case.check_output(output)
     case.check_gradients("in", {name: leaf.grad for name, leaf in zip(case.inputs, leaves)})
 
 
-def check_module(case: golden.Case, module: torch.nn.Module) -> None:
-    """The published state_dict has to load as it is, and every parameter of the module is in the file."""
+def check_module(case: golden.Case, module: torch.nn.Module, call=None) -> None:
+    """The published state_dict has to load as it is, and every parameter of the module is in the file. call: of the inputs,
+    if not module."""
     module.load_state_dict(case.state_dict, strict=True)
     module = module.to(case.dtype).eval()
-    check_operator(case, module)
+    check_operator(case, call or module)
     case.check_gradients("param", {name: parameter.grad for name, parameter in module.named_parameters()})
 
 
@@ -76,6 +77,73 @@ def test_nearest_agrees_with_the_golden_data(name, dtype):
 def test_the_carafe_module_agrees_with_the_golden_data(name, dtype):
     case = golden.load(name, dtype)
     check_module(case, upwell.nn.CARAFE(**case.hyper))
+
+
+@every_case("pixelshuffle")
+@both_dtypes
+def test_pixel_shuffle_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    hyper = case.hyper
+    check_module(case, upwell.nn.PixelShuffle(hyper["channels"], hyper["scale_factor"], hyper["kernel_size"]))
+
+
+@every_case("deconv")
+@both_dtypes
+def test_deconv_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    padding, output_padding = (case.hyper.pop(key) for key in ("padding", "output_padding"))
+    module = upwell.nn.Deconv(**case.hyper)
+    assert module.padding == (padding, padding) and module.output_padding == (output_padding, output_padding)
+    check_module(case, module)
+
+
+@every_case("sapa_attention")
+@both_dtypes
+def test_sapa_attention_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    kernel = case.hyper["kernel_size"]
+
+    def call(q, k, v):
+        scores = torch.ops.upwell.carafe_reassembly_d_weight(q, k, kernel, 1)
+        return {"scores": scores, "y": upwell.ops.sapa_attention(v, q, k, kernel)}
+
+    check_operator(case, call)
+
+
+@every_case("sapa")
+@both_dtypes
+def test_sapa_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    check_module(case, upwell.nn.SAPA(**case.hyper))
+
+
+@every_case("sapa_neurips")
+@both_dtypes
+def test_the_sapa_of_the_paper_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    check_module(case, upwell.nn.SAPAExp(**case.hyper))
+
+
+@every_case("fade")
+@both_dtypes
+def test_fade_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    check_module(case, upwell.nn.FADE(**case.hyper))
+
+
+@every_case("indexnet")
+@both_dtypes
+def test_index_blocks_agree_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    hyper = case.hyper
+    block = getattr(upwell.nn, hyper["block"])(hyper["inp"], hyper["use_nonlinear"], hyper["use_context"])
+
+    def call(en, de):
+        idx_en, idx_de = block(en)
+        down, up = upwell.nn.index_pool(en, idx_en), upwell.nn.index_unpool(de, idx_de)
+        return {"idx_en": idx_en, "idx_de": idx_de, "down": down, "up": up}
+
+    check_module(case, block, call)
 
 
 @every_case("resfu_full")

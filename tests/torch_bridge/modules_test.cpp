@@ -1,11 +1,17 @@
 // The C++ modules against golden data, in float64: output and input gradients of modules with published parameters.
 #include "modules/carafe.h"
+#include "modules/deconv.h"
+#include "modules/fade.h"
 #include "modules/guided_filter.h"
+#include "modules/index_net.h"
 #include "modules/interpolate.h"
 #include "modules/lctc.h"
+#include "modules/pixel_shuffle.h"
 #include "modules/resfu.h"
+#include "modules/sapa.h"
 #include "modules/state.h"
 #include "modules/wrc.h"
+#include "operators.h"
 
 #include "support/catch.h"
 
@@ -44,18 +50,40 @@ double worst(const Tensor &actual, const Tensor &expected) {
     return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-// forward: inputs -> output of a module in float64.
-template<typename Forward> void check(const Golden &golden, const std::vector<std::string> &inputs, Forward forward) {
-    std::vector<Tensor> leaves;
+// forward: inputs -> outputs of a module in float64. names: of the outputs, each behind a dot.
+template<typename Forward>
+void check_several(const Golden &golden, const std::vector<std::string> &inputs, const std::vector<std::string> &names,
+                   Forward forward) {
+    std::vector<Tensor> leaves, cotangents;
     for (const std::string &input : inputs) {
         leaves.push_back(golden["in." + input].clone().set_requires_grad(true));
     }
-    const Tensor output = forward(leaves);
-    CHECK(worst(output, golden["out"]) < 1e-9);
-    output.backward(golden["cot"]);
+    const std::vector<Tensor> outputs = forward(leaves);
+    REQUIRE(outputs.size() == names.size());
+    for (size_t i = 0; i < names.size(); i++) {
+        CAPTURE(names[i]);
+        CHECK(worst(outputs[i], golden["out" + names[i]]) < 1e-9);
+        cotangents.push_back(golden["cot" + names[i]]);
+    }
+    torch::autograd::backward(outputs, cotangents);
     for (size_t i = 0; i < inputs.size(); i++) {
+        CAPTURE(inputs[i]);
         CHECK(worst(leaves[i].grad(), golden["grad.in." + inputs[i]]) < 1e-9);
     }
+}
+
+// forward: inputs -> the one output.
+template<typename Forward> void check(const Golden &golden, const std::vector<std::string> &inputs, Forward forward) {
+    check_several(golden, inputs, {""}, [&](auto &in) { return std::vector<Tensor>{forward(in)}; });
+}
+
+// A module with published parameters, and then its clone: forward(module, inputs) is what was published.
+template<class Module, typename Check> void check_with_clone(const Golden &golden, Module module, Check check_module) {
+    module->to(at::kDouble);
+    upwell::nn::load_state_dict(*module, golden.state);
+    module->eval();
+    check_module(*module);
+    check_module(*std::dynamic_pointer_cast<typename Module::ContainedType>(module->clone()));
 }
 
 }  // namespace
@@ -83,6 +111,144 @@ TEST_CASE("CARAFE with published parameters is the published module", "[golden]"
     carafe->to(at::kDouble);
     upwell::nn::load_state_dict(*carafe, golden.state);
     check(golden, {"x"}, [&](auto &in) { return carafe->forward(in[0]); });
+}
+
+TEST_CASE("PixelShuffle and Deconv with published parameters are the published modules", "[golden]") {
+    const Golden shuffled("pixelshuffle"), transposed("deconv");
+    check_with_clone(shuffled, upwell::nn::PixelShuffle(upwell::nn::PixelShuffleOptions(3, 4)),
+                     [&](auto &module) { check(shuffled, {"x"}, [&](auto &in) { return module.forward(in[0]); }); });
+    check_with_clone(transposed, upwell::nn::Deconv(upwell::nn::DeconvOptions(3, 4).out_channels(5)),
+                     [&](auto &module) { check(transposed, {"x"}, [&](auto &in) { return module.forward(in[0]); }); });
+}
+
+TEST_CASE("Deconv and PixelShuffle make the output the ratio times the input, an empty batch too", "[layer]") {
+    for (const int64_t ratio : {1, 2, 3, 4, 8}) {
+        for (const int64_t kernel : {1, 2, 3, 5, 6}) {
+            if (ratio == 1 && kernel % 2 == 0) {
+                continue;
+            }
+            CAPTURE(ratio, kernel);
+            upwell::nn::Deconv deconv(upwell::nn::DeconvOptions(4, ratio).kernel_size(kernel).groups(2).bias(false));
+            CHECK(deconv->forward(at::randn({2, 4, 3, 5})).sizes() == at::IntArrayRef{2, 4, 3 * ratio, 5 * ratio});
+        }
+        upwell::nn::PixelShuffle shuffle(upwell::nn::PixelShuffleOptions(4, ratio).out_channels(3).kernel_size(5));
+        const Tensor none = at::randn({0, 4, 3, 5}).set_requires_grad(true);
+        const Tensor output = shuffle->forward(none);
+        CHECK(output.sizes() == at::IntArrayRef{0, 3, 3 * ratio, 5 * ratio});
+        output.sum().backward();
+        CHECK(none.grad().sizes() == none.sizes());
+    }
+    CHECK_THROWS_WITH(upwell::nn::Deconv(upwell::nn::DeconvOptions(4, 1).kernel_size(2)),
+                      ContainsSubstring("Deconv: kernel_size") && ContainsSubstring("2"));
+    CHECK_THROWS_WITH(upwell::nn::PixelShuffle(upwell::nn::PixelShuffleOptions(4, 2).kernel_size(2)),
+                      ContainsSubstring("PixelShuffle: kernel_size"));
+}
+
+TEST_CASE("SAPA's attention is the published one", "[golden]") {
+    const Golden golden("sapa_attention");
+    const Tensor q = golden["in.q"], k = golden["in.k"], v = golden["in.v"], ones = at::ones_like(v);
+    using upwell::ops::sapa_attention;
+    CHECK(worst(sapa_attention(v, q, k, 5), golden["out.y"]) < 1e-9);
+    // The weight of taps outside is lost, or not.
+    CHECK(sapa_attention(ones, q, k, 5).min().item<double>() < 0.9);
+    CHECK((sapa_attention(ones, q, k, 5, "mask") - 1).abs().max().item<double>() < 1e-12);
+
+    const auto message = [](const char *what) { return ContainsSubstring(std::string("sapa_attention: ") + what); };
+    CHECK_THROWS_WITH(sapa_attention(v, q, k.slice(1, 1), 5),
+                      message("key should be") && ContainsSubstring("[1, 7, 5, 7]"));
+    CHECK_THROWS_WITH(sapa_attention(v, q[0], k, 5), message("query"));
+    CHECK_THROWS_WITH(sapa_attention(v, q, k.to(at::kFloat), 5), message("key"));
+    CHECK_THROWS_WITH(sapa_attention(v.to(at::kFloat), q, k, 5), message("value"));
+    CHECK_THROWS_WITH(sapa_attention(v, q, k, 5, "mirror"), message("border") && ContainsSubstring("mirror"));
+}
+
+TEST_CASE("SAPA with published parameters is the published module", "[golden]") {
+    const auto check_sapa = [](const Golden &golden, auto module) {
+        check_with_clone(golden, module, [&](auto &sapa) {
+            check(golden, {"y", "x"}, [&](auto &in) { return sapa.forward(in[0], in[1]); });
+        });
+    };
+    using namespace upwell::nn;
+    check_sapa(Golden("sapa"), SAPA(SAPAOptions(32).dim_x(64).embedding_dim(8)));
+    check_sapa(Golden("sapa_nonorm"), SAPA(SAPAOptions(5).dim_x(7).up_factor(4).embedding_dim(8).norm(false)));
+    check_sapa(Golden("sapa_neurips"), SAPAExp(SAPAExpOptions(12).dim_x(16).embedding_dim(8)));
+    check_sapa(Golden("sapa_gate"), SAPAExp(SAPAExpOptions(12).dim_x(16).embedding_dim(8).q_mode("gate")));
+}
+
+TEST_CASE("SAPAExp's query may be of both maps side by side, and its value an embedding", "[layer]") {
+    upwell::nn::SAPAExp sapa(upwell::nn::SAPAExpOptions(6).dim_x(4).out_dim(3).q_mode("cat").embedding_dim(8));
+    sapa->to(at::kDouble);
+    const Tensor y = at::randn({2, 6, 8, 10}, at::kDouble), x = at::randn({2, 4, 4, 5}, at::kDouble);
+    const auto last = [](const Tensor &map) { return map.permute({0, 2, 3, 1}); };
+    const auto first = [](const Tensor &map) { return map.permute({0, 3, 1, 2}); };
+    const Tensor normal = sapa->norm_x(last(x)), upsampled = at::upsample_nearest2d(x, {8, 10});
+    const Tensor query = first(sapa->q(at::cat({sapa->norm_y(last(y)), last(upsampled)}, -1)));
+    const Tensor expected =
+        upwell::ops::sapa_attention(first(sapa->v(normal)), query, first(sapa->k(normal)), 5, "zero");
+    CHECK(worst(sapa->forward(y, x), expected) < 1e-12);
+    CHECK(expected.size(1) == 3);
+    CHECK_THROWS_WITH(upwell::nn::SAPAExp(upwell::nn::SAPAExpOptions(6).q_mode("sum")),
+                      ContainsSubstring("SAPAExp: q_mode") && ContainsSubstring("'sum'"));
+}
+
+TEST_CASE("FADE with published parameters is the published module", "[golden]") {
+    for (const auto &[variant, in_channels_en] :
+         {std::pair{"l2h", 8}, std::pair{"h2l", 8}, std::pair{"lite", 8}, std::pair{"ungated", 6}}) {
+        CAPTURE(variant);
+        const Golden golden(std::string("fade_") + variant);
+        const auto options = upwell::nn::FADEOptions(in_channels_en).in_channels_de(8).variant(variant);
+        check_with_clone(golden, upwell::nn::FADE(options), [&](auto &fade) {
+            check(golden, {"en", "de"}, [&](auto &in) { return fade.forward(in[0], in[1]); });
+        });
+    }
+}
+
+TEST_CASE("FADE aligns an encoder's map of other channels, and takes any size without a scale", "[layer]") {
+    upwell::nn::FADE fade(upwell::nn::FADEOptions(6).in_channels_de(4).scale(std::nullopt).border("mask"));
+    REQUIRE(fade->named_parameters().contains("aligner.conv.weight"));
+    const Tensor en = at::randn({2, 6, 9, 12}), de = at::randn({2, 4, 4, 5});
+    CHECK(fade->forward(en, de).sizes() == at::IntArrayRef{2, 4, 9, 12});
+    const at::NoGradGuard guard;
+    fade->gate_generator->conv->bias.fill_(1e4);  // the gate is open
+    CHECK(worst(fade->forward(en, de), fade->aligner(en)) < 1e-6);
+    fade->gate_generator->conv->bias.fill_(-1e4);
+    CHECK(worst(fade->forward(en, at::ones_like(de)), at::ones({2, 4, 9, 12})) < 1e-6);
+}
+
+TEST_CASE("index blocks with published parameters are the published ones", "[golden]") {
+    const auto check_block = [](const Golden &golden, upwell::nn::IndexBlockOptions options) {
+        check_with_clone(golden, upwell::nn::IndexBlock(options), [&](auto &block) {
+            const std::vector<std::string> names{".idx_en", ".idx_de", ".down", ".up"};
+            check_several(golden, {"en", "de"}, names, [&](auto &in) {
+                const auto [idx_en, idx_de] = block.forward(in[0]);
+                return std::vector<Tensor>{idx_en, idx_de, upwell::nn::index_pool(in[0], idx_en),
+                                           upwell::nn::index_unpool(in[1], idx_de)};
+            });
+        });
+    };
+    const upwell::nn::IndexBlockOptions options(6);
+    check_block(Golden("index_holistic"), options);
+    const auto nonlinear = [&] { return upwell::nn::IndexBlockOptions(6).use_nonlinear(true); };
+    check_block(Golden("index_o2o"), nonlinear().block("o2o").use_context(true));
+    check_block(Golden("index_m2o"), nonlinear().block("m2o"));
+}
+
+TEST_CASE("IndexNet's index has the guide's size at every ratio", "[layer]") {
+    for (const std::string block : {"holistic", "o2o", "m2o"}) {
+        for (const int64_t ratio : {1, 2, 3, 4}) {
+            CAPTURE(block, ratio);
+            upwell::nn::IndexNet net(
+                upwell::nn::IndexNetOptions(4, 4).block(block).scale_factor(ratio).use_context(true).use_nonlinear(
+                    true));
+            const Tensor guide = at::randn({2, 4, 3 * ratio, 5 * ratio}), x = at::randn({2, 4, 3, 5});
+            CHECK(net->forward(guide, x).sizes() == guide.sizes());
+            const Tensor idx_en = std::get<0>(net->block(guide));
+            const Tensor total = upwell::nn::index_pool(at::ones_like(guide), idx_en, ratio);
+            CHECK((total - 1).abs().max().item<double>() < 1e-5);
+        }
+    }
+    CHECK_THROWS_WITH(upwell::nn::IndexNet(upwell::nn::IndexNetOptions(4, 6).block("o2o")),
+                      ContainsSubstring("IndexNet: guide_channels") && ContainsSubstring("6"));
 }
 
 TEST_CASE("a guided filter with a reflecting border is one of maps extended by two radii, and so is its clone") {
@@ -233,9 +399,18 @@ struct Scores {
 const Scores kinds_of_scores[] = {
     {"integer", 8, 10, 4, 5, [](auto &block, auto &k, auto &q) { return block->forward_low_res(k, q); }},
     {"real", 7, 9, 4, 5, [](auto &block, auto &k, auto &q) { return block->forward_low_res(k, q); }},
-    {"apart", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {2, 1}, {3, 1}); }},
-    {"between", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {7, 4}, {9, 5}); }},
-    {"blurred", 8, 10, 8, 10, [](auto &block, auto &k, auto &q) { return block->forward(k, q, {2, 1}, {2, 1}, true); }},
+    {"apart", 8, 10, 8, 10,
+     [](auto &block, auto &k, auto &q) {
+         return block->forward(k, q, {2, 1}, {3, 1});
+     }},
+    {"between", 8, 10, 8, 10,
+     [](auto &block, auto &k, auto &q) {
+         return block->forward(k, q, {7, 4}, {9, 5});
+     }},
+    {"blurred", 8, 10, 8, 10,
+     [](auto &block, auto &k, auto &q) {
+         return block->forward(k, q, {2, 1}, {2, 1}, true);
+     }},
 };
 
 }  // namespace
@@ -366,6 +541,13 @@ TEST_CASE("a module refuses what does not fit and names it", "[error]") {
     const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});
     CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("ReSFU") && ContainsSubstring("[1, 31, 2, 2]"));
     CHECK_THROWS_WITH(upwell::nn::ReSFU(upwell::nn::ReSFUOptions(16).kernel_size(4)), ContainsSubstring("kernel_size"));
+    upwell::nn::SAPA sapa(upwell::nn::SAPAOptions(16).dim_x(32));
+    CHECK_THROWS_WITH(sapa->forward(y, at::zeros({1, 32, 2, 2})),
+                      ContainsSubstring("SAPA: y should be [N, C, 4, 4] but is [1, 16, 8, 8]"));
+    upwell::nn::FADE fade(upwell::nn::FADEOptions(16).in_channels_de(32));
+    CHECK_THROWS_WITH(fade->forward(y, x), ContainsSubstring("FADE: de") && ContainsSubstring("[1, 31, 2, 2]"));
+    upwell::nn::IndexBlock block(upwell::nn::IndexBlockOptions(16).scale_factor(3));
+    CHECK_THROWS_WITH(block->forward(y), ContainsSubstring("IndexBlock: en") && ContainsSubstring("[1, 16, 8, 8]"));
     CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, folder + "/carafe.state.pt"),
                       ContainsSubstring("unexpected"));
     CHECK_THROWS_WITH(upwell::nn::load_state_dict(*resfu, "nowhere.pt"), ContainsSubstring("nowhere.pt"));
