@@ -30,6 +30,10 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
     precision, kernel = 0.3 + high.abs(), 0.3 * random((8, 4, 4), dtype, 3)
     options = (3, 0, 4)  # scale; a fixed number of iterations, which asks nothing of the host
     found |= {
+        "sapa_attention": (
+            lambda v, q, k: ops.sapa_attention(v, q, k, 5, "mask"),
+            [low, high, low.flip(3)],
+        ),
         "wrc_data": (lambda x, r: ops.wrc_data(x, r), [low, low.flip(2)]),
         "wrc_prior": (
             lambda x, m, lam: ops.wrc_prior(x, m, lam, 3),
@@ -83,6 +87,14 @@ def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Modu
         "resfu real ratio": (upwell.nn.ReSFU(12, 8, scale_factor=None), [odd, x]),
         "resfu paper": (upwell.nn.ReSFU(12, 8, scale_factor=4, layout="paper"), [guide, x]),
         "carafe": (upwell.nn.make("carafe", 8, 12, 4), [guide, x]),
+        "sapa": (upwell.nn.make("sapa", 8, 12, 4), [guide, x]),
+        "sapa real ratio": (upwell.nn.SAPA(12, 8, None, border="mask"), [odd, x]),
+        "sapa paper": (upwell.nn.SAPAExp(12, 8, q_mode="gate", up_factor=4), [guide, x]),
+        "fade": (upwell.nn.make("fade", 8, 12, 4), [guide, x]),
+        "fade lite": (upwell.nn.FADE(12, 8, None, variant="lite"), [odd, x]),
+        "indexnet": (upwell.nn.make("indexnet", 8, 12, 4), [guide, x]),
+        "pixelshuffle": (upwell.nn.make("pixelshuffle", 8, 12, 4), [guide, x]),
+        "deconv": (upwell.nn.make("deconv", 8, 12, 4), [guide, x]),
         "lctc": (upwell.nn.LCTC(8, 8, groups=8, stride=4), [x]),
         "lctc dense": (upwell.nn.LCTC(8, 6, 11), [x]),
         "wrc": (upwell.nn.WRC(8, 8, 3, 4), [x]),
@@ -98,6 +110,14 @@ MODULES = [
     "resfu real ratio",
     "resfu paper",
     "carafe",
+    "sapa",
+    "sapa real ratio",
+    "sapa paper",
+    "fade",
+    "fade lite",
+    "indexnet",
+    "pixelshuffle",
+    "deconv",
     "lctc",
     "lctc dense",
     "wrc",

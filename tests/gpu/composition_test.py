@@ -1,5 +1,6 @@
 """ReSFU's operators and the modules beside compositions of torch operations, both on the device."""
 
+import functools
 import random as python_random
 
 import resfu_draws
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 import upwell
 from compare import assert_close
 from problems import LAYOUTS
-from reference import composition, formula
+from reference import composition, formula, upsamplers
 from resfu_draws import assert_all_close
 from support import FLOATS, DeviceTest, each, perturbed, random, same_bits, with_gradients
 
@@ -93,7 +94,26 @@ class Composition(DeviceTest):
             output = upwell.nn.make(name, 5, 3, factor)(random((2, 3, *size)), x)
             assert_close(output, getattr(formula, name)(x.double(), size), 2e-6)
 
-    @each(["resfu", "carafe", "bilinear", "nearest"])
+    @each(FLOATS)
+    def test_the_modules_that_compare_encoder_and_decoder(self, dtype):
+        nn = upwell.nn
+        high, thrice = (random((2, 6, *size), torch.float64, 1) for size in ((13, 16), (15, 21)))
+        low = random((2, 4, 5, 7), torch.float64, 2)
+        cases = [(nn.SAPA(6, 4, None), upsamplers.sapa)]
+        # Where taps outside leave the softmax, what all keys have in common cancels: there is no bias here.
+        cases += [(nn.SAPA(6, 4, None, qkv_bias=False, norm=False, border="mask"), upsamplers.sapa)]
+        cases += [(nn.SAPAExp(6, 4, 3, mode, up_factor=None), upsamplers.sapa_exp) for mode in ("cat", "gate")]
+        cases += [(nn.FADE(6, 4, None, 3, variant), upsamplers.fade) for variant in ("l2h", "h2l", "lite", "ungated")]
+        cases += [(nn.IndexNet(4, 6, 3), upsamplers.index_net)]
+        for module, composed in cases:
+            module = perturbed(module.double())
+            given = [thrice if composed is upsamplers.index_net else high, low]
+            expected = with_gradients(functools.partial(composed, module), given, module.parameters())
+            module = module.to(dtype)
+            actual = with_gradients(module, [tensor.to(dtype) for tensor in given], module.parameters())
+            assert_all_close(actual, expected, TOLERANCE[dtype], str(module))
+
+    @each(["resfu", "carafe", "sapa", "fade", "indexnet", "bilinear", "nearest"])
     def test_modules_take_every_layout(self, name):
         module = perturbed(upwell.nn.make(name, 8, 12, 2))
         guide, x = random((2, 12, 8, 10), seed=1), random((2, 8, 4, 5), seed=2)

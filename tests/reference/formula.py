@@ -52,6 +52,17 @@ def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 
     return output.reshape(N, C, H, W)
 
 
+def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero") -> Tensor:
+    """Reassembly by inner products. value [N, C, h, w], query [N, D, H, W], key [N, D, h, w] -> [N, C, H, W]."""
+    (N, D, h, w), (H, W) = key.shape, query.shape[2:]
+    windows, inside = (
+        nearest(F.unfold(each, kernel, padding=kernel // 2).reshape(N, D * kernel**2, h, w), (H, W))
+        for each in (key, torch.ones_like(key))
+    )
+    products = (windows.reshape(N, D, kernel**2, H, W) * query.unsqueeze(2)).where(inside.reshape(N, D, -1, H, W) > 0, 0)
+    return carafe(value, products.sum(1), kernel, 1, border)
+
+
 def bilinear(value: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear interpolation, align_corners=False. value [N, C, h, w] -> [N, C, *size]."""
     (h, w), (H, W) = value.shape[2:], size

@@ -109,6 +109,16 @@ def test_an_operator_that_is_linear_in_every_input_can_be_differentiated_twice(p
     assert torch.autograd.gradgradcheck(lambda *tensors: problem.run(upwell.ops, tensors), leaves)
 
 
+@pytest.mark.parametrize("border", ["zero", "mask"])
+@pytest.mark.parametrize("high", [(6, 8), (7, 5), (2, 3)], ids=str)
+def test_sapa_attention_passes_gradcheck_and_its_scores_gradgradcheck(border, high):
+    shapes = (2, 3, 3, 4), (2, 2, *high), (2, 2, 3, 4)
+    value, query, key = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    assert torch.autograd.gradcheck(lambda *given: upwell.ops.sapa_attention(*given, 3, border), (value, query, key))
+    scores = torch.ops.upwell.carafe_reassembly_d_weight
+    assert torch.autograd.gradgradcheck(lambda *given: scores(*given, 3), (query, key))
+
+
 @pytest.mark.parametrize("problem", [p for p in EVERY_OPERATOR if p.operator in ("fns", "carafe")], ids=str)
 def test_differentiating_an_operator_with_a_softmax_twice_is_a_clear_error(problem):
     leaves = [tensor.requires_grad_() for tensor in problem.tensors()]

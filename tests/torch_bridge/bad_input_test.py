@@ -245,6 +245,153 @@ def test_carafe_refuses_features_that_do_not_fit(shape):
         upwell.nn.CARAFE(8, 2)(zeros(*shape))
 
 
+@pytest.mark.parametrize(
+    "query, key, words",
+    [
+        ((2, 8, 8, 8), (2, 7, 4, 4), ["key should be [2, 8, 4, 4]", "[2, 7, 4, 4]"]),
+        ((2, 8, 8, 8), (2, 8, 4, 5), ["key should be [2, 8, 4, 4]", "[2, 8, 4, 5]"]),
+        ((1, 8, 8, 8), (1, 8, 4, 4), ["query should be [2, 8, 8, 8]", "[1, 8, 8, 8]"]),
+        ((8, 8, 8), (2, 8, 4, 4), ["query should be", "[8, 8, 8]"]),
+        ((2, 8, 8, 0), (2, 8, 4, 4), ["query should be", "[2, 8, 8, 0]"]),
+        ((2, 8, 8, 8), (2, 8, 4), ["key should be", "[2, 8, 4]"]),
+    ],
+    ids=str,
+)
+def test_sapa_attention_refuses_maps_that_do_not_fit(query, key, words):
+    with refused("sapa_attention: ", *words):
+        upwell.ops.sapa_attention(zeros(2, 3, 4, 4), zeros(*query), zeros(*key), 3)
+
+
+def test_sapa_attention_refuses_other_dtypes_borders_and_kernels():
+    value, query, key = zeros(2, 3, 4, 4), zeros(2, 8, 8, 8), zeros(2, 8, 4, 4)
+    with refused("sapa_attention: key should be", "float32", "float64"):
+        upwell.ops.sapa_attention(value, query, key.double(), 3)
+    with refused("sapa_attention: value should be", "float64", "float32"):
+        upwell.ops.sapa_attention(value, query.double(), key.double(), 3)
+    with refused("sapa_attention: key should be floating-point", "int64"):
+        upwell.ops.sapa_attention(value, query, key.long(), 3)
+    with refused("sapa_attention: border should be one of zero, mask", "mirror"):
+        upwell.ops.sapa_attention(value, query, key, 3, "mirror")
+    for kernel in (4, 0, 31):
+        with refused("kernel should be", "[3, 5, 7", str(kernel)):
+            upwell.ops.sapa_attention(value, query, key, kernel)
+
+
+@pytest.mark.parametrize("module", [upwell.nn.SAPA, upwell.nn.SAPAExp])
+@pytest.mark.parametrize(
+    "y, x, words",
+    [
+        ((1, 12, 8, 8), (1, 7, 4, 4), ["x should", "8", "[1, 7, 4, 4]"]),
+        ((1, 11, 8, 8), (1, 8, 4, 4), ["y should", "12", "[1, 11, 8, 8]"]),
+        ((12, 8, 8), (1, 8, 4, 4), ["y should", "[12, 8, 8]"]),
+        ((2, 12, 8, 8), (1, 8, 4, 4), ["batch", "[1, 8, 4, 4]", "[2, 12, 8, 8]"]),
+        ((1, 12, 8, 9), (1, 8, 4, 4), ["y should be [N, C, 8, 8]", "[1, 12, 8, 9]"]),
+    ],
+    ids=str,
+)
+def test_sapa_refuses_maps_that_do_not_fit(module, y, x, words):
+    with refused(f"{module.__name__}: ", *words):
+        module(12, 8)(zeros(*y), zeros(*x))
+
+
+@pytest.mark.parametrize(
+    "en, de, words",
+    [
+        ((1, 12, 8, 8), (1, 7, 4, 4), ["de should", "8", "[1, 7, 4, 4]"]),
+        ((1, 11, 8, 8), (1, 8, 4, 4), ["en should", "12", "[1, 11, 8, 8]"]),
+        ((2, 12, 8, 8), (1, 8, 4, 4), ["batch", "[2, 12, 8, 8]", "[1, 8, 4, 4]"]),
+        ((1, 12, 7, 8), (1, 8, 4, 4), ["en should be [N, C, 8, 8]", "[1, 12, 7, 8]"]),
+    ],
+    ids=str,
+)
+def test_fade_refuses_maps_that_do_not_fit(en, de, words):
+    with refused("FADE: ", *words):
+        upwell.nn.FADE(12, 8)(zeros(*en), zeros(*de))
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: upwell.nn.IndexNet(8, 12)(zeros(1, 12, 8, 9), zeros(1, 8, 4, 4)), ["guide", "8, 8", "[1, 12, 8, 9]"]),
+        (lambda: upwell.nn.IndexNet(8, 12)(zeros(1, 11, 8, 8), zeros(1, 8, 4, 4)), ["guide", "12", "[1, 11, 8, 8]"]),
+        (lambda: upwell.nn.IndexNet(8, 12)(zeros(2, 12, 8, 8), zeros(1, 8, 4, 4)), ["batch", "[1, 8, 4, 4]"]),
+        (lambda: upwell.nn.IndexNet(8, 12, block="o2o"), ["guide_channels", "8", "12"]),
+        (lambda: upwell.nn.IndexNet(8, 12, block="m2o"), ["guide_channels", "8", "12"]),
+        (lambda: upwell.nn.IndexNet(8, 12, block="other"), ["block", "holistic, o2o, m2o", "other"]),
+        (lambda: upwell.nn.IndexNet(8, 12, 1.5), ["scale_factor", "1.5"]),
+        (lambda: upwell.nn.IndexNet(8, 12)(zeros(1, 12, 8, 8), zeros(8, 4, 4)), ["x", "[8, 4, 4]"]),
+    ],
+)
+def test_index_net_refuses_what_does_not_fit(call, words):
+    with refused("IndexNet: ", *words):
+        call()
+
+
+def test_an_index_block_refuses_what_does_not_fit():
+    with refused("HolisticIndexBlock: en should", "3", "[1, 4, 6, 8]"):
+        upwell.nn.HolisticIndexBlock(4, scale_factor=3)(zeros(1, 4, 6, 8))
+    with refused("DepthwiseO2OIndexBlock: en should", "4", "[1, 5, 6, 8]"):
+        upwell.nn.DepthwiseO2OIndexBlock(4)(zeros(1, 5, 6, 8))
+    with refused("DepthwiseM2OIndexBlock: inp should", "0"):
+        upwell.nn.DepthwiseM2OIndexBlock(0)
+
+
+@pytest.mark.parametrize(
+    "x, index, words",
+    [
+        ((2, 4, 6, 8), (2, 3, 6, 8), ["idx_en should be [2, 1 or 4, H, W]", "[2, 3, 6, 8]"]),
+        ((2, 4, 6, 8), (1, 1, 6, 8), ["idx_en should be", "[1, 1, 6, 8]"]),
+        ((2, 4, 6, 9), (2, 1, 6, 8), ["x should", "[2, 4, 6, 9]"]),
+        ((2, 4, 5, 8), (2, 1, 5, 8), ["x should", "2", "[2, 4, 5, 8]"]),
+        ((4, 6, 8), (2, 1, 6, 8), ["x should", "[4, 6, 8]"]),
+    ],
+    ids=str,
+)
+def test_index_pool_refuses_what_does_not_fit(x, index, words):
+    with refused("index_pool: ", *words):
+        upwell.nn.index_pool(zeros(*x), zeros(*index))
+
+
+def test_index_unpool_refuses_what_does_not_fit():
+    with refused("index_unpool: idx_de should be [2, 1 or 4, H, W]", "[2, 3, 6, 8]"):
+        upwell.nn.index_unpool(zeros(2, 4, 3, 4), zeros(2, 3, 6, 8))
+
+
+@pytest.mark.parametrize(
+    "module, sizes, argument, value",
+    [
+        (upwell.nn.SAPA, (12, 8), "up_factor", 0),
+        (upwell.nn.SAPA, (12, 8), "up_factor", 1.5),
+        (upwell.nn.SAPA, (12, 8), "up_kernel_size", 4),
+        (upwell.nn.SAPA, (12, 8), "border", "mirror"),
+        (upwell.nn.SAPAExp, (12, 8), "q_mode", "sum"),
+        (upwell.nn.SAPAExp, (12, 8), "up_kernel_size", 0),
+        (upwell.nn.FADE, (12, 8), "scale", 0),
+        (upwell.nn.FADE, (12, 8), "up_kernel_size", 2),
+        (upwell.nn.FADE, (12, 8), "variant", "dense"),
+        (upwell.nn.FADE, (12, 8), "border", "mirror"),
+        (upwell.nn.PixelShuffle, (8, 2), "kernel_size", 2),
+        (upwell.nn.PixelShuffle, (8, 2), "out_channels", 0),
+        (upwell.nn.Deconv, (8,), "stride", 0),
+        (upwell.nn.Deconv, (8,), "stride", 1.5),
+        (upwell.nn.Deconv, (8,), "groups", 3),
+        (upwell.nn.Deconv, (8,), "kernel_size", 0),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(module, sizes, argument, value):
+    with refused(f"{module.__name__}: {argument} should", str(value)):
+        module(*sizes, **{argument: value})
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 4, 4), (8, 4, 4), (1, 8, 0, 4)], ids=str)
+def test_pixel_shuffle_and_deconv_refuse_features_that_do_not_fit(shape):
+    for module in (upwell.nn.PixelShuffle(8, 2), upwell.nn.Deconv(8)):
+        with refused(f"{type(module).__name__}: x should", str(list(shape))):
+            module(zeros(*shape))
+    with refused("Deconv: kernel_size should be odd where stride is 1 but is 2"):
+        upwell.nn.Deconv(8, kernel_size=2, stride=1)
+
+
 def test_make_refuses_an_unknown_name_and_says_which_there_are():
     with refused("make: name", "resfu", "carafe", "bilinear", "nearest", "magic"):
         upwell.nn.make("magic", 8, 12, 2)

@@ -10,6 +10,7 @@ from compare import assert_close
 from problems import random
 from torch import nn
 from torch.export import Dim, export
+from upwell.nn.make import NAMES
 
 nns, ops = upwell.nn, upwell.ops
 SAMPLE = (2, 4, 7, 9, 15, 20)  # N, C, h, w, H, W
@@ -56,6 +57,19 @@ MODULES = {
     "ReSFU of a real ratio": (lambda: resfu(scale_factor=2.5, layout="paper"), (high, low)),
     "CARAFE": (lambda: nns.CARAFE(4, 2, 3), (low,)),
     "CARAFE with a mask": (lambda: nns.CARAFE(4, 2, 3, border="mask"), (low,)),
+    "SAPA": (lambda: nns.SAPA(4, 4, None, 3, 8), (high, low)),
+    "SAPA of its own ratio": (lambda: nns.SAPA(4, 4, 2, 3, 8, norm=False, border="mask"), (double, low)),
+    "SAPAExp, gate": (lambda: nns.SAPAExp(4, 4, 6, "gate", up_factor=None, up_kernel_size=3), (high, low)),
+    "SAPAExp, cat": (lambda: nns.SAPAExp(4, 4, None, "cat", up_kernel_size=3), (double, low)),
+    "FADE": (lambda: nns.FADE(4, 4, None, 3), (high, low)),
+    "FADE, h2l": (lambda: nns.FADE(4, 4, 2, 3, "h2l"), (double, low)),
+    "FADE, lite": (lambda: nns.FADE(4, 4, 2, 3, "lite", "mask"), (double, low)),
+    "IndexNet, one to one": (lambda: nns.IndexNet(4, 4, 2, "o2o", True, True), (double, low)),
+    "HolisticIndexBlock": (lambda: nns.HolisticIndexBlock(4), (double,)),
+    "DepthwiseO2OIndexBlock": (lambda: nns.DepthwiseO2OIndexBlock(4), (double,)),
+    "DepthwiseM2OIndexBlock": (lambda: nns.DepthwiseM2OIndexBlock(4, True, True), (double,)),
+    "PixelShuffle": (lambda: nns.PixelShuffle(4, 3, out_channels=5), (low,)),
+    "Deconv": (lambda: nns.Deconv(4, 6, 5, 3, groups=2), (low,)),
     "LCTC": (lambda: nns.LCTC(4, 4, 7, 3, 2, groups=4), (low,)),
     "LCTC of one group": (lambda: nns.LCTC(4, 16, 5, None, 2), (low,)),
     "WRC spectral": (lambda: nns.WRC(4, 4, 3, 2), (low,)),
@@ -68,7 +82,7 @@ MODULES = {
     "Nearest(1.5)": (lambda: nns.Nearest(1.5), (low,)),
     **{
         f"make({name!r})": (lambda name=name: nns.make(name, 4, 4, 2), (double, low))
-        for name in ("resfu", "carafe", "lctc", "wrc", "bilinear", "nearest")
+        for name in NAMES
     },
 }
 block = tuple(fixed(*s) for s in ((4,), (4, 2, 3, 3), (4,), (4, 2), (4,), (4,), (4,), (9, 4), (9,)))
@@ -78,6 +92,7 @@ OPERATORS = {
     "fns with a mask ratio": (lambda v, l: ops.fns(v, l, 3, 2), (low, taps)),
     "carafe": (lambda v, l: ops.carafe(v, l, 3, border="mask"), (low, taps)),
     "carafe_reassembly": (lambda v, l: ops.carafe_reassembly(v, l, 3), (low, taps)),
+    "sapa_attention": (lambda v, q, k: ops.sapa_attention(v, q, k, 3, "mask"), (low, high, low)),
     "bilinear": (lambda v, g: ops.bilinear(v, g.shape[2:]), (low, high)),
     "bilinear by two scales": (lambda v: ops.bilinear(v, scale_factor=(2.3, 3)), (low,)),
     "nearest": (lambda v, g: ops.nearest(v, g.shape[2:]), (low, high)),
@@ -100,7 +115,7 @@ OPERATORS = {
     "transposed_conv": (lambda x, f: ops.transposed_conv(x, f, None, 2, 1, 1), (low, fixed(4, 3, 3, 3))),
 }
 CASES = {**MODULES, **{f"ops.{name}": case for name, case in OPERATORS.items()}}
-FREE_CHANNELS = ("ops.fns", "ops.carafe_reassembly", "ops.bilinear", "ops.nearest", "Bilinear", "Nearest")
+FREE_CHANNELS = ("ops.fns", "ops.carafe_reassembly", "ops.sapa_attention", "ops.bilinear", "ops.nearest", "Bilinear", "Nearest")
 
 
 def inputs(shapes, sizes) -> tuple[torch.Tensor, ...]:
@@ -136,13 +151,13 @@ def test_no_operator_and_no_module_is_left_out():
     of_ops = {name.split()[0] for name in OPERATORS}
     assert of_ops == set(ops.__all__)
     made = {type(build(name)).__name__ for name in MODULES}
-    assert {"ReSFU", "CARAFE", "LCTC", "WRC", "Bilinear", "Nearest", "GuidedFilter"} <= made
+    assert {name for name in nns.__all__ if isinstance(getattr(nns, name), type)} <= made
 
 
 # Every operator, and every kind of option that it has.
 PACKAGED = (
     *("ReSFU of the true ratio", "ReSFU of its own ratio", "CARAFE with a mask", "LCTC", "WRC spectral", "WRC exact"),
-    *("Bilinear(1.3)", "Nearest(1.5)", "ops.fns with a mask ratio", "ops.carafe_reassembly", "ops.pcdc"),
+    *("SAPA", "Bilinear(1.3)", "Nearest(1.5)", "ops.fns with a mask ratio", "ops.carafe_reassembly", "ops.pcdc"),
     *("ops.group_stats of an upsampled map", "ops.pcdc_scores of a map at the ratio of sizes"),
 )
 

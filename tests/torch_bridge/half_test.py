@@ -54,6 +54,29 @@ def test_filters_keep_the_dtype(dtype):
         assert ulps_apart(result, call(value.float(), guide.float()).to(dtype)) <= 2, name
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sapas_scores_stay_in_float32(dtype):
+    value, query, key = (torch.randn(2, 5, *size).to(dtype) for size in ((4, 6), (9, 13), (4, 6)))
+    result = upwell.ops.sapa_attention(value, query, key, 3)
+    wide = upwell.ops.sapa_attention(value.float(), query.float(), key.float(), 3)
+    assert ulps_apart(result, wide.to(dtype)) <= 2
+    for mixed in ((value, query.float(), key), (value, query, key.float()), (value.float(), query, key)):
+        result = upwell.ops.sapa_attention(*mixed, 3)
+        assert result.dtype == mixed[0].dtype
+        assert ulps_apart(result.to(dtype), wide.to(dtype)) <= 2
+
+
+@pytest.mark.parametrize("name", ["sapa", "fade", "indexnet", "pixelshuffle", "deconv"])
+def test_a_module_trains_under_autocast(name):
+    module, guide, x = upwell.nn.make(name, 8, 12, 2), torch.randn(2, 12, 8, 10), torch.randn(2, 8, 4, 5)
+    exact = module(guide, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = module(guide, x)
+        result.float().square().mean().backward()
+    assert (result - exact).abs().max() < 0.02 * exact.abs().max()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
 def test_a_float64_weight_beside_a_16_bit_value_is_refused():
     value, weight = maps(torch.float16)
     with pytest.raises(RuntimeError, match="fns: logits should be Half like value but is Double"):

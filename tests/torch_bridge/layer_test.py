@@ -18,7 +18,7 @@ from upwell.nn.pcdc import PCDCBlock, Ratio
 from bad_input_test import refused
 from compare import assert_close
 from problems import random
-from reference import composition, formula, wrc
+from reference import composition, formula, upsamplers, wrc
 from resfu_draws import assert_all_close
 
 
@@ -80,7 +80,21 @@ class ComposedWRC(upwell.nn.WRC):
         return X[:, :, border : border + size[0], border : border + size[1]]
 
 
+class ComposedSAPA(upwell.nn.SAPA):
+    forward = upsamplers.sapa
+
+
+class ComposedSAPAExp(upwell.nn.SAPAExp):
+    forward = upsamplers.sapa_exp
+
+
+class ComposedPixelShuffle(upwell.nn.PixelShuffle):
+    def forward(self, x: Tensor) -> Tensor:
+        return self[1](self[0](x))
+
+
 COMPOSED = {"ReSFU": ComposedReSFU, "LCTC": ComposedLCTC, "CARAFE": ComposedCARAFE, "WRC": ComposedWRC}
+COMPOSED |= {"SAPA": ComposedSAPA, "SAPAExp": ComposedSAPAExp, "PixelShuffle": ComposedPixelShuffle}
 RESFU = ("ReSFU", (3, 4), {"embedding_dim": 8, "groups": 2, "gn_dim": 4, "radius": 3, "scale_factor": 2})
 MODULES = {
     "ReSFU": RESFU,
@@ -91,6 +105,12 @@ MODULES = {
     "LCTC": ("LCTC", (4, 4), {"groups": 4}),
     "LCTC, dense": ("LCTC", (16, 4), {"bias": False, "stride": 3}),
     "LCTC, no small branch": ("LCTC", (4, 2), {"small_kernel": None}),
+    "SAPA": ("SAPA", (3, 4), {"embedding_dim": 8}),
+    "SAPA, no norms": ("SAPA", (3, 4), {"embedding_dim": 8, "norm": False, "border": "mask"}),
+    "SAPAExp": ("SAPAExp", (3, 4), {"embedding_dim": 8, "v_embed": True}),
+    "SAPAExp, both": ("SAPAExp", (3, 4), {"embedding_dim": 8, "q_mode": "cat"}),
+    "SAPAExp, gate": ("SAPAExp", (3, 4), {"embedding_dim": 8, "q_mode": "gate", "out_dim": 5}),
+    "PixelShuffle": ("PixelShuffle", (4, 2), {}),
     "WRC": ("WRC", (2, 2, 3, 2), {}),
     "WRC, exact": ("WRC", (2, 2, 3, 2), {"solver": "exact", "tolerance": 1e-13, "max_iterations": 300}),
 }
@@ -112,7 +132,7 @@ def make(name: str, composed: bool = False) -> nn.Module:
 
 def inputs(name: str, dtype: torch.dtype = torch.float64) -> list[Tensor]:
     kind, (first, second, *_), _ = MODULES[name]
-    if kind != "ReSFU":
+    if kind not in ("ReSFU", "SAPA", "SAPAExp"):
         return [random((2, first, 5, 6), dtype, 7)]
     high = (13, 17) if "real" in name else (10, 12)
     return [random((2, first, *high), dtype, 7), random((2, second, 5, 6), dtype, 8)]

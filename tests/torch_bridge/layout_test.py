@@ -64,6 +64,13 @@ def of_problem(problem: Problem) -> Case:
     return Case(str(problem), on(upwell.ops), on(formula), problem.tensors(), twice)
 
 
+def of_attention(low: tuple[int, int], high: tuple[int, int], border: str) -> Case:
+    shapes = (2, 3, *low), (2, 4, *high), (2, 4, *low)
+    tensors = [random(shape, torch.float64, i) for i, shape in enumerate(shapes)]
+    calls = (lambda *given, op=where.sapa_attention: op(*given, 3, border) for where in (upwell.ops, formula))
+    return Case(f"sapa_attention {border}", *calls, tensors)
+
+
 def of_call(operator: str, options: dict, *shapes: tuple[int, ...]) -> Case:
     call = Call(operator, shapes, options, (1.0,) * len(shapes))
 
@@ -140,6 +147,8 @@ CASES = [
     of_transposed_conv(lctc_test.Problem((6, 9), stride=(3, 4), kernel=(5, 4), padding=(2, 1), output_padding=(2, 3))),
     of_merge_kernels((4, 3, 7, 5), (4, 3, 3, 5)),
     of_merge_kernels((4, 1, 3, 3), (4, 1, 1, 1)),
+    of_attention((3, 4), (6, 8), "zero"),
+    of_attention((3, 4), (7, 9), "mask"),
     of_call("group_stats", {"eps": 0.1, "groups": 2}, (2, 4, 3, 5)),
     of_call("group_stats", {"eps": 0.1, "groups": 4, "blur": True}, (2, 4, 3, 5)),
     of_call("group_stats", {"eps": 0.1, "groups": 2, "size": (7, 6)}, (2, 4, 3, 5)),

@@ -22,6 +22,15 @@ SETTINGS = {
     "WRC": ("wrc", 8, {}),
     "WRC, one channel": ("wrc", 1, {}),
     "WRC, exact, no padding": ("wrc", 8, {"padding": 0, **EXACT}),
+    "SAPA": ("sapa", 8, {"embedding_dim": 8}),
+    "SAPA, one channel, no norms": ("sapa", 1, {"norm": False}),
+    "FADE": ("fade", 8, {}),
+    "FADE, h2l, equal channels": ("fade", 3, {"variant": "h2l"}),
+    "FADE, lite": ("fade", 1, {"variant": "lite"}),
+    "IndexNet": ("indexnet", 8, {}),
+    "IndexNet, one to one": ("indexnet", 3, {"block": "o2o", "use_nonlinear": True, "use_context": True}),
+    "PixelShuffle": ("pixelshuffle", 8, {}),
+    "Deconv": ("deconv", 8, {"groups": 4}),
     "bilinear": ("bilinear", 8, {}),
     "nearest": ("nearest", 8, {}),
 }
@@ -132,7 +141,9 @@ def test_two_processes_share_gradients_in_both_layouts_without_a_warning(tmp_pat
 def test_any_layer_of_a_module_may_be_sharded(tmp_path):
     run_in_two_processes(tmp_path, """
         mesh = init_device_mesh("cpu", (2,))
-        for setting in ("ReSFU", "CARAFE", "LCTC", "LCTC, channels apart", "WRC"):
+        for setting in TRAINED:
+            if ", " in setting and setting != "LCTC, channels apart":
+                continue
             plain = make(setting)
             expected = {name: gradient.clone() for name, gradient in step(plain, plain, maps(setting)).items()}
             for layer, found in plain.named_modules():

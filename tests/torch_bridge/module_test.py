@@ -9,7 +9,7 @@ from upwell.nn.make import NAMES
 import golden
 from compare import assert_close
 from problems import random
-from reference import formula
+from reference import formula, upsamplers
 
 every_module = pytest.mark.parametrize("name", NAMES)
 
@@ -159,6 +159,106 @@ def test_resfu_keeps_a_constant(kernel):
     assert_close(output, torch.full_like(output, 3), 2e-6)
 
 
+@pytest.mark.parametrize(
+    "module, options",
+    [
+        ("SAPA", {"qkv_bias": False}),
+        ("SAPA", {"norm": False}),
+        ("SAPA", {"up_kernel_size": 3}),
+        ("SAPA", {"border": "mask"}),
+        *(("SAPAExp", {"q_mode": mode}) for mode in ("encoder_only", "cat", "gate")),
+        *(("SAPAExp", {"q_mode": mode, "qkv_bias": False}) for mode in ("cat", "gate")),
+        ("SAPAExp", {"v_embed": True}),
+        ("SAPAExp", {"norm": torch.nn.Identity}),
+        *(("FADE", {"variant": variant}) for variant in ("l2h", "h2l", "lite", "ungated")),
+        ("FADE", {"up_kernel_size": 3, "border": "mask"}),
+    ],
+    ids=str,
+)
+def test_a_guided_module_takes_every_setting_and_any_size(module, options):
+    ratio = "scale" if module == "FADE" else "up_factor"
+    reference = {"SAPA": upsamplers.sapa, "SAPAExp": upsamplers.sapa_exp, "FADE": upsamplers.fade}[module]
+    for factor, high in ((2, (10, 14)), (3, (15, 21)), (None, (13, 16)), (None, (3, 7))):
+        built = getattr(upwell.nn, module)(12, 8, **{ratio: factor, **options}).double()
+        with torch.no_grad():
+            for i, parameter in enumerate(built.parameters()):
+                parameter.add_(random(parameter.shape, torch.float64, i), alpha=0.2)
+        shapes = (2, 12, *high), (2, 8, 5, 7)
+        leaves = [random(shape, torch.float64, i).requires_grad_() for i, shape in enumerate(shapes)]
+        results = []
+        for call in (built, lambda *given: reference(built, *given)):
+            output = call(*leaves)
+            results.append([output, *torch.autograd.grad(output.square().sum(), [*leaves, *built.parameters()])])
+        for actual, expected in zip(*results):
+            assert_close(actual, expected.detach(), 1e-9, scale=max(1.0, expected.abs().max().item()))
+
+
+def test_sapa_exp_makes_other_channels_of_x_by_an_embedding():
+    guide, x = maps()
+    module = upwell.nn.SAPAExp(12, 8, 5)
+    assert module.v.out_features == 5 and module(guide, x).shape == (1, 5, 8, 10)
+    assert upwell.nn.SAPAExp(12, 8).v is None
+
+
+@pytest.mark.parametrize("block", ["holistic", "o2o", "m2o"])
+@pytest.mark.parametrize("nonlinear", [False, True], ids=["linear", "nonlinear"])
+@pytest.mark.parametrize("context", [False, True], ids=["cell", "context"])
+@pytest.mark.parametrize("ratio", [1, 2, 3, 4, 5])
+def test_index_net_takes_every_block_and_ratio(block, nonlinear, context, ratio):
+    low = (3, 4)
+    guide, x = (random((2, 6, ratio * low[0], ratio * low[1]), torch.float64, 1), random((2, 6, *low), torch.float64, 2))
+    module = upwell.nn.IndexNet(6, 6, ratio, block, nonlinear, context).double()
+    assert_close(module(guide, x), upsamplers.index_net(module, guide, x).detach(), 1e-12)
+    idx_en, idx_de = module.block(guide)
+    for actual, expected in zip((idx_en, idx_de), upsamplers.indices(module.block, guide)):
+        assert_close(actual, expected.detach(), 1e-12)
+    assert idx_en.shape == idx_de.shape == (2, 1 if block == "holistic" else 6, *guide.shape[2:])
+    # A cell's shares of a pooling sum to 1.
+    ones = torch.ones_like(guide)
+    assert_close(upwell.nn.index_pool(ones, idx_en, ratio), torch.ones(2, 6, *low), 1e-12)
+
+
+def test_an_index_is_made_of_its_cell_or_of_one_more_around_it():
+    """Which pixels of the guide an index depends on: at r = 2, kernels of 2 see the cell, of 4 one pixel more."""
+    for context, reach in ((False, 0), (True, 1)):
+        guide = random((1, 3, 12, 12), torch.float64, 1).requires_grad_()
+        _, idx_de = upwell.nn.HolisticIndexBlock(3, use_context=context).double()(guide)
+        (gradient,) = torch.autograd.grad(idx_de[0, 0, 6, 6], guide)
+        rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
+        assert rows == list(range(6 - reach, 8 + reach))
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 7, 9])
+def test_deconv_makes_the_output_the_ratio_times_the_input(ratio, kernel):
+    if ratio == 1 and kernel % 2 == 0:
+        pytest.skip("no padding makes these sizes fit")
+    x = random((2, 4, 3, 5), torch.float32, 1)
+    module = upwell.nn.Deconv(4, 6, kernel, ratio, groups=2)
+    assert module(x).shape == (2, 6, 3 * ratio, 5 * ratio)
+    with torch.no_grad():  # pixels that one cell reaches, from its own on
+        module.weight.fill_(1)
+        module.bias.zero_()
+        reached = module(torch.zeros(1, 4, 1, 5).index_fill(3, torch.tensor(2), 1.0))[0, 0, 0].nonzero().flatten()
+    first = 2 * ratio - max(0, (kernel - ratio + 1) // 2)
+    assert reached.tolist() == [p for p in range(first, first + kernel) if 0 <= p < 5 * ratio]
+
+
+def test_published_initial_values():
+    torch.manual_seed(0)
+    for module in (upwell.nn.SAPA(256, embedding_dim=64), upwell.nn.SAPAExp(256)):
+        for layer in (module.q, module.k):
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05) and not layer.bias.any()
+    fade = upwell.nn.FADE(64, 128)
+    for layer in (each for each in fade.modules() if isinstance(each, torch.nn.Conv2d)):
+        bound = (6 / (layer.weight[0].numel() + layer.weight.shape[0] * layer.weight[0, 0].numel())) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert layer.bias is None or not layer.bias.any()
+    generator = upwell.nn.FADE(64, variant="h2l").kernel_generator
+    deviation = (2 / (9 * (64 + 25))) ** 0.5
+    assert generator.conv2_kernels.std().item() == pytest.approx(deviation, rel=0.05) and not generator.conv2_bias.any()
+
+
 def test_lr_mult_scales_the_gradients_of_the_pcdc_parameters_and_no_others():
     case = golden.load("resfu_full__r4_5x7_y16_x32", torch.float64)
     gradients = []
@@ -193,7 +293,7 @@ def test_a_scale_factor_that_cannot_be_is_named(construct, message):
         construct()
 
 
-@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc"])
+@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc", "pixelshuffle", "deconv"])
 def test_a_map_of_another_rank_is_named(name):
     guide, x = maps()
     with pytest.raises(ValueError, match=r": x should be \[N, C, h, w\] but is \[8, 4, 5\]"):

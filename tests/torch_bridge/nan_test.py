@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from compare import assert_close
 from problems import random
 from process_test import python
-from reference import composition, formula, wrc
+from reference import composition, formula, upsamplers, wrc
 from resfu_draws import as_tuple
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -95,6 +95,14 @@ def add_reassemblies() -> None:
     add_operator("fns masked by 2", formula, {"kernel": 5, "mask_ratio": 2}, OF_TAPS, **maps)
     maps["logits"] = (2, 18, *DOUBLE)
     add_operator("carafe in groups", formula, {"kernel": 3, "groups": 2}, OF_TAPS, **maps)
+
+
+def add_attentions() -> None:
+    for what, high in (("twice", DOUBLE), ("any size", HIGH), ("down", SMALLER)):
+        for border in ("zero", "mask"):
+            maps = {"value": (2, 4, *LOW), "query": (2, 3, *high), "key": (2, 3, *LOW)}
+            options = {"kernel": 3, "border": border}
+            add_operator(f"sapa_attention {border} {what}", formula, options, of("query"), **maps)
 
 
 def add_filters() -> None:
@@ -229,9 +237,33 @@ def add_modules() -> None:
     for solver, solve in solvers.items():
         module, options = upwell.nn.WRC(3, 3, 3, 2, solver=solver), {"refused": ("weight",)}
         add_module(f"WRC {solver}", module, functools.partial(wrc_layer, solve), options, x=(2, 3, 3, 4))
+    add_fields(x)
     for name in ("Bilinear", "Nearest"):
         module = getattr(upwell.nn, name)(1.8, recompute_scale_factor=True)
         add_module(name, module, resized(name.lower()), {}, x=x)
+
+
+def add_fields(x: tuple[int, ...]) -> None:
+    nn, high, odd = upwell.nn, (2, 6, *DOUBLE), (2, 6, *HIGH)
+    for what, module, y in (
+        ("normalised", nn.SAPA(6, 4, None, 3, 8), odd),
+        ("as given", nn.SAPA(6, 4, 2, 3, 8, norm=False, border="mask"), high),
+    ):
+        add_module(f"SAPA {what}", module, upsamplers.sapa, {}, y=y, x=x)
+    for q_mode in ("encoder_only", "cat", "gate"):
+        module = nn.SAPAExp(6, 4, 3, q_mode, up_kernel_size=3, embedding_dim=8)
+        add_module(f"SAPAExp {q_mode}", module, upsamplers.sapa_exp, {}, y=high, x=x)
+    for variant in ("l2h", "h2l", "lite", "ungated"):
+        module = nn.FADE(6, 4, 2, 3, variant)
+        add_module(f"FADE {variant}", module, upsamplers.fade, {}, en=high, de=x)
+    add_module("IndexNet", nn.IndexNet(4, 6), upsamplers.index_net, {}, guide=high, x=x)
+    for name in ("HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock"):
+        # torch's depthwise convolution of bfloat16 spreads a nan to the channel beside.
+        options = {"wider": of("en") if "O2O" in name else ()}
+        add_module(name, getattr(nn, name)(6, use_context=True), upsamplers.indices, options, en=high)
+    shuffled = nn.PixelShuffle(4, 2)
+    add_module("PixelShuffle", shuffled, lambda module, x: F.pixel_shuffle(module[0](x), 2), {}, x=x)
+    add_module("Deconv", nn.Deconv(4), torch.nn.ConvTranspose2d.forward, {}, x=x)
 
 
 def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
@@ -239,6 +271,7 @@ def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
 
 
 add_reassemblies()
+add_attentions()
 add_filters()
 add_inverses()
 with torch.random.fork_rng():  # torch's own seed is another in every process
@@ -340,7 +373,8 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 def test_every_operator_and_every_module_is_tried():
     assert {name.split()[0] for name in CASES} == set(upwell.ops.__all__)
-    assert {name.split()[0] for name in MODULES} == set(upwell.nn.__all__) - {"make"}
+    modules = {name for name in upwell.nn.__all__ if isinstance(getattr(upwell.nn, name), type)}
+    assert {name.split()[0] for name in MODULES} == modules
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,4 +1,5 @@
-"""Every known defect of the published FNS, ReSFU, CARAFE, WRC and bilinear code, as a test that it is not here."""
+"""Every known defect of the published FNS, ReSFU, CARAFE, SAPA, FADE, WRC and bilinear code, as a test that it is not
+here."""
 
 import copy
 from fractions import Fraction
@@ -15,7 +16,7 @@ from problems import LARGE, Problem, channels_last, random
 from reference import formula, loops
 
 FLOAT64 = 1e-12
-resfu_and_carafe = pytest.mark.parametrize("name", ["resfu", "carafe"])
+published = pytest.mark.parametrize("name", ["resfu", "carafe", "sapa", "fade", "indexnet", "pixelshuffle", "deconv"])
 
 # Low-res and high-res extents at no integer ratio, some that the published float32 coordinates got wrong.
 NON_INTEGER = [
@@ -247,7 +248,7 @@ def test_resfu_computes_all_in_double_after_double():
     case.check_output(module.double()(*case.inputs.values()))
 
 
-@resfu_and_carafe
+@published
 def test_a_module_moves_to_another_device_and_dtype_with_all_its_parts(name):
     module = upwell.nn.make(name, 8, 12, 2).double().to("meta")
     y, x = (tensor.to("meta") for tensor in resfu_inputs())
@@ -258,7 +259,7 @@ def test_a_module_moves_to_another_device_and_dtype_with_all_its_parts(name):
     assert back(*(tensor.float() for tensor in resfu_inputs())).dtype == torch.float32
 
 
-@resfu_and_carafe
+@published
 def test_a_deep_copy_and_a_state_dict_round_trip_compute_the_same(name):
     module = upwell.nn.make(name, 8, 12, 2).double()
     inputs = resfu_inputs()
@@ -363,7 +364,7 @@ def test_channels_last_input_gives_what_contiguous_input_gives(operator):
     assert all(torch.equal(a, b) for a, b in zip(gradients, expected))
 
 
-@resfu_and_carafe
+@published
 def test_a_module_in_channels_last_gives_what_contiguous_input_gives(name):
     module = upwell.nn.make(name, 8, 12, 2).double()
     inputs = resfu_inputs(n=2)
@@ -420,6 +421,86 @@ def test_the_carafe_module_takes_the_border_too():
     x = torch.ones(1, 8, 6, 6)
     assert_close(upwell.nn.CARAFE(8, 2, border="mask")(x), torch.ones(1, 8, 12, 12), 1e-6)
     assert upwell.nn.CARAFE(8, 2)(x)[0, 0, 0, 0].item() == pytest.approx(0.36, abs=0.02)
+
+
+# SAPA borders: as CARAFE's. The published kernels build on no torch since 1.11, and run on CUDA alone.
+
+
+@pytest.mark.parametrize("low, high", [((6, 6), (12, 12)), ((5, 7), (13, 16))])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_sapa_border_mask_keeps_a_constant_at_1_and_zero_loses_weight_as_published(kernel, low, high):
+    query, key = random((1, 4, *high), torch.float64, 1), random((1, 4, *low), torch.float64, 2)
+    value = torch.ones(1, 3, *low).double()
+    kept = upwell.ops.sapa_attention(value, query, key, kernel, "mask")
+    assert_close(kept, torch.ones_like(kept), FLOAT64)
+    lost = upwell.ops.sapa_attention(value, 0 * query, key, kernel)
+    side = kernel // 2 + 1  # taps of a corner that are inside
+    assert lost[0, 0, 0, 0].item() == pytest.approx(side**2 / kernel**2, abs=1e-12)
+
+
+def test_the_sapa_modules_and_fade_take_the_border_too():
+    y, ones = torch.randn(1, 12, 12, 12), torch.ones(1, 8, 6, 6)
+    for module in (
+        upwell.nn.SAPA(12, 8, border="mask"),
+        upwell.nn.SAPAExp(12, 8, border="mask"),
+        upwell.nn.FADE(12, 8, variant="ungated", border="mask"),
+    ):
+        assert_close(module(y, ones), torch.ones(1, 8, 12, 12), 1e-6)
+    for module in (upwell.nn.SAPA(12, 8), upwell.nn.SAPAExp(12, 8), upwell.nn.FADE(12, 8, variant="ungated")):
+        assert module(y, ones)[0, 0, 0, 0] < 0.9
+
+
+# SAPA dims that 32 does not divide: GroupNorm(32, dim) raises.
+
+
+@pytest.mark.parametrize("dim, groups", [(3, 3), (16, 16), (32, 32), (33, 11), (48, 24), (64, 32)])
+def test_sapa_works_for_every_dim_with_the_largest_divisor_up_to_32_as_groups(dim, groups):
+    module = upwell.nn.SAPA(dim)
+    assert (module.norm_x.num_groups, module.norm_y.num_groups) == (groups, groups)
+    assert module(torch.randn(1, dim, 6, 8), torch.randn(1, dim, 3, 4)).shape == (1, dim, 6, 8)
+
+
+# FADE: H2L raises on input that is not square; its bias is added twice, so it equals L2H; both are for ratio 2 alone.
+
+H2L_NAMES = {
+    "gate_generator.conv.weight": "gate_generator.conv.weight",
+    "gate_generator.conv.bias": "gate_generator.conv.bias",
+    "kernel_generator.conv1_en.weight": "ker_generator.compressor_en.weight",
+    "kernel_generator.conv1_en.bias": "ker_generator.compressor_en.bias",
+    "kernel_generator.conv1_de.weight": "ker_generator.compressor_de.weight",
+    "kernel_generator.conv2_kernels": "ker_generator.content_encoder.weight",
+    "kernel_generator.conv2_bias": "ker_generator.content_encoder.bias",
+}
+
+
+@pytest.mark.parametrize(
+    "low, high, scale", [((6, 6), (12, 12), 2), ((5, 7), (10, 14), 2), ((3, 5), (9, 15), 3), ((4, 5), (9, 13), None)]
+)
+def test_fade_h2l_takes_any_size_and_is_l2h(low, high, scale):
+    l2h, h2l = (upwell.nn.FADE(8, scale=scale, variant=variant).double() for variant in ("l2h", "h2l"))
+    with torch.no_grad():
+        for i, parameter in enumerate(l2h.parameters()):
+            parameter.copy_(random(parameter.shape, torch.float64, i))
+    h2l.load_state_dict({name: l2h.state_dict()[other] for name, other in H2L_NAMES.items()}, strict=True)
+    en, de = (random((2, 8, *size), torch.float64, i).requires_grad_() for i, size in enumerate((high, low)))
+    outputs = [module(en, de) for module in (l2h, h2l)]
+    assert_close(outputs[1], outputs[0].detach(), FLOAT64)
+    gradients = [torch.autograd.grad(output.square().sum(), (en, de)) for output in outputs]
+    for actual, expected in zip(*gradients):
+        assert_close(actual, expected, 1e-11)
+
+
+@pytest.mark.parametrize("variant", ["l2h", "h2l", "lite", "ungated"])
+def test_fade_adds_its_bias_twice_as_published(variant):
+    module = upwell.nn.FADE(8, variant=variant).double()
+    generator = module.kernel_generator if variant == "h2l" else module.ker_generator
+    en, de = random((1, 8, 10, 14), torch.float64, 1), random((1, 8, 5, 7), torch.float64, 2)
+    before = generator(en, de)
+    bias = generator.conv2_bias if variant == "h2l" else generator.content_encoder.bias
+    with torch.no_grad():
+        bias += torch.arange(25)
+    twice = 2 * torch.arange(25, dtype=torch.float64)[:, None, None].expand(before.shape)
+    assert_close(generator(en, de) - before, twice, FLOAT64)
 
 
 def test_bilinear_is_what_torch_computes():

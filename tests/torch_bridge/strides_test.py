@@ -61,6 +61,7 @@ def calls(n: int, h: int, w: int) -> dict:
         "carafe": (lambda v, l: ops.carafe(v, l, 3, 2), (low, taps(2, H, W))),
         "carafe with a mask": (lambda v, l: ops.carafe(v, l, 3, 1, "mask"), (low, taps(1, H + 1, W + 3))),
         "carafe_reassembly": (lambda v, l: ops.carafe_reassembly(v, l, 3, 4), (low, taps(4, H, W))),
+        "sapa_attention": (lambda v, q, k: ops.sapa_attention(v, q, k, 3), (low, odd, low)),
         "bilinear": (lambda v: ops.bilinear(v, (H, W)), (low,)),
         "bilinear by a scale": (lambda v: ops.bilinear(v, scale_factor=1.6), (low,)),
         "nearest": (lambda v: ops.nearest(v, (H + 1, W + 3)), (low,)),
