@@ -118,7 +118,7 @@ class Registry {
 public:
     Registry() {
         for (const auto &describe :
-             {describe_group_stats, describe_guided_filter, describe_merge_kernels, describe_pcdc, describe_pcdc_scores,
+             {describe_cross_attention, describe_group_stats, describe_guided_filter, describe_merge_kernels, describe_pcdc, describe_pcdc_scores,
               describe_transposed_conv, describe_wrc_data, describe_wrc_exact, describe_wrc_prior,
               describe_wrc_spectral}) {
             for (Signature &signature : describe()) {

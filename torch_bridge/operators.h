@@ -29,6 +29,13 @@ Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kern
 Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
                       std::string_view border = "zero");
 
+// query N,heads*d,H,W, key N,heads*d,h,w, value N,C,h,w: softmax over a pixel's window of query . key / sqrt(d), times value.
+// window: "shifted", "ratio", "masked" or "whole"; kernel: rows and columns of "shifted" and "masked" (odd); ratio: of
+// "ratio". mean_heads: the mean of the heads' weights serves all channels. On a CPU only.
+Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &value, int64_t heads = 1,
+                       std::string_view window = "shifted", at::IntArrayRef kernel = {0, 0}, double ratio = 0,
+                       bool mean_heads = false);
+
 // size: H,W of the output. scale_h, scale_w: high-res pixels per low-res
 // pixel where positions follow a scale_factor, as torch's interpolate has it; none: the true ratio H/h, W/w.
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,

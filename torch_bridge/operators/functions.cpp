@@ -41,6 +41,12 @@ Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &ke
     return carafe(value, dot.call(query.to(type), key.to(type), kernel, 1), kernel, 1, border);
 }
 
+Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &value, int64_t heads,
+                       std::string_view window, at::IntArrayRef kernel, double ratio, bool mean_heads) {
+    static const auto op = bridge::find_torch_operator<decltype(cross_attention)>("upwell::cross_attention");
+    return op.call(query, key, value, heads, window, kernel, ratio, mean_heads);
+}
+
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,
                 std::optional<double> scale_w) {
     static const auto op = bridge::find_torch_operator<decltype(bilinear)>("upwell::bilinear");

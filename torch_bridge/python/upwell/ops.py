@@ -18,6 +18,7 @@ __all__ = [
     "bilinear",
     "carafe",
     "carafe_reassembly",
+    "cross_attention",
     "fns",
     "group_stats",
     "guided_filter",
@@ -133,6 +134,40 @@ def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, borde
     # A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
     scores = torch.ops.upwell.carafe_reassembly_d_weight(query, key, kernel, 1)
     return carafe(value, scores, kernel, 1, border)
+
+
+def cross_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int = 1,
+    window: str = "shifted",
+    kernel: int | Sequence[int] = 0,
+    ratio: float = 0.0,
+    mean_heads: bool = False,
+) -> Tensor:
+    """Attention of each high-res pixel to the low-res cells in a window of its own, the core of AnyUp (arXiv 2510.12764),
+    NAF (arXiv 2511.18452) and JAFAR (arXiv 2506.11136): the softmax over the window of query . key / sqrt(d), times value.
+    Neither keys nor values are upsampled, and no weights are stored. Gradients are deterministic. On a CPU only, so far.
+
+    Args:
+        query: [N, heads*d, H, W]; channels g*d to (g+1)*d - 1 are head g's.
+        key: [N, heads*d, h, w].
+        value: [N, C, h, w]; channels C/heads*g to C/heads*(g+1) - 1 are head g's, which divides C, unless mean_heads.
+        heads: of query and key.
+        window: along each axis, of n cells and m pixels, "shifted": kernel cells from the pixel's own,
+            floor((p + 1/2) n/m), less kernel // 2, moved inside the map at its ends; "ratio": the cells that overlap
+            ((p + 1/2)/m - ratio) n to ((p + 1/2)/m + ratio) n; "masked": kernel cells around floor(p n/m), those outside
+            left out; "whole": all.
+        kernel: of "shifted" and "masked" (odd): rows and columns, or one number for both.
+        ratio: of "ratio".
+        mean_heads: the mean of the heads' weights serves all channels of value.
+
+    Returns:
+        [N, C, H, W].
+    """
+    kernel = [kernel] * 2 if isinstance(kernel, int) else kernel
+    return torch.ops.upwell.cross_attention(query, key, value, heads, window, kernel, ratio, mean_heads)
 
 
 def bilinear(

@@ -1,0 +1,153 @@
+#include "algebra/cross_attention.h"
+
+namespace upwell::cross_attention {
+
+using namespace Halide;
+
+namespace {
+
+Expr none(const Problem &p) {
+    return Internal::make_zero(p.query.types()[0]);
+}
+
+// Column u of tile t; the last tile may reach beyond the map.
+Expr column(const Problem &p) {
+    return min(likely(t * tile + u), p.W - 1);
+}
+
+Expr cell_column(const Problem &p, Expr at) {
+    return unsafe_promise_clamped(p.tile_first(t) + min(at, p.columns - 1), 0, p.w - 1);
+}
+
+Expr cell_row(const Problem &p, Expr at) {
+    return unsafe_promise_clamped(p.row_first(y) + at, 0, p.h - 1);
+}
+
+// Whether the pixel sees a cell, one that its tile is compared with.
+Expr is_seen(const Problem &p, Expr at_i, Expr at_j) {
+    const Expr px = column(p), cell = p.tile_first(t) + at_i, row = p.row_first(y) + at_j;
+    return cell >= p.column_begin(px) && cell < p.column_end(px) && row >= p.row_begin(y) && row < p.row_end(y);
+}
+
+// Of a head's weight in the weight that channels get.
+Expr share(const Problem &p) {
+    const Type type = p.query.types()[0];
+    return p.mean ? 1 / cast(type, p.heads) : Internal::make_one(type);
+}
+
+Expr head_of_value(const Problem &p, Expr head) {
+    return p.mean ? Expr(0) : head;
+}
+
+}  // namespace
+
+Weights::Weights(const Problem &p)
+    : dots("dots"), largest("largest"), exponentials("exponentials"), total("total"), depth(0, p.depth, "depth"),
+      cells(0, p.columns, 0, p.rows, "cells") {
+    const Expr px = column(p);
+    dots(u, t, y, i, j, g, n) = none(p);
+    dots(u, t, y, i, j, g, n) += p.query(px, y, depth, g, n) * p.key(cell_column(p, i), cell_row(p, j), depth, g, n);
+    const auto score = [&](Expr at_i, Expr at_j) { return p.scale * dots(u, t, y, at_i, at_j, g, n); };
+    largest(u, t, y, g, n) = p.query.types()[0].min();
+    largest(u, t, y, g, n) = max(largest(u, t, y, g, n), select(is_seen(p, cells.x, cells.y), score(cells.x, cells.y),
+                                                                p.query.types()[0].min()));
+    exponentials(u, t, y, i, j, g, n) = select(is_seen(p, i, j), exp(score(i, j) - largest(u, t, y, g, n)), none(p));
+    total(u, t, y, g, n) = none(p);
+    total(u, t, y, g, n) += exponentials(u, t, y, cells.x, cells.y, g, n);
+}
+
+Forward::Forward(const Problem &p)
+    : weights(p), sums("sums"), output("output"), heads(0, p.heads, "heads"), cells(0, p.columns, 0, p.rows, "summed") {
+    sums(u, t, y, c, g, n) = none(p);
+    // A block of channels may reach beyond them.
+    const Expr value = p.value(cell_column(p, cells.x), cell_row(p, cells.y), min(c, p.channels - 1), g, n);
+    const Expr own_tile = x / tile, own_column = x % tile;
+    if (!p.mean) {
+        sums(u, t, y, c, g, n) += weights.exponentials(u, t, y, cells.x, cells.y, g, n) * value;
+        output(x, y, c, g, n) = sums(own_column, own_tile, y, c, g, n) / weights.total(own_column, own_tile, y, g, n);
+        return;
+    }
+    mean = Func("mean");
+    mean(u, t, y, i, j, n) = none(p);
+    mean(u, t, y, i, j, n) += weights.exponentials(u, t, y, i, j, heads, n) /
+                              (weights.total(u, t, y, heads, n) * cast(p.query.types()[0], p.heads));
+    sums(u, t, y, c, g, n) += mean(u, t, y, cells.x, cells.y, n) * value;
+    output(x, y, c, g, n) = sums(own_column, own_tile, y, c, g, n);
+}
+
+WeightGradients::WeightGradients(const Problem &p, Func d_output)
+    : d_weights("d_weights"), channels(0, p.channels, "channels") {
+    d_weights(u, t, y, i, j, g, n) = none(p);
+    d_weights(u, t, y, i, j, g, n) += d_output(column(p), y, channels, g, n) *
+                                      p.value(cell_column(p, i), cell_row(p, j), channels, g, n);
+}
+
+Statistics::Statistics(const Problem &p, Func d_output)
+    : weights(p), gradients(p, d_output), inner("inner"), output("statistics"),
+      cells(0, p.columns, 0, p.rows, "summed") {
+    inner(u, t, y, g, n) = none(p);
+    inner(u, t, y, g, n) += weights.exponentials(u, t, y, cells.x, cells.y, g, n) *
+                            gradients.d_weights(u, t, y, cells.x, cells.y, head_of_value(p, g), n);
+    const Expr own_tile = x / tile, own_column = x % tile, total = weights.total(own_column, own_tile, y, g, n);
+    output(x, y, g, n) = Tuple(weights.largest(own_column, own_tile, y, g, n) + log(total),
+                               share(p) * inner(own_column, own_tile, y, g, n) / total);
+}
+
+OfPixels::OfPixels(const Problem &p, Func d_output, Func logarithm, Func inner)
+    : weights(p), gradients(p, d_output), factors("factors"), sums("sums"), output("d_query"),
+      cells(0, p.columns, 0, p.rows, "summed") {
+    const Expr px = column(p);
+    const Expr weight = exp(p.scale * weights.dots(u, t, y, i, j, g, n) - logarithm(px, y, g, n));
+    factors(u, t, y, i, j, g, n) =
+        select(is_seen(p, i, j), p.scale * weight * (share(p) * gradients.d_weights(u, t, y, i, j, head_of_value(p, g), n) -
+                                                     inner(px, y, g, n)), none(p));
+    sums(u, t, y, c, g, n) = none(p);
+    sums(u, t, y, c, g, n) += factors(u, t, y, cells.x, cells.y, g, n) *
+                              p.key(cell_column(p, cells.x), cell_row(p, cells.y), min(c, p.depth - 1), g, n);
+    output(x, y, c, g, n) = sums(x % tile, x / tile, y, c, g, n);
+}
+
+OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Func first_pixel, Expr pixel_count,
+                 bool by_key)
+    : dots("dots"), d_weights("d_weights"), factors("factors"), row_sums("row_sums"), partial("partial"), total("total"),
+      output(by_key ? "d_key" : "d_value"), depth(0, p.depth, "depth"), channels(0, p.channels, "channels"),
+      heads(0, p.heads, "heads"), pixels(0, pixel_count / lanes, "pixels"), rows(0, p.rows, 0, p.H, "rows"),
+      side_by_side(0, lanes, "side_by_side") {
+    const Expr first = unsafe_promise_clamped(first_pixel(t), 0, p.W - 1);
+    const Expr cell = t * block + b, own_cell = min(cell, p.w - 1), row = cell_row(p, k);
+    const Expr far = first + v, px = min(likely(far), p.W - 1), head = head_of_value(p, g);
+    dots(v, b, t, k, y, g, n) = none(p);
+    dots(v, b, t, k, y, g, n) += p.query(px, y, depth, g, n) * p.key(own_cell, row, depth, g, n);
+    const auto weight = [&](Expr of_head) {
+        const Expr is_seen = far < p.W && cell >= p.column_begin(px) && cell < p.column_end(px) &&
+                             row >= p.row_begin(y) && row < p.row_end(y);
+        const Expr score = p.scale * dots(v, b, t, k, y, of_head, n);
+        return select(is_seen, exp(score - logarithm(px, y, of_head, n)), none(p));
+    };
+    const Expr at = pixels * lanes + lane, summed = min(likely(first + at), p.W - 1);
+    row_sums(lane, b, c, t, k, y, g, n) = none(p);
+    if (by_key) {
+        d_weights(v, b, t, k, y, g, n) = none(p);
+        d_weights(v, b, t, k, y, g, n) += d_output(px, y, channels, g, n) * p.value(own_cell, row, channels, g, n);
+        factors(v, b, t, k, y, g, n) =
+            weight(g) * (share(p) * d_weights(v, b, t, k, y, head, n) - inner(px, y, g, n)) * p.scale;
+        row_sums(lane, b, c, t, k, y, g, n) += factors(at, b, t, k, y, g, n) * p.query(summed, y, min(c, p.depth - 1), g, n);
+    } else {
+        if (p.mean) {
+            factors(v, b, t, k, y, g, n) = none(p);
+            factors(v, b, t, k, y, g, n) += share(p) * weight(heads);
+        } else {
+            factors(v, b, t, k, y, g, n) = weight(g);
+        }
+        row_sums(lane, b, c, t, k, y, g, n) += factors(at, b, t, k, y, g, n) * d_output(summed, y, min(c, p.channels - 1), g, n);
+    }
+    // Rows of pixels in turn, each for all rows of cells that it sees: what it holds is read once.
+    const Expr cells = unsafe_promise_clamped(p.row_first(rows.y) + rows.x, 0, p.h - 1);
+    partial(lane, b, c, t, y, g, n) = none(p);
+    partial(lane, b, c, t, cells, g, n) += row_sums(lane, b, c, t, rows.x, rows.y, g, n);
+    total(x, y, c, g, n) = none(p);
+    total(x, y, c, g, n) += partial(side_by_side, x % block, c, x / block, y, g, n);
+    output(x, y, c, g, n) = total(x, y, c, g, n);
+}
+
+}  // namespace upwell::cross_attention
