@@ -1,6 +1,6 @@
 """What the modules check before they compute; every message names module, argument, expected and actual."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from torch import Tensor
 
@@ -40,6 +40,28 @@ def check_map(module: str, argument: str, x: Tensor, channels: int) -> None:
     shape = list(x.shape)
     good = len(shape) == 4 and shape[1] == channels and min(shape[2:]) > 0
     check(good, f"{module}: {argument} should be [N, {channels}, H >= 1, W >= 1] but is {shape}")
+
+
+def check_any_map(module: str, argument: str, x: Tensor) -> None:
+    """x should be [N, C, H, W] with C, H and W at least 1."""
+    shape = list(x.shape)
+    good = len(shape) == 4 and min(shape[1:]) > 0
+    check(good, f"{module}: {argument} should be [N, C >= 1, H >= 1, W >= 1] but is {shape}")
+
+
+def check_reflects(module: str, argument: str, x: Tensor, kernel: int) -> None:
+    """x [N, C, H, W] should be large enough for the reflected border of a kernel."""
+    around = kernel // 2
+    check(
+        min(x.shape[2:]) > around,
+        f"{module}: {argument} should be [N, C, H >= {around + 1}, W >= {around + 1}], for its reflected border, but is "
+        f"{list(x.shape)}",
+    )
+
+
+def check_size(module: str, argument: str, size: Sequence[int]) -> None:
+    good = isinstance(size, Sequence) and len(size) == 2 and all(not isinstance(n, float) and n >= 1 for n in size)
+    check(good, f"{module}: {argument} should be (H >= 1, W >= 1) but is {size}")
 
 
 def check_same_batch(module: str, first_name: str, first: Tensor, second_name: str, second: Tensor) -> None:
