@@ -1,5 +1,6 @@
 """Upsamplers as modules. Each keeps its published call; `make` gives every one the same forward(guide, x)."""
 
+from upwell.nn.anyup import AnyUp
 from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
 from upwell.nn.fade import FADE
@@ -13,8 +14,10 @@ from upwell.nn.index_net import (
     index_unpool,
 )
 from upwell.nn.interpolate import Bilinear, Nearest
+from upwell.nn.jafar import JAFAR
 from upwell.nn.lctc import LCTC
 from upwell.nn.make import make
+from upwell.nn.naf import NAF
 from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
 from upwell.nn.sapa import SAPA, SAPAExp
@@ -23,9 +26,12 @@ from upwell.nn.wrc import WRC
 __all__ = [
     "CARAFE",
     "FADE",
+    "JAFAR",
     "LCTC",
+    "NAF",
     "SAPA",
     "WRC",
+    "AnyUp",
     "Bilinear",
     "Deconv",
     "DepthwiseM2OIndexBlock",
