@@ -36,6 +36,24 @@ inline void check_map(const char *module, const char *argument, const at::Tensor
                 " should be [N, ", channels, ", H >= 1, W >= 1] but is ", x.sizes());
 }
 
+// x should be N,C,H,W with C, H and W at least 1.
+inline void check_any_map(const char *module, const char *argument, const at::Tensor &x) {
+    TORCH_CHECK(x.dim() == 4 && x.size(1) > 0 && x.size(2) > 0 && x.size(3) > 0, module, ": ", argument,
+                " should be [N, C >= 1, H >= 1, W >= 1] but is ", x.sizes());
+}
+
+// x N,C,H,W should be large enough for the reflected border of a kernel.
+inline void check_reflects(const char *module, const char *argument, const at::Tensor &x, int64_t kernel) {
+    const int64_t least = kernel / 2 + 1;
+    TORCH_CHECK(x.size(2) >= least && x.size(3) >= least, module, ": ", argument, " should be [N, C, H >= ", least,
+                ", W >= ", least, "], for its reflected border, but is ", x.sizes());
+}
+
+inline void check_size(const char *module, const char *argument, at::IntArrayRef size) {
+    TORCH_CHECK(size.size() == 2 && size[0] >= 1 && size[1] >= 1, module, ": ", argument,
+                " should be (H >= 1, W >= 1) but is ", size);
+}
+
 inline void check_same_batch(const char *module, const char *first_name, const at::Tensor &first,
                              const char *second_name, const at::Tensor &second) {
     TORCH_CHECK(first.size(0) == second.size(0), module, ": ", first_name, " and ", second_name,
