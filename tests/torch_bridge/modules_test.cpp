@@ -1,11 +1,14 @@
 // The C++ modules against golden data, in float64: output and input gradients of modules with published parameters.
+#include "modules/anyup.h"
 #include "modules/carafe.h"
 #include "modules/deconv.h"
 #include "modules/fade.h"
 #include "modules/guided_filter.h"
 #include "modules/index_net.h"
 #include "modules/interpolate.h"
+#include "modules/jafar.h"
 #include "modules/lctc.h"
+#include "modules/naf.h"
 #include "modules/pixel_shuffle.h"
 #include "modules/resfu.h"
 #include "modules/sapa.h"
@@ -526,6 +529,77 @@ TEST_CASE("Bilinear and Nearest by a real factor are torch's Upsample, by either
                             expected(F::InterpolateFuncOptions(options).mode(torch::kNearest))));
         }
     }
+}
+
+TEST_CASE("AnyUp, JAFAR and NAF with published parameters are the published modules", "[golden]") {
+    using namespace upwell::nn;
+    const auto check_sized = [](const char *name, auto module, at::OptionalIntArrayRef size) {
+        CAPTURE(name);
+        const Golden golden(name);
+        check_with_clone(golden, module, [&](auto &given) {
+            check(golden, {"image", "features"}, [&](auto &in) { return given.forward(in[0], in[1], size); });
+        });
+    };
+    const auto any = [] { return AnyUpOptions().qk_dim(16); };
+    check_sized("anyup", AnyUp(any()), std::nullopt);
+    check_sized("anyup_sized", AnyUp(any().window_ratio(0.3).kernel_size(3).lfu_dim(24)), at::IntArrayRef{13, 16});
+    check_sized("jafar", JAFAR(JAFAROptions().qk_dim(16).v_dim(7)), at::IntArrayRef{16, 20});
+    const auto naf = [] { return NAFOptions().dim(32).kernel_size(3); };
+    check_sized("naf", NAF(naf()), at::IntArrayRef{10, 12});
+    check_sized("naf_real", NAF(naf()), at::IntArrayRef{14, 13});
+    check_sized("naf_published", NAF(naf().window_published(true)), at::IntArrayRef{14, 13});
+}
+
+TEST_CASE("the published defaults of AnyUp, JAFAR and NAF have the published number of parameters", "[state]") {
+    const auto count = [](const auto &module) {
+        int64_t total = 0;
+        for (const Tensor &parameter : module->parameters()) {
+            total += parameter.numel();
+        }
+        return total;
+    };
+    CHECK(count(upwell::nn::AnyUp()) == 878'080);
+    CHECK(count(upwell::nn::JAFAR()) == 628'480);
+    CHECK(count(upwell::nn::NAF()) == 662'528);
+    const auto basis = upwell::nn::AnyUp(upwell::nn::AnyUpOptions().init_gaussian_derivatives(true))
+                           ->named_parameters()["key_features_encoder.0.basis"];
+    CHECK(basis.sizes() == at::IntArrayRef{128, 1, 5, 5});
+    // (sigma sqrt(2 pi))^-2 with sigma = 2 / 1.645.
+    CHECK(std::abs(basis[0][0][2][2].item<double>() - 0.10767) < 1e-5);
+}
+
+TEST_CASE("AnyUp, JAFAR and NAF take any size, an empty batch, and the image's size where none is given", "[layer]") {
+    using namespace upwell::nn;
+    const auto check_sizes = [](auto module) {
+        for (const int64_t N : {0, 2}) {
+            const Tensor image = at::randn({N, 3, 8, 12}).set_requires_grad(true), features = at::randn({N, 8, 2, 3});
+            CHECK(module->forward(image, features).sizes() == at::IntArrayRef{N, 8, 8, 12});
+            const Tensor output = module->forward(image, features, at::IntArrayRef{1, 5});
+            CHECK(output.sizes() == at::IntArrayRef{N, 8, 1, 5});
+            output.sum().backward();
+            CHECK(image.grad().sizes() == image.sizes());
+        }
+    };
+    check_sizes(AnyUp(AnyUpOptions().qk_dim(16)));
+    check_sizes(JAFAR(JAFAROptions().qk_dim(16).v_dim(8)));
+    check_sizes(NAF(NAFOptions().dim(32)));
+}
+
+TEST_CASE("AnyUp, JAFAR and NAF refuse what does not fit and name it", "[error]") {
+    using namespace upwell::nn;
+    const Tensor image = at::zeros({1, 3, 8, 8}), features = at::zeros({1, 8, 7, 7});
+    AnyUp any(AnyUpOptions().qk_dim(16));
+    CHECK_THROWS_WITH(any->forward(image, features.narrow(2, 0, 1)),
+                      ContainsSubstring("AnyUp: features should be [N, C, H >= 2, W >= 2]") &&
+                          ContainsSubstring("[1, 8, 1, 7]"));
+    CHECK_THROWS_WITH(any->forward(image, features, at::IntArrayRef{8}), ContainsSubstring("AnyUp: output_size"));
+    CHECK_THROWS_WITH(AnyUp(AnyUpOptions().qk_dim(12)), ContainsSubstring("AnyUp: qk_dim should be a multiple of 8"));
+    CHECK_THROWS_WITH(JAFAR(JAFAROptions().qk_dim(16))->forward(image, features),
+                      ContainsSubstring("JAFAR: features should be [N, 384") && ContainsSubstring("[1, 8, 7, 7]"));
+    CHECK_THROWS_WITH(NAF(NAFOptions().dim(32))->forward(image.narrow(3, 0, 1), features),
+                      ContainsSubstring("NAF: image should be [N, C, H >= 2, W >= 2]"));
+    CHECK_THROWS_WITH(NAF(NAFOptions().dim(32).window_published(true))->forward(image, features),
+                      ContainsSubstring("NAF: output_size") && ContainsSubstring("9 times"));
 }
 
 TEST_CASE("a file that holds no plain dict is named", "[error]") {
