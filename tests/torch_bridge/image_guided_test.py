@@ -15,15 +15,15 @@ from reference import cross_attention as reference
 
 
 @pytest.fixture(autouse=True)
-def the_reference_for_the_operator(monkeypatch):
-    """upwell.ops.cross_attention is not compiled here: its reference takes its place, and records what it was given."""
-    calls = []
+def given(monkeypatch):
+    """What upwell.ops.cross_attention was given."""
+    calls, operator = [], upwell.ops.cross_attention
 
     def call(query, key, value, heads=1, window="shifted", kernel=(0, 0), ratio=0.0, mean_heads=False):
         calls.append({"query": query, "key": key, "value": value, "window": window, "kernel": kernel, "ratio": ratio})
-        return reference.cross_attention(query, key, value, heads, window, kernel, ratio, mean_heads)
+        return operator(query, key, value, heads, window, kernel, ratio, mean_heads)
 
-    monkeypatch.setattr(upwell.ops, "cross_attention", call, raising=False)
+    monkeypatch.setattr(upwell.ops, "cross_attention", call)
     return calls
 
 
@@ -303,11 +303,11 @@ def test_the_dilated_window_takes_an_empty_batch():
 
 
 @every_kind
-def test_what_the_operator_is_given_is_as_small_as_the_features(kind, the_reference_for_the_operator):
+def test_what_the_operator_is_given_is_as_small_as_the_features(kind, given):
     image, features = maps()
     module = small(kind)
     module(image, features, (16, 24))
-    (call,) = the_reference_for_the_operator
+    (call,) = given
     assert call["value"] is features
     assert call["query"].shape[2:] == (16, 24) and call["key"].shape[2:] == features.shape[2:]
     assert call["window"] == {"AnyUp": "ratio", "NAF": "shifted", "JAFAR": "whole"}[kind]
