@@ -10,11 +10,13 @@ int channel_lanes(Halide::Type type, const Where &where) {
 void schedule_plainly(Samples &) {}
 
 void schedule_plainly(DValue &d) {
-    if (d.problem.form == Form::Gather) {
-        d.row_reads.compute_root();
-        d.column_reads.compute_root();
+    if (d.problem.form == Form::Scan) {
+        d.low.compute_root();
+        return;
     }
-    d.low.compute_root();
+    for (Halide::Func sum : {d.row_reads, d.column_reads, d.of_row, d.of_map}) {
+        sum.compute_root();
+    }
 }
 
 void schedule_plainly(DOffsets &d) {

@@ -43,7 +43,7 @@ template<class F> Tuple of_corners(const F &f) {
     return Tuple(values);
 }
 
-Expr of_map(const Problem &p, const Expr &at) {
+Expr inside(const Problem &p, const Expr &at) {
     return unsafe_promise_clamped(at, 0, p.width * p.height - 1);
 }
 
@@ -78,47 +78,70 @@ Samples::Samples(const Problem &p, Func value)
     : problem(p), reads(p), low(by_channels("low", value, {cell}, p, false)), high("high"), output("output") {
     Expr sum = make_zero(p.type);
     for (int k = 0; k < corners; k++) {
-        sum += reads.weights(x, y, g, n)[k] * low(c, of_map(p, reads.cells(x, y, g, n)[k]), g, n);
+        sum += reads.weights(x, y, g, n)[k] * low(c, inside(p, reads.cells(x, y, g, n)[k]), g, n);
     }
     high(c, x, y, g, n) = sum;
     output(x, y, c, g, n) = high(c, x, y, g, n);
 }
 
 DValue::DValue(const Problem &p, Func d_output)
-    : problem(p), reads(p), high(by_channels("high", d_output, {x, y}, p, false)), row_reads("row_reads"),
-      column_reads("column_reads"), share("share"), low("low"), d_value("d_value") {
-    const Expr none = make_zero(p.type);
-    low(c, cell, g, n) = none;
+    : problem(p), reads(p), high(by_channels("high", d_output, {x, y}, p, false)), low("low"), row_reads("row_reads"),
+      column_reads("column_reads"), of_row("of_row"), of_map("of_map"), d_value("d_value") {
     if (p.form == Form::Scan) {
-        pixels = RDom(0, corners, 0, p.pixel_columns, 0, p.pixel_rows, "pixels");
-        const auto corner = [&](Func of) {
-            const FuncRef at = of(pixels.y, pixels.z, g, n);
-            return mux(pixels.x, {at[0], at[1], at[2], at[3]});
-        };
-        low(c, of_map(p, corner(reads.cells)), g, n) += corner(reads.weights) * high(c, pixels.y, pixels.z, g, n);
+        scatter();
     } else {
-        in_row = RDom(0, p.pixel_columns, "in_row");
-        in_column = RDom(0, p.pixel_rows, "in_column");
-        row_reads(y, g, n) = Tuple(p.height, 0);
-        row_reads(y, g, n) = Tuple(min(row_reads(y, g, n)[0], reads.box(in_row, y, g, n)[2]),
-                                   max(row_reads(y, g, n)[1], reads.box(in_row, y, g, n)[3]));
-        column_reads(x, g, n) = Tuple(p.width, 0);
-        column_reads(x, g, n) = Tuple(min(column_reads(x, g, n)[0], reads.box(x, in_column, g, n)[0]),
-                                      max(column_reads(x, g, n)[1], reads.box(x, in_column, g, n)[1]));
-        Expr sum = none;
-        for (int k = 0; k < corners; k++) {
-            sum += select(reads.cells(x, y, g, n)[k] == cell, reads.weights(x, y, g, n)[k], none);
-        }
-        share(x, y, cell, g, n) = sum;
-        pixels = RDom(0, p.pixel_columns, 0, p.pixel_rows, "pixels");
-        const Expr column = cell % p.width, row = cell / p.width;
-        const FuncRef of_row = row_reads(pixels.y, g, n), of_column = column_reads(pixels.x, g, n);
-        pixels.where(of_row[0] <= row && row <= of_row[1]);
-        pixels.where(of_column[0] <= column && column <= of_column[1]);
-        const Expr part = share(pixels.x, pixels.y, cell, g, n), before = low(c, cell, g, n);
-        low(c, cell, g, n) = select(part == 0, before, before + part * high(c, pixels.x, pixels.y, g, n));
+        gather();
     }
+}
+
+void DValue::scatter() {
+    const Problem &p = problem;
+    pixels = RDom(0, corners, 0, p.pixel_columns, 0, p.pixel_rows, "pixels");
+    const auto corner = [&](Func of) {
+        const FuncRef at = of(pixels.y, pixels.z, g, n);
+        return mux(pixels.x, {at[0], at[1], at[2], at[3]});
+    };
+    low(c, cell, g, n) = make_zero(p.type);
+    low(c, inside(p, corner(reads.cells)), g, n) += corner(reads.weights) * high(c, pixels.y, pixels.z, g, n);
     d_value(cell, c, g, n) = low(c, cell, g, n);
+}
+
+void DValue::gather() {
+    const Problem &p = problem;
+    columns = RDom(0, p.pixel_columns, "columns");
+    rows = RDom(0, p.pixel_rows, "rows");
+    row_reads(y, g, n) = Tuple(p.height, 0);
+    row_reads(y, g, n) = Tuple(min(row_reads(y, g, n)[0], reads.box(columns, y, g, n)[2]),
+                               max(row_reads(y, g, n)[1], reads.box(columns, y, g, n)[3]));
+    column_reads(x, g, n) = Tuple(p.width, 0);
+    column_reads(x, g, n) = Tuple(min(column_reads(x, g, n)[0], reads.box(x, rows, g, n)[0]),
+                                  max(column_reads(x, g, n)[1], reads.box(x, rows, g, n)[1]));
+
+    // What pixels of a row give to some channels of a cell, and then rows.
+    const auto is_read = [](const FuncRef &first_and_last, const Expr &at) {
+        return first_and_last[0] <= at && at <= first_and_last[1];
+    };
+    pixels = RDom(0, p.pixel_columns, "pixels");
+    pixels.where(is_read(column_reads(pixels, g, n), cell % p.width));
+    lines = RDom(0, p.pixel_rows, "lines");
+    lines.where(is_read(row_reads(lines, g, n), cell / p.width));
+    Expr share = make_zero(p.type);
+    for (int k = 0; k < corners; k++) {
+        share += select(reads.cells(pixels, y, g, n)[k] == cell, reads.weights(pixels, y, g, n)[k], make_zero(p.type));
+    }
+    const Tuple none(std::vector<Expr>(gathered, make_zero(p.type)));
+    of_row(y, block, cell, g, n) = none;
+    of_map(block, cell, g, n) = none;
+    std::vector<Expr> row_sums, sums, channels;
+    for (int i = 0; i < gathered; i++) {
+        const Expr sum = of_row(y, block, cell, g, n)[i];
+        row_sums.push_back(select(share == 0, sum, sum + share * high(block * gathered + i, pixels, y, g, n)));
+        sums.push_back(of_map(block, cell, g, n)[i] + of_row(lines, block, cell, g, n)[i]);
+        channels.push_back(of_map(c / gathered, cell, g, n)[i]);
+    }
+    of_row(y, block, cell, g, n) = Tuple(row_sums);
+    of_map(block, cell, g, n) = Tuple(sums);
+    d_value(cell, c, g, n) = mux(c % gathered, channels);
 }
 
 DOffsets::DOffsets(const Problem &p, Func d_output, Func value)
@@ -130,7 +153,7 @@ DOffsets::DOffsets(const Problem &p, Func d_output, Func value)
     lane_dots(lane, x, y, g, n) = nothing;
     lane_dots(lane, x, y, g, n) = of_corners([&](int k) {
         return lane_dots(lane, x, y, g, n)[k] +
-               high(channel, x, y, g, n) * low(channel, of_map(p, reads.cells(x, y, g, n)[k]), g, n);
+               high(channel, x, y, g, n) * low(channel, inside(p, reads.cells(x, y, g, n)[k]), g, n);
     });
     dots(x, y, g, n) = nothing;
     dots(x, y, g, n) = of_corners([&](int k) { return dots(x, y, g, n)[k] + lane_dots(lanes, x, y, g, n)[k]; });

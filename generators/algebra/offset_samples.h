@@ -16,7 +16,7 @@ inline const Halide::Var x("x"), y("y");          // pixel
 inline const Halide::Var cell("cell");            // row-major
 inline const Halide::Var c("c"), g("g"), n("n");  // channel of a group, group, sample
 inline const Halide::Var axis("axis");            // 0: x, 1: y
-inline const Halide::Var lane("lane");
+inline const Halide::Var lane("lane"), block("block");
 
 inline constexpr int corners = 4;
 
@@ -54,22 +54,30 @@ struct Samples {
     Halide::Func output;  // x, y, c, g, n
 };
 
-// As a scan, pixels give to cells one after the other; as a gather, a cell takes from the pixels that read it, of which
-// it skips rows and columns that do not. No atomics, and the same bits for any number of threads.
+// As a scan, pixels give to cells one after the other; as a gather, a cell takes from the pixels that read it, and
+// skips rows and columns of them that do not. No atomics, and the same bits for any number of threads.
 struct DValue {
     // d_output: x, y, c, g, n.
     DValue(const Problem &problem, Halide::Func d_output);
 
+    static constexpr int gathered = 8;  // channels of a block, which find together what pixels give to a cell
+
     Problem problem;
     Reads reads;
-    Halide::Func high;               // c, x, y, g, n: d_output
-    Halide::RDom in_row, in_column;  // a gather's, as are the next three
-    Halide::Func row_reads,
-        column_reads;      // (y, g, n): first and last row of cells that a row of pixels reads; (x, g, n)
-    Halide::Func share;    // x, y, cell, g, n: what a pixel reads of a cell
-    Halide::RDom pixels;   // a scan's: corner, x, y; a gather's: x, y
-    Halide::Func low;      // c, cell, g, n
-    Halide::Func d_value;  // cell, c, g, n
+    Halide::Func high;           // c, x, y, g, n: d_output
+    Halide::RDom pixels;         // a scan's: corner, x, y; a gather's: x
+    Halide::Func low;            // c, cell, g, n; a scan's
+    Halide::RDom columns, rows;  // a gather's, as is all that follows
+    Halide::Func row_reads;      // y, g, n: first and last row of cells that a row of pixels reads
+    Halide::Func column_reads;   // x, g, n: likewise
+    Halide::Func of_row;         // y, block, cell, g, n: what a row of pixels gives
+    Halide::RDom lines;          // of pixels
+    Halide::Func of_map;         // block, cell, g, n
+    Halide::Func d_value;        // cell, c, g, n
+
+private:
+    void scatter();
+    void gather();
 };
 
 struct DOffsets {

@@ -9,8 +9,8 @@ using namespace Halide;
 namespace {
 
 constexpr auto guard = TailStrategy::GuardWithIf, whole = TailStrategy::RoundUp;
-constexpr int block = 32;      // pixels of a row that are turned at a time
-constexpr int strip_rows = 8;  // of a task
+constexpr int turned_pixels = 32;  // pixels of a row that are turned at a time
+constexpr int strip_rows = 8;      // of a task
 
 const Var pixels("pixels"), strip("strip"), channels("channels"), first("first");
 
@@ -26,7 +26,7 @@ void turn_at(Func turned, LoopLevel level, const Var &along, int lanes) {
 
 // The map of a group, once for all its pixels.
 void turn_map(Func low, Func user, int lanes) {
-    low.compute_at(user, g).align_bounds(c, lanes).split(cell, first, cell, block, guard);
+    low.compute_at(user, g).align_bounds(c, lanes).split(cell, first, cell, turned_pixels, guard);
     low.reorder(cell, c, first, g, n).vectorize(cell, lanes, guard).never_partition_all();
 }
 
@@ -35,7 +35,7 @@ void by_strips(Func f, const std::vector<VarOrRVar> &inner, int lanes) {
     std::vector<VarOrRVar> order = inner;
     order.insert(order.end(), {pixels, y, strip, g, n});
     f.split(y, strip, y, strip_rows, guard)
-        .split(x, pixels, x, block, guard)
+        .split(x, pixels, x, turned_pixels, guard)
         .reorder(order)
         .vectorize(x, lanes, guard)
         .parallel(n)
@@ -61,7 +61,7 @@ void schedule_on_cpu(Samples &s, const Target &target) {
 void schedule_on_cpu(DValue &d, const Target &target) {
     const int lanes = d.problem.lanes;
     d.d_value.split(c, channels, c, lanes, guard)
-        .split(cell, first, cell, block, guard)
+        .split(cell, first, cell, turned_pixels, guard)
         .reorder(cell, c, first, channels, g, n)
         .vectorize(cell, lanes, guard)
         .parallel(n)
@@ -71,7 +71,7 @@ void schedule_on_cpu(DValue &d, const Target &target) {
     RVar outer("outer"), inner("inner");
     d.low.compute_at(d.d_value, channels).bound_extent(c, lanes).vectorize(c, lanes);
     d.low.update()
-        .split(d.pixels.y, outer, inner, block, guard)
+        .split(d.pixels.y, outer, inner, turned_pixels, guard)
         .reorder(c, d.pixels.x, inner, outer, d.pixels.z)
         .vectorize(c, lanes)
         .unroll(d.pixels.x)

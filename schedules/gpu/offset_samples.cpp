@@ -58,16 +58,17 @@ void schedule_on_gpu(DValue &d) {
     bounds(d.row_reads, y);
     bounds(d.column_reads, x);
     // A launch a sample: of fused blocks Halide no longer sees which lines of pixels they need.
-    d.d_value.split(c, channels, c, thread_channels, guard)
+    d.d_value.split(c, channels, c, DValue::gathered, guard)
         .split(cell, block_x, thread_x, block_cells, guard)
         .reorder(c, thread_x, block_x, channels, g, n)
         .gpu_blocks(block_x, channels, g)
         .gpu_threads(thread_x)
         .unroll(c)
         .never_partition_all();
-    d.low.compute_at(d.d_value, thread_x).bound_extent(c, thread_channels).unroll(c);
-    d.low.update().reorder(c, d.pixels.x, d.pixels.y).unroll(c).never_partition_all();
-    d.share.compute_at(d.low, d.pixels.x);
+    d.of_map.compute_at(d.d_value, thread_x);
+    d.of_map.update().never_partition_all();
+    d.of_row.compute_at(d.of_map, d.lines);
+    d.of_row.update().never_partition_all();
 }
 
 void schedule_on_gpu(DOffsets &d) {
