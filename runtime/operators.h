@@ -61,6 +61,7 @@ std::vector<Signature> describe_guided_filter();
 std::vector<Signature> describe_merge_kernels();
 std::vector<Signature> describe_pcdc();
 std::vector<Signature> describe_pcdc_scores();
+std::vector<Signature> describe_sample_at_offsets();
 std::vector<Signature> describe_transposed_conv();
 std::vector<Signature> describe_wrc_data();
 std::vector<Signature> describe_wrc_exact();

@@ -106,22 +106,24 @@ Signature add_backward(Signature &of, const std::vector<std::string> &saved, Sig
             backward.inputs.push_back(tensor("d_" + output.name, output.sizes));
         }
     }
-    const auto sizes_of = [&](const std::string &name) {
+    const auto argument = [&](const std::string &name) {
         for (const TensorArgument &input : of.inputs) {
             if (input.name == name) {
-                return input.sizes;
+                return input.is_wide ? wide_tensor(name, input.sizes) : tensor(name, input.sizes);
             }
         }
-        return std::find_if(of.outputs.begin(), of.outputs.end(), [&](const OutputTensor &o) { return o.name == name; })
-            ->sizes;
+        return tensor(name, std::find_if(of.outputs.begin(), of.outputs.end(), [&](const OutputTensor &o) {
+                                return o.name == name;
+                            })->sizes);
     };
     for (const std::string &name : saved) {
-        backward.inputs.push_back(tensor(name, sizes_of(name)));
+        backward.inputs.push_back(argument(name));
     }
     backward.options = of.options;
     Gradient gradient{Gradient::Rule::Call, {}, backward.name};
     for (const TensorArgument &input : of.inputs) {
         backward.outputs.push_back({"d_" + input.name, input.sizes});
+        backward.outputs.back().is_wide = input.is_wide;
         gradient.of.push_back(input.name);
     }
     backward.run = std::move(run);

@@ -25,6 +25,7 @@
 //                       compress_weight [M, L/G], compress_bias [M],
 //                       hidden_weight, hidden_bias [M],
 //                       score_weight [S, M], score_bias [S]                 -> output [N, S, H, W]
+//   sample_at_offsets   value [N, C, h, w], offsets [N, 2*G*s*s, h, w]      -> output [N, C, s*h, s*w]
 //   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
 //                       if there is one, bias [D]                           -> output [N, D, H, W]
 //   wrc_data            x, response [N, C, h, w]                            -> weight, weighted [N, C, h, w]
