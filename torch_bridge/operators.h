@@ -99,6 +99,13 @@ Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::opt
                        at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
                        at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
 
+// Samples of value N,C,h,w at learned offsets (DySample, arXiv 2308.15085): pixel p reads p div scale + offset, clamped to
+// the map, bilinearly -> N,C,scale*h,scale*w. offsets, in cells, of each group along x and along y:
+// N,2*groups*scale*scale,h,w, channels (axis, group, sub-row, sub-column), or, high_res, N,2*groups,scale*h,scale*w; float32
+// beside a value of 16 bits too.
+Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t scale, int64_t groups = 1,
+                         bool high_res = false);
+
 // large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
 Tensor merge_kernels(const Tensor &large, const Tensor &small);
 

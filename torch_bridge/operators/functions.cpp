@@ -122,6 +122,11 @@ Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::opt
     return op.call(input, weight, bias, stride, padding, output_padding, groups);
 }
 
+Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t scale, int64_t groups, bool high_res) {
+    static const auto op = bridge::find_torch_operator<decltype(sample_at_offsets)>("upwell::sample_at_offsets");
+    return op.call(value, offsets, scale, groups, high_res);
+}
+
 Tensor merge_kernels(const Tensor &large, const Tensor &small) {
     static const auto op = bridge::find_torch_operator<decltype(merge_kernels)>("upwell::merge_kernels");
     return op.call(large, small);

@@ -26,6 +26,7 @@ __all__ = [
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "sample_at_offsets",
     "sapa_attention",
     "transposed_conv",
     "wrc_data",
@@ -417,6 +418,29 @@ def wrc_exact(
     return torch.ops.upwell.wrc_exact(
         precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations
     )
+
+
+def sample_at_offsets(
+    value: Tensor, offsets: Tensor, scale: int, groups: int = 1, high_res: bool = False
+) -> Tensor:
+    """Samples at learned offsets (DySample, arXiv 2308.15085): pixel p is the bilinear sample of value at
+    p div scale + offset(p), clamped to the map: torch's grid_sample with padding_mode="border", align_corners=False.
+
+    Positions are float32 (float64 for float64) whatever the dtype of value. A nan among the offsets makes nan of its pixel,
+    and an infinite one stands for a border. Where a position is clamped its gradient is 0.
+
+    Args:
+        value: [N, C, h, w], groups dividing C.
+        offsets: [N, 2*groups*scale*scale, h, w], in cells; channels are (x then y, group, sub-row, sub-column). Beside a
+            value of 16 bits they may be float32.
+        scale: pixels per cell, an integer of at least 1.
+        groups: of channels, each with offsets of its own.
+        high_res: offsets are [N, 2*groups, scale*h, scale*w], channels (x then y, group).
+
+    Returns:
+        [N, C, scale*h, scale*w].
+    """
+    return torch.ops.upwell.sample_at_offsets(value, offsets, scale, groups, high_res)
 
 
 def merge_kernels(large: Tensor, small: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from upwell.nn.anyup import AnyUp
 from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
+from upwell.nn.dysample import DySample
 from upwell.nn.fade import FADE
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.index_net import (
@@ -36,6 +37,7 @@ __all__ = [
     "Deconv",
     "DepthwiseM2OIndexBlock",
     "DepthwiseO2OIndexBlock",
+    "DySample",
     "GuidedFilter",
     "HolisticIndexBlock",
     "IndexNet",

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from upwell.nn.carafe import CARAFE
 from upwell.nn.check import check_choice, check_multiple, check_rank
 from upwell.nn.deconv import Deconv
+from upwell.nn.dysample import DySample
 from upwell.nn.fade import FADE
 from upwell.nn.index_net import IndexNet
 from upwell.nn.interpolate import Bilinear, Nearest
@@ -43,12 +44,19 @@ class Unguided(nn.Module):
         return self.upsampler(x)
 
 
+def _dysample(C: int, _: int, scale: float, **options) -> nn.Module:
+    """With the 4 groups that are published, or as many of them as divide the channels."""
+    groups = next(groups for groups in (4, 3, 2, 1) if C % groups == 0)
+    return Unguided(DySample(C, scale, **{"groups": groups, **options}))
+
+
 # Of in_channels, guide_channels, scale_factor and the options of a constructor.
 _MAKERS = {
     "resfu": lambda C, guide, scale, **options: ReSFU(guide, C, scale_factor=scale, **options),
     "carafe": lambda C, _, scale, **options: Unguided(CARAFE(C, scale, **options)),
     "lctc": lambda C, _, scale, **options: Unguided(LCTC(C, C, stride=scale, **options)),
     "wrc": lambda C, _, scale, **options: Unguided(WRC(C, C, **{"kernel_size": 3, "scale": scale, **options})),
+    "dysample": _dysample,
     "sapa": lambda C, guide, scale, **options: SAPA(guide, C, scale, **options),
     "fade": lambda C, guide, scale, **options: FADE(guide, C, scale, **options),
     "indexnet": IndexNet,
@@ -66,8 +74,8 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float, 
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
 
     Args:
-        name: "resfu", "sapa", "fade" or "indexnet", which look at the guide; "carafe", "lctc", "wrc", "pixelshuffle" or
-            "deconv", which take nothing from it but its size, and that has to be scale_factor times x's; "bilinear" or
+        name: "resfu", "sapa", "fade" or "indexnet", which look at the guide; "carafe", "lctc", "wrc", "dysample",
+            "pixelshuffle" or "deconv", which take nothing from it but its size, and that has to be scale_factor times x's; "bilinear" or
             "nearest", of the guide's size whatever it is.
         in_channels, guide_channels: of x and of the guide.
         scale_factor: H/h and W/w.
