@@ -15,6 +15,7 @@ TITLES = {
     "wrc": "WRC",
     "wrc_exact": "WRC, exact",
     "resfu": "ReSFU",
+    "dysample": "DySample",
     "sapa": "SAPA",
     "fade": "FADE",
     "indexnet": "IndexNet",

@@ -47,6 +47,14 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             lambda p, q, *given: ops.wrc_exact(p, q, *given, *options),
             [precision, high, low.abs(), low, kernel],
         ),
+        "sample_at_offsets": (
+            lambda v, o: ops.sample_at_offsets(v, o, 3, 4),
+            [low, random((2, 72, 4, 5), dtype, 10)],
+        ),
+        "sample_at_offsets high-res": (
+            lambda v, o: ops.sample_at_offsets(v, o, 3, 2, True),
+            [low, random((2, 4, 12, 15), dtype, 11)],
+        ),
         "transposed_conv": (
             lambda x, w, b: ops.transposed_conv(x, w, b, 2, 3, 1, groups=8),
             [low, random((8, 1, 7, 7), dtype, 6), random((8,), dtype, 7)],
@@ -93,6 +101,8 @@ def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Modu
         "fade": (upwell.nn.make("fade", 8, 12, 4), [guide, x]),
         "fade lite": (upwell.nn.FADE(12, 8, None, variant="lite"), [odd, x]),
         "indexnet": (upwell.nn.make("indexnet", 8, 12, 4), [guide, x]),
+        "dysample": (upwell.nn.make("dysample", 8, 12, 4), [guide, x]),
+        "dysample pl": (upwell.nn.DySample(8, 2, "pl", 2, True), [x]),
         "pixelshuffle": (upwell.nn.make("pixelshuffle", 8, 12, 4), [guide, x]),
         "deconv": (upwell.nn.make("deconv", 8, 12, 4), [guide, x]),
         "lctc": (upwell.nn.LCTC(8, 8, groups=8, stride=4), [x]),
@@ -116,6 +126,8 @@ MODULES = [
     "fade",
     "fade lite",
     "indexnet",
+    "dysample",
+    "dysample pl",
     "pixelshuffle",
     "deconv",
     "lctc",

@@ -52,6 +52,29 @@ def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 
     return output.reshape(N, C, H, W)
 
 
+def sample_at_offsets(value: Tensor, offsets: Tensor, scale: int, groups: int = 1, high_res: bool = False) -> Tensor:
+    """Samples at learned offsets. value [N, C, h, w], offsets [N, 2*groups*scale^2, h, w], high_res
+    [N, 2*groups, scale h, scale w] -> [N, C, scale h, scale w]."""
+    N, C, h, w = value.shape
+    H, W = scale * h, scale * w
+    planes = (offsets if high_res else F.pixel_shuffle(offsets, scale)).reshape(N, 2, groups, H, W)
+    cells = value.reshape(N, groups, C // groups, h * w)
+
+    def along(offset: Tensor, cell: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+        position = (cell + offset).clamp(0, length - 1)
+        lower = position.floor().long().clamp(0, length - 1)
+        fraction = position - lower
+        return [(lower, 1 - fraction), ((lower + 1).clamp(max=length - 1), fraction)]
+
+    rows, columns = (torch.arange(length, device=value.device) // scale for length in (H, W))
+    output = 0
+    for row, by_row in along(planes[:, 1], rows[:, None], h):
+        for column, by_column in along(planes[:, 0], columns, w):
+            place = (row * w + column).reshape(N, groups, 1, H * W).expand(-1, -1, C // groups, -1)
+            output = output + (by_row * by_column).reshape(N, groups, 1, H * W) * cells.gather(3, place)
+    return output.reshape(N, C, H, W)
+
+
 def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero") -> Tensor:
     """Reassembly by inner products. value [N, C, h, w], query [N, D, H, W], key [N, D, h, w] -> [N, C, H, W]."""
     (N, D, h, w), (H, W) = key.shape, query.shape[2:]

@@ -72,6 +72,22 @@ def indices(block: nn.Module, en: Tensor) -> tuple[Tensor, Tensor]:
     return _interleaved(encoder, r), _interleaved(decoder, r)
 
 
+def dysample(module: nn.Module, x: Tensor) -> Tensor:
+    """tiny-smart/dysample: a grid, of x's dtype, for torch's grid_sample. x [N, C, h, w] -> [N, C, r h, r w]."""
+    N, C, h, w = x.shape
+    r, G, is_high = module.scale, module.groups, module.style == "pl"
+    source = F.pixel_shuffle(x, r) if is_high else x
+    offsets = module.offset(source) * (0.25 if module.scope is None else 0.5 * module.scope(source).sigmoid())
+    offsets = (F.pixel_unshuffle(offsets, r) if is_high else offsets) + module.init_pos
+    grid = []
+    for axis, (offset, length) in enumerate(zip(offsets.chunk(2, 1), (w, h))):
+        centre = (torch.arange(length) + 0.5).to(x.dtype).reshape((-1,) if axis == 0 else (-1, 1))
+        grid.append(F.pixel_shuffle(2 * (centre + offset) / length - 1, r))
+    grid = torch.stack(grid, -1).flatten(0, 1)
+    cells = x.reshape(N * G, C // G, h, w)
+    return F.grid_sample(cells, grid, padding_mode="border", align_corners=False).reshape(N, C, r * h, r * w)
+
+
 def _interleaved(pixels: list[Tensor], r: int) -> Tensor:
     """Of each pixel of a cell a map [N, C, h, w], row-major -> [N, C, r h, r w]."""
     rows = [torch.stack(pixels[i * r : (i + 1) * r], -1).flatten(-2) for i in range(r)]

@@ -370,6 +370,11 @@ def test_index_unpool_refuses_what_does_not_fit():
         (upwell.nn.FADE, (12, 8), "up_kernel_size", 2),
         (upwell.nn.FADE, (12, 8), "variant", "dense"),
         (upwell.nn.FADE, (12, 8), "border", "mirror"),
+        (upwell.nn.DySample, (8,), "scale", 0),
+        (upwell.nn.DySample, (8,), "scale", 1.5),
+        (upwell.nn.DySample, (8,), "groups", 3),
+        (upwell.nn.DySample, (8,), "groups", 0),
+        (upwell.nn.DySample, (8,), "style", "lr"),
         (upwell.nn.PixelShuffle, (8, 2), "kernel_size", 2),
         (upwell.nn.PixelShuffle, (8, 2), "out_channels", 0),
         (upwell.nn.Deconv, (8,), "stride", 0),
@@ -384,12 +389,40 @@ def test_an_option_that_makes_no_sense_is_refused(module, sizes, argument, value
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 4, 4), (8, 4, 4), (1, 8, 0, 4)], ids=str)
-def test_pixel_shuffle_and_deconv_refuse_features_that_do_not_fit(shape):
-    for module in (upwell.nn.PixelShuffle(8, 2), upwell.nn.Deconv(8)):
+def test_unguided_modules_refuse_features_that_do_not_fit(shape):
+    for module in (upwell.nn.PixelShuffle(8, 2), upwell.nn.Deconv(8), upwell.nn.DySample(8)):
         with refused(f"{type(module).__name__}: x should", str(list(shape))):
             module(zeros(*shape))
     with refused("Deconv: kernel_size should be odd where stride is 1 but is 2"):
         upwell.nn.Deconv(8, kernel_size=2, stride=1)
+    with refused("DySample: in_channels should be a multiple of 9 for style 'pl' but is 8"):
+        upwell.nn.DySample(8, 3, "pl")
+
+
+@pytest.mark.parametrize(
+    "shape, options, words",
+    [
+        ((2, 16, 4, 5), (3, 2), ["offsets should be [2, 36, 4, 5]", "[2, 16, 4, 5]"]),
+        ((2, 16, 4, 6), (2, 2), ["offsets should be [2, 16, 4, 5]", "[2, 16, 4, 6]"]),
+        ((1, 16, 4, 5), (2, 2), ["offsets should be [2, 16, 4, 5]", "[1, 16, 4, 5]"]),
+        ((2, 16, 4, 5), (2, 2, True), ["offsets should be [2, 4, 8, 10]", "[2, 16, 4, 5]"]),
+        ((16, 4, 5), (2, 2), ["offsets should", "[16, 4, 5]"]),
+        ((2, 24, 4, 5), (2, 3), ["groups should divide the 4 channels of value but is 3"]),
+        ((2, 16, 4, 5), (0, 2), ["scale should", "0"]),
+        ((2, 16, 4, 5), (2, 0), ["groups should", "0"]),
+    ],
+    ids=str,
+)
+def test_sample_at_offsets_refuses_what_does_not_fit(shape, options, words):
+    with refused("sample_at_offsets: ", *words):
+        upwell.ops.sample_at_offsets(zeros(2, 4, 4, 5), zeros(*shape), *options)
+
+
+def test_sample_at_offsets_refuses_other_dtypes():
+    value, offsets = zeros(2, 4, 4, 5), zeros(2, 16, 4, 5)
+    for right, wrong in ((value, offsets.double()), (value, offsets.half()), (value.half(), offsets.double())):
+        with refused("sample_at_offsets: offsets should be", "but is"):
+            upwell.ops.sample_at_offsets(right, wrong, 2, 2)
 
 
 def test_make_refuses_an_unknown_name_and_says_which_there_are():

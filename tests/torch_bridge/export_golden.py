@@ -34,6 +34,10 @@ CASES = {
     "naf_published": "naf_published__6x5_to_14x13_k3",
     "pixelshuffle": "pixelshuffle__r4_5x7_k3",
     "deconv": "deconv__k4_s4_5x7_g1",
+    "dysample_lp": "dysample__lp_s2_6x6_g4",
+    "dysample_lp_scope": "dysample__lp_scope_s2_5x7_g4",
+    "dysample_pl": "dysample__pl_s2_5x7_g4",
+    "dysample_pl_scope": "dysample__pl_scope_s4_6x5_g2",
     "bilinear": "bilinear__5x7_to_20x28",
     "nearest": "nearest__5x7_to_20x28",
 }

@@ -97,6 +97,13 @@ def test_deconv_agrees_with_the_golden_data(name, dtype):
     check_module(case, module)
 
 
+@every_case("dysample")
+@both_dtypes
+def test_dysample_agrees_with_the_golden_data(name, dtype):
+    case = golden.load(name, dtype)
+    check_module(case, upwell.nn.DySample(**case.hyper))
+
+
 @every_case("sapa_attention")
 @both_dtypes
 def test_sapa_attention_agrees_with_the_golden_data(name, dtype):

@@ -66,7 +66,7 @@ def test_sapas_scores_stay_in_float32(dtype):
         assert ulps_apart(result.to(dtype), wide.to(dtype)) <= 2
 
 
-@pytest.mark.parametrize("name", ["sapa", "fade", "indexnet", "pixelshuffle", "deconv"])
+@pytest.mark.parametrize("name", ["dysample", "sapa", "fade", "indexnet", "pixelshuffle", "deconv"])
 def test_a_module_trains_under_autocast(name):
     module, guide, x = upwell.nn.make(name, 8, 12, 2), torch.randn(2, 12, 8, 10), torch.randn(2, 8, 4, 5)
     exact = module(guide, x)

@@ -93,8 +93,13 @@ class ComposedPixelShuffle(upwell.nn.PixelShuffle):
         return self[1](self[0](x))
 
 
+class ComposedDySample(upwell.nn.DySample):
+    forward = upsamplers.dysample
+
+
 COMPOSED = {"ReSFU": ComposedReSFU, "LCTC": ComposedLCTC, "CARAFE": ComposedCARAFE, "WRC": ComposedWRC}
 COMPOSED |= {"SAPA": ComposedSAPA, "SAPAExp": ComposedSAPAExp, "PixelShuffle": ComposedPixelShuffle}
+COMPOSED["DySample"] = ComposedDySample
 RESFU = ("ReSFU", (3, 4), {"embedding_dim": 8, "groups": 2, "gn_dim": 4, "radius": 3, "scale_factor": 2})
 MODULES = {
     "ReSFU": RESFU,
@@ -111,6 +116,8 @@ MODULES = {
     "SAPAExp, both": ("SAPAExp", (3, 4), {"embedding_dim": 8, "q_mode": "cat"}),
     "SAPAExp, gate": ("SAPAExp", (3, 4), {"embedding_dim": 8, "q_mode": "gate", "out_dim": 5}),
     "PixelShuffle": ("PixelShuffle", (4, 2), {}),
+    "DySample": ("DySample", (8, 2), {"dyscope": True}),
+    "DySample, pl": ("DySample", (8, 2), {"style": "pl", "groups": 2, "dyscope": True}),
     "WRC": ("WRC", (2, 2, 3, 2), {}),
     "WRC, exact": ("WRC", (2, 2, 3, 2), {"solver": "exact", "tolerance": 1e-13, "max_iterations": 300}),
 }

@@ -29,6 +29,9 @@ SETTINGS = {
     "FADE, lite": ("fade", 1, {"variant": "lite"}),
     "IndexNet": ("indexnet", 8, {}),
     "IndexNet, one to one": ("indexnet", 3, {"block": "o2o", "use_nonlinear": True, "use_context": True}),
+    "DySample": ("dysample", 8, {"dyscope": True}),
+    "DySample, one channel": ("dysample", 1, {}),
+    "DySample, pl": ("dysample", 8, {"style": "pl"}),
     "PixelShuffle": ("pixelshuffle", 8, {}),
     "Deconv": ("deconv", 8, {"groups": 4}),
     "bilinear": ("bilinear", 8, {}),
@@ -64,7 +67,7 @@ def test_gradients_have_the_strides_of_their_parameters_and_buffers_are_contiguo
     for name, parameter in module.named_parameters():
         assert gradients[name].stride() == parameter.stride(), name
     for name, buffer in module.named_buffers():
-        assert buffer.stride() == torch.empty(buffer.shape).stride(), name
+        assert buffer.is_contiguous(), name
 
 
 IN_PLACE = {"relu_": torch.relu, "mul_": lambda x: 2 * x, "zero_": lambda x: 0 * x}

@@ -293,7 +293,7 @@ def test_a_scale_factor_that_cannot_be_is_named(construct, message):
         construct()
 
 
-@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc", "pixelshuffle", "deconv"])
+@pytest.mark.parametrize("name", ["carafe", "lctc", "wrc", "dysample", "pixelshuffle", "deconv"])
 def test_a_map_of_another_rank_is_named(name):
     guide, x = maps()
     with pytest.raises(ValueError, match=r": x should be \[N, C, h, w\] but is \[8, 4, 5\]"):

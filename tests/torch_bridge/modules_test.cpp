@@ -2,6 +2,7 @@
 #include "modules/anyup.h"
 #include "modules/carafe.h"
 #include "modules/deconv.h"
+#include "modules/dysample.h"
 #include "modules/fade.h"
 #include "modules/guided_filter.h"
 #include "modules/index_net.h"
@@ -145,6 +146,43 @@ TEST_CASE("Deconv and PixelShuffle make the output the ratio times the input, an
                       ContainsSubstring("Deconv: kernel_size") && ContainsSubstring("2"));
     CHECK_THROWS_WITH(upwell::nn::PixelShuffle(upwell::nn::PixelShuffleOptions(4, 2).kernel_size(2)),
                       ContainsSubstring("PixelShuffle: kernel_size"));
+}
+
+TEST_CASE("DySample with published parameters is the published module", "[golden]") {
+    using upwell::nn::DySample, upwell::nn::DySampleOptions;
+    for (const auto &[name, options] : {std::pair{"dysample_lp", DySampleOptions(16)},
+                                        {"dysample_lp_scope", DySampleOptions(16).dyscope(true)},
+                                        {"dysample_pl", DySampleOptions(16).style("pl")},
+                                        {"dysample_pl_scope",
+                                         DySampleOptions(32).scale(4).style("pl").groups(2).dyscope(true)}}) {
+        CAPTURE(name);
+        const Golden golden(name);
+        check_with_clone(golden, DySample(options), [&](auto &module) {
+            check(golden, {"x"}, [&](auto &in) { return module.forward(in[0]); });
+        });
+    }
+}
+
+TEST_CASE("DySample starts as a bilinear sample of every pixel of a cell, of an empty batch too", "[layer]") {
+    for (const char *style : {"lp", "pl"}) {
+        for (const int64_t r : {1, 2, 3}) {
+            CAPTURE(style, r);
+            upwell::nn::DySample module(upwell::nn::DySampleOptions(4 * r * r).scale(r).style(style).dyscope(true));
+            torch::NoGradGuard none;
+            module->offset->weight.zero_();
+            const Tensor x = at::randn({2, 4 * r * r, 5, 7});
+            const Tensor bilinear = upwell::ops::bilinear(x, std::array<c10::SymInt, 2>{5 * r, 7 * r});
+            CHECK(worst(module->forward(x), bilinear) < 1e-5);
+            CHECK(module->forward(x.narrow(0, 0, 0)).sizes() == at::IntArrayRef{0, 4 * r * r, 5 * r, 7 * r});
+        }
+    }
+    const auto construct = [](auto options) { upwell::nn::DySample module(options); };
+    const upwell::nn::DySampleOptions eight(8);
+    CHECK_THROWS_WITH(construct(upwell::nn::DySampleOptions(eight).groups(3)),
+                      ContainsSubstring("DySample: groups should divide in_channels 8 but is 3"));
+    CHECK_THROWS_WITH(construct(upwell::nn::DySampleOptions(eight).scale(3).style("pl")),
+                      ContainsSubstring("DySample: in_channels should be a multiple of 9 for style 'pl' but is 8"));
+    CHECK_THROWS_WITH(construct(upwell::nn::DySampleOptions(eight).style("lr")), ContainsSubstring("DySample: style"));
 }
 
 TEST_CASE("SAPA's attention is the published one", "[golden]") {

@@ -105,6 +105,12 @@ def add_attentions() -> None:
             add_operator(f"sapa_attention {border} {what}", formula, options, of("query"), **maps)
 
 
+def add_samples() -> None:
+    for what, places, options in (("", (16, *LOW), {}), (" high-res", (4, *DOUBLE), {"high_res": True})):
+        maps = {"value": (2, 4, *LOW), "offsets": (2, *places)}
+        add_operator(f"sample_at_offsets{what}", formula, {"scale": 2, "groups": 2, **options}, **maps)
+
+
 def add_filters() -> None:
     for what, options in (("plain", {}), ("blurred", {"blur": True}), ("upsampled", {"size": HIGH})):
         add_operator(f"group_stats {what}", composition, {"groups": 2, **options}, x=(2, 4, *LOW))
@@ -272,6 +278,7 @@ def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
 
 add_reassemblies()
 add_attentions()
+add_samples()
 add_filters()
 add_inverses()
 with torch.random.fork_rng():  # torch's own seed is another in every process

@@ -1,5 +1,5 @@
-"""Every known defect of the published FNS, ReSFU, CARAFE, SAPA, FADE, WRC and bilinear code, as a test that it is not
-here."""
+"""Every known defect of the published FNS, ReSFU, CARAFE, SAPA, FADE, DySample, WRC and bilinear code, as a test that it
+is not here."""
 
 import copy
 from fractions import Fraction
@@ -13,10 +13,12 @@ from upwell.nn.guided_filter import GuidedFilter
 import golden
 from compare import assert_close, largest
 from problems import LARGE, Problem, channels_last, random
-from reference import formula, loops
+from reference import formula, loops, upsamplers
 
 FLOAT64 = 1e-12
-published = pytest.mark.parametrize("name", ["resfu", "carafe", "sapa", "fade", "indexnet", "pixelshuffle", "deconv"])
+published = pytest.mark.parametrize(
+    "name", ["resfu", "carafe", "dysample", "sapa", "fade", "indexnet", "pixelshuffle", "deconv"]
+)
 
 # Low-res and high-res extents at no integer ratio, some that the published float32 coordinates got wrong.
 NON_INTEGER = [
@@ -501,6 +503,23 @@ def test_fade_adds_its_bias_twice_as_published(variant):
         bias += torch.arange(25)
     twice = 2 * torch.arange(25, dtype=torch.float64)[:, None, None].expand(before.shape)
     assert_close(generator(en, de) - before, twice, FLOAT64)
+
+
+# DySample: the grid is made in the dtype of the features; 8 bits of a bfloat16 do not tell cells apart beyond 128.
+
+
+@pytest.mark.parametrize("style", ["lp", "pl"])
+def test_dysample_in_bfloat16_reads_the_right_cells_beyond_128_pixels(style):
+    torch.manual_seed(0)
+    module = upwell.nn.DySample(8, style=style, groups=2).bfloat16()
+    with torch.no_grad():
+        module.offset.weight.normal_(std=0.3)
+    x = torch.randn(1, 8, 3, 300).bfloat16()
+    exact = upsamplers.dysample(copy.deepcopy(module).double(), x.double())
+    own = (module(x).double() - exact).abs().amax((0, 1, 2))
+    published = (upsamplers.dysample(module, x).double() - exact).abs().amax((0, 1, 2))
+    assert own.max() < 0.03 * exact.abs().max()
+    assert published[256:].max() > 0.3 * exact.abs().max()
 
 
 def test_bilinear_is_what_torch_computes():
