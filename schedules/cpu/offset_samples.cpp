@@ -8,7 +8,7 @@ using namespace Halide;
 
 namespace {
 
-constexpr auto guard = TailStrategy::GuardWithIf, whole = TailStrategy::RoundUp;
+constexpr auto guard = TailStrategy::GuardWithIf;
 constexpr int turned_pixels = 32;  // pixels of a row that are turned at a time
 constexpr int strip_rows = 8;      // of a task
 
