@@ -47,18 +47,18 @@ struct Throwing {
     }
 };
 
-// The options of a call by name, integers to be checked with the sizes. sizes: those that an output of the call has, where
-// nothing else says them.
+// The options of a call by name, integers to be checked with the sizes. sizes: those that an output of the call has,
+// where nothing else says them.
 void take_options(Named &arguments, OperatorCall &call, const std::map<std::string, int64_t> &sizes,
                   SizeCheck<Throwing> &check) {
     for (size_t i = 0; i < call.options.size(); i++) {
         const OptionArgument &option = call.op.signature.options[i];
         const auto integer = [&](const std::string &name) {
             const auto made = sizes.find(name);
-            return option.is_optional       ? arguments.integer(name, 0)
-                   : option.usual           ? arguments.integer(name, std::get<int64_t>(*option.usual))
-                   : made != sizes.end()    ? arguments.integer(name, made->second)
-                                            : arguments.integer(name);
+            return option.is_optional    ? arguments.integer(name, 0)
+                   : option.usual        ? arguments.integer(name, std::get<int64_t>(*option.usual))
+                   : made != sizes.end() ? arguments.integer(name, made->second)
+                                         : arguments.integer(name);
         };
         switch (option.kind) {
         case Kind::Integer:
@@ -70,8 +70,8 @@ void take_options(Named &arguments, OperatorCall &call, const std::map<std::stri
         case Kind::Sizes: {
             std::vector<int64_t> values;
             std::transform(option.parts.begin(), option.parts.end(), std::back_inserter(values), integer);
-            const bool is_given =
-                !option.is_optional || std::any_of(values.begin(), values.end(), [](int64_t value) { return value != 0; });
+            const bool is_given = !option.is_optional ||
+                                  std::any_of(values.begin(), values.end(), [](int64_t value) { return value != 0; });
             for (size_t part = 0; part < values.size(); part++) {
                 const int64_t value = values[part];
                 if (is_given && (value < option.least || value > option.most)) {
@@ -190,15 +190,17 @@ void check_option(const std::string &op, const OptionArgument &option, const Val
     if (option.kind == Kind::Real) {
         const double number = std::get<double>(value);
         if (!std::isfinite(number) || number < 0 || (option.is_optional && number == 0)) {
-            throw Error(op, option.name, std::string("should be ") + (option.is_optional ? "positive" : "at least 0") +
-                                             " and finite but is " + std::to_string(number));
+            throw Error(op, option.name,
+                        std::string("should be ") + (option.is_optional ? "positive" : "at least 0") +
+                            " and finite but is " + std::to_string(number));
         }
     }
     if (option.kind == Kind::Text) {
         const std::string &given = std::get<std::string>(value);
         if (std::find(option.choices.begin(), option.choices.end(), given) == option.choices.end()) {
             const auto in_quotes = [](const std::string &choice) { return "'" + choice + "'"; };
-            throw Error(op, option.name, "should be " + alternatives(option.choices, in_quotes) + " but is '" + given + "'");
+            throw Error(op, option.name,
+                        "should be " + alternatives(option.choices, in_quotes) + " but is '" + given + "'");
         }
     }
 }
@@ -214,8 +216,8 @@ void run(OperatorCall call) {
     }
     const Tensor &first = call.inputs[call.op.order[0]];
     Host host(wide(first.dtype), call.queue);
-    if (element_count(first) == 0 && std::all_of(arguments.begin(), arguments.end(),
-                                                 [](const OutputTensor &output) { return output.when_empty; })) {
+    if (element_count(first) == 0 &&
+        std::all_of(arguments.begin(), arguments.end(), [](const OutputTensor &output) { return output.when_empty; })) {
         for (size_t i = 0; i < outputs.size(); i++) {
             if (outputs[i].data && element_count(outputs[i]) > 0) {
                 host.fill(outputs[i], *arguments[i].when_empty);

@@ -79,15 +79,15 @@ Operator::Condition Operator::read(const upwell::Condition &given) {
     if (at == std::string::npos) {
         throw std::invalid_argument(signature.name + ": a condition should have == or <= but is " + given.formula);
     }
-    Condition condition{Formula(given.formula.substr(0, at), symbols), Formula(given.formula.substr(at + 2), symbols),
-                        is_equality, {}};
+    Condition condition{
+        Formula(given.formula.substr(0, at), symbols), Formula(given.formula.substr(at + 2), symbols), is_equality, {}};
     std::string rest = given.message;
     for (size_t open; (open = rest.find('{')) != std::string::npos;) {
         const size_t close = rest.find('}', open);
         const std::string inside = rest.substr(open + 1, close - open - 1);
         const int tensor = input(inside);
-        condition.message.push_back({rest.substr(0, open),
-                                     tensor < 0 ? std::optional(Formula(inside, symbols)) : std::nullopt, tensor});
+        condition.message.push_back(
+            {rest.substr(0, open), tensor < 0 ? std::optional(Formula(inside, symbols)) : std::nullopt, tensor});
         rest.erase(0, close + 1);
     }
     condition.message.push_back({rest, std::nullopt});

@@ -129,7 +129,8 @@ const Row &choose(const WindowCall &call, Backend backend) {
     const int64_t exact = integer_ratio(call), general = 0;
     // To the same size an interpolation is a copy, also of what is not finite.
     static const WindowKernels &copies = kernels_of("nearest");
-    const bool is_copy = exact == 1 && !op.has_weights() && op.sampling().interpolates() && copies.find(op.direction, 1, 0, call.dtype, backend);
+    const bool is_copy = exact == 1 && !op.has_weights() && op.sampling().interpolates() &&
+                         copies.find(op.direction, 1, 0, call.dtype, backend);
     const WindowKernels &kernels = is_copy ? copies : *op.choices[call.parameters.border].kernels;
     const CallSize size{call.C, call.h * call.w, call.N};
     const auto has_at_most = [&](int64_t channels) { return call.C <= channels * call.parameters.groups; };
@@ -154,7 +155,8 @@ const Row &choose(const WindowCall &call, Backend backend) {
 std::vector<Variant> variants() {
     std::vector<Variant> list;
     for (const Row &row : registry()) {
-        list.push_back({generator_name(row.window, row.direction), row.kernel, row.ratio, row.dtype, row.backend, row.needs, row.bucket});
+        list.push_back({generator_name(row.window, row.direction), row.kernel, row.ratio, row.dtype, row.backend,
+                        row.needs, row.bucket});
     }
     return list;
 }

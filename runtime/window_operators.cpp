@@ -45,9 +45,10 @@ private:
         std::string value, weights, d_output;
     };
 
-    // The directions of one window, which are called `name` and `name`_d_<what they make>. Returns the one that is called
-    // `name`.
-    const WindowOperator &add_directions(const WindowOperator &pattern, const std::string &doc, const Names &takes, const Names &makes) {
+    // The directions of one window, which are called `name` and `name`_d_<what they make>. Returns the one that is
+    // called `name`.
+    const WindowOperator &add_directions(const WindowOperator &pattern, const std::string &doc, const Names &takes,
+                                         const Names &makes) {
         std::array<WindowOperator *, 3> made{};
         const auto add = [&](Direction direction, const std::string &name) {
             WindowOperator op = pattern;
@@ -120,11 +121,11 @@ private:
             return;
         }
         const std::string value = name_of(first.value), query = name_of(first.query), key = name_of(first.key);
-        const WindowOperator &products =
-            add_directions(scores, "The scores of " + first.name + ".", {key, "d_scores", query}, {"d_" + key, "scores", "d_" + query});
+        const WindowOperator &products = add_directions(scores, "The scores of " + first.name + ".",
+                                                        {key, "d_scores", query}, {"d_" + key, "scores", "d_" + query});
         op.name = first.name + "_sum";
         const WindowOperator &sum = add_directions(op, "The sum of " + first.name + ".", {value, "scores", "d_output"},
-                                             {"d_" + value, "d_scores", "output"});
+                                                   {"d_" + value, "d_scores", "output"});
         add_operator(signature_of(first, products, sum));
     }
 

@@ -21,8 +21,9 @@ std::string weight_map(const WindowOperator &op) {
 class Places {
 public:
     explicit Places(const Operator &op)
-        : kernel(op.symbols.find("kernel")), groups(op.symbols.find("groups")), mask_ratio(op.symbols.find("mask_ratio")),
-          border(op.option("border")), scale_h(op.option("scale_h")), scale_w(op.option("scale_w")) {}
+        : kernel(op.symbols.find("kernel")), groups(op.symbols.find("groups")),
+          mask_ratio(op.symbols.find("mask_ratio")), border(op.option("border")), scale_h(op.option("scale_h")),
+          scale_w(op.option("scale_w")) {}
 
     Parameters of(const OperatorCall &call) const {
         const auto integer = [&](int at, int64_t otherwise) { return at < 0 ? otherwise : *call.numbers[at]; };
@@ -86,8 +87,8 @@ void add_options(Signature &signature, const WindowOperator &op) {
     }
 }
 
-// T(weights, value, d_output) is linear in each, a softmax of weights aside: of whichever is made, the gradient by another is
-// the direction that makes that other one, the incoming gradient in the place of the first.
+// T(weights, value, d_output) is linear in each, a softmax of weights aside: of whichever is made, the gradient by
+// another is the direction that makes that other one, the incoming gradient in the place of the first.
 void add_gradients(Signature &signature, const WindowOperator &op) {
     if (op.direction == Direction::DWeight && op.normaliser == Normaliser::Softmax) {
         return;
@@ -176,7 +177,8 @@ Signature signature_of(const Description &description, const WindowOperator &sco
     signature.chain = Chain{scores.name, sum.name, maps[description.value].name, maps[description.query].name,
                             maps[description.key].name};
     // The weights are made in memory of the call.
-    signature.run = [&scores, &sum, d = description, calls = ParametersOfCalls()](Host &host, const OperatorCall &call) {
+    signature.run = [&scores, &sum, d = description, calls = ParametersOfCalls()](Host &host,
+                                                                                  const OperatorCall &call) {
         const Tensor &value = call.inputs[d.value], &query = call.inputs[d.query], &key = call.inputs[d.key];
         const Parameters parameters = calls.of(call);
         std::vector<int64_t> sizes = query.sizes;

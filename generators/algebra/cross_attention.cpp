@@ -78,8 +78,8 @@ Forward::Forward(const Problem &p)
 WeightGradients::WeightGradients(const Problem &p, Func d_output)
     : d_weights("d_weights"), channels(0, p.channels, "channels") {
     d_weights(u, t, y, i, j, g, n) = none(p);
-    d_weights(u, t, y, i, j, g, n) += d_output(column(p), y, channels, g, n) *
-                                      p.value(cell_column(p, i), cell_row(p, j), channels, g, n);
+    d_weights(u, t, y, i, j, g, n) +=
+        d_output(column(p), y, channels, g, n) * p.value(cell_column(p, i), cell_row(p, j), channels, g, n);
 }
 
 Statistics::Statistics(const Problem &p, Func d_output)
@@ -98,9 +98,10 @@ OfPixels::OfPixels(const Problem &p, Func d_output, Func logarithm, Func inner)
       cells(0, p.columns, 0, p.rows, "summed") {
     const Expr px = column(p);
     const Expr weight = exp(p.scale * weights.dots(u, t, y, i, j, g, n) - logarithm(px, y, g, n));
-    factors(u, t, y, i, j, g, n) =
-        select(is_seen(p, i, j), p.scale * weight * (share(p) * gradients.d_weights(u, t, y, i, j, head_of_value(p, g), n) -
-                                                     inner(px, y, g, n)), none(p));
+    factors(u, t, y, i, j, g, n) = select(
+        is_seen(p, i, j),
+        p.scale * weight * (share(p) * gradients.d_weights(u, t, y, i, j, head_of_value(p, g), n) - inner(px, y, g, n)),
+        none(p));
     sums(u, t, y, c, g, n) = none(p);
     sums(u, t, y, c, g, n) += factors(u, t, y, cells.x, cells.y, g, n) *
                               p.key(cell_column(p, cells.x), cell_row(p, cells.y), min(c, p.depth - 1), g, n);
@@ -109,10 +110,10 @@ OfPixels::OfPixels(const Problem &p, Func d_output, Func logarithm, Func inner)
 
 OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Func first_pixel, Expr pixel_count,
                  bool by_key)
-    : dots("dots"), d_weights("d_weights"), factors("factors"), row_sums("row_sums"), partial("partial"), total("total"),
-      output(by_key ? "d_key" : "d_value"), depth(0, p.depth, "depth"), channels(0, p.channels, "channels"),
-      heads(0, p.heads, "heads"), pixels(0, pixel_count / lanes, "pixels"), rows(0, p.rows, 0, p.H, "rows"),
-      side_by_side(0, lanes, "side_by_side") {
+    : dots("dots"), d_weights("d_weights"), factors("factors"), row_sums("row_sums"), partial("partial"),
+      total("total"), output(by_key ? "d_key" : "d_value"), depth(0, p.depth, "depth"),
+      channels(0, p.channels, "channels"), heads(0, p.heads, "heads"), pixels(0, pixel_count / lanes, "pixels"),
+      rows(0, p.rows, 0, p.H, "rows"), side_by_side(0, lanes, "side_by_side") {
     const Expr first = unsafe_promise_clamped(first_pixel(t), 0, p.W - 1);
     const Expr cell = t * block + b, own_cell = min(cell, p.w - 1), row = cell_row(p, k);
     const Expr far = first + v, px = min(likely(far), p.W - 1), head = head_of_value(p, g);
@@ -131,7 +132,8 @@ OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Fu
         d_weights(v, b, t, k, y, g, n) += d_output(px, y, channels, g, n) * p.value(own_cell, row, channels, g, n);
         factors(v, b, t, k, y, g, n) =
             weight(g) * (share(p) * d_weights(v, b, t, k, y, head, n) - inner(px, y, g, n)) * p.scale;
-        row_sums(lane, b, c, t, k, y, g, n) += factors(at, b, t, k, y, g, n) * p.query(summed, y, min(c, p.depth - 1), g, n);
+        row_sums(lane, b, c, t, k, y, g, n) +=
+            factors(at, b, t, k, y, g, n) * p.query(summed, y, min(c, p.depth - 1), g, n);
     } else {
         if (p.mean) {
             factors(v, b, t, k, y, g, n) = none(p);
@@ -139,7 +141,8 @@ OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Fu
         } else {
             factors(v, b, t, k, y, g, n) = weight(g);
         }
-        row_sums(lane, b, c, t, k, y, g, n) += factors(at, b, t, k, y, g, n) * d_output(summed, y, min(c, p.channels - 1), g, n);
+        row_sums(lane, b, c, t, k, y, g, n) +=
+            factors(at, b, t, k, y, g, n) * d_output(summed, y, min(c, p.channels - 1), g, n);
     }
     // Rows of pixels in turn, each for all rows of cells that it sees: what it holds is read once.
     const Expr cells = unsafe_promise_clamped(p.row_first(rows.y) + rows.x, 0, p.h - 1);

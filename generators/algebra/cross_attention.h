@@ -1,11 +1,13 @@
-// Attention of the pixels of a high-res map to the cells of a low-res one, each pixel to those in a window of its own, and
-// its gradients. Of pixel p, cell l and head g:
-//     s = scale query_g(p) . key_g(l),  a = softmax over the window of s,  output(p, c) = sum over l of a(p, l) value(l, c)
+// Attention of the pixels of a high-res map to the cells of a low-res one, each pixel to those in a window of its own,
+// and its gradients. Of pixel p, cell l and head g:
+//     s(p, l) = scale query_g(p) . key_g(l)
+//     a(p, .) = softmax over the window of s(p, .)
+//     output(p, c) = sum over l of a(p, l) value(l, c)
 // where channel c belongs to a head, or to the mean of all heads' weights.
 //
-// Pixels are taken a tile of a row at a time: all of them are compared with the cells that any of them sees, and those of
-// other pixels weigh nothing. Gradients by cells are gathered: of a block of cells from the pixels that any of them is seen
-// by. So nothing is as large as pixels times cells but what a tile holds.
+// Pixels are taken a tile of a row at a time: all of them are compared with the cells that any of them sees, and those
+// of other pixels weigh nothing. Gradients by cells are gathered: of a block of cells from the pixels that any of them
+// is seen by. So nothing is as large as pixels times cells but what a tile holds.
 #pragma once
 
 #include "Halide.h"
@@ -20,8 +22,8 @@ inline const Halide::Var x("x"), y("y"), c("c"), g("g"), n("n"), i("i"), j("j"),
 struct Problem {
     Halide::Func query, key, value;
     Halide::Func column_begin, column_end, row_begin, row_end;  // of a pixel's column, of its row: cells of its window
-    Halide::Func tile_first, row_first;  // of a tile, of a row: the first cell that is compared
-    Halide::Expr columns, rows;          // so many cells are compared
+    Halide::Func tile_first, row_first;                         // of a tile, of a row: the first cell that is compared
+    Halide::Expr columns, rows;                                 // so many cells are compared
     Halide::Expr W, H, w, h, depth, channels, heads, scale;
     bool mean;
 };
@@ -74,10 +76,11 @@ struct OfPixels {
 struct OfCells {
     // first_pixel: of a block of cells' columns, the first pixel that sees one; pixels: so many at most, a multiple of
     // `tile`. by_key: d_key, else d_value.
-    OfCells(const Problem &p, Halide::Func d_output, Halide::Func logarithm, Halide::Func inner, Halide::Func first_pixel,
-            Halide::Expr pixels, bool by_key);
+    OfCells(const Problem &p, Halide::Func d_output, Halide::Func logarithm, Halide::Func inner,
+            Halide::Func first_pixel, Halide::Expr pixels, bool by_key);
 
-    // Of pixel v of those of block t, in row y, with cell b of the block in row k of the window's; and sums over pixels.
+    // Of pixel v of those of block t, in row y, with cell b of the block in row k of the window's; and sums over
+    // pixels.
     Halide::Func dots, d_weights, factors, row_sums;  // d_weights: of d_key alone
     Halide::Func partial, total, output;
     Halide::RDom depth, channels, heads, pixels, rows, side_by_side;  // rows: of a window, and of pixels

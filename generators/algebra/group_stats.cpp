@@ -31,8 +31,8 @@ GroupStats::GroupStats(Func map, Expr side, Expr channels, Expr width, Expr heig
     const Expr px = pixels.x * columns + column, py = strip * strip_rows + pixels.y;
     const Func value = blur("value", repeat_border("bordered_map", map, width, height), side);
     const Expr inside = likely(px < width) && py < height;
-    // From a value of the group on: sums of numbers that share a large part would lose their last digits. Strict, so that
-    // no algebra takes the sum first.
+    // From a value of the group on: sums of numbers that share a large part would lose their last digits. Strict, so
+    // that no algebra takes the sum first.
     const Expr near = map(width / 2, height / 2, g * channels, n);
     const Expr here = strict_float(value(px, py, g * channels + pixels.z, n) - near);
     sums(column, strip, g, n) = none;
@@ -46,8 +46,7 @@ GroupStats::GroupStats(Func map, Expr side, Expr channels, Expr width, Expr heig
     output(kind, g, n) = select(kind == 0, near + mean(g, n), variance(g, n));
 }
 
-GroupStatsBackward::GroupStatsBackward(Func map, Expr side, Func scale, Func shift, Func added, Expr width,
-                                               Expr height)
+GroupStatsBackward::GroupStatsBackward(Func map, Expr side, Func scale, Func shift, Func added, Expr width, Expr height)
     : blurred(blur("blurred", repeat_border("bordered_map", map, width, height), side)),
       bordered(repeat_border("bordered", blurred, width, height)), output("d_map") {
     const Func twice = blur("twice", bordered, side);

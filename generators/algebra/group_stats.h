@@ -21,16 +21,15 @@ struct GroupStats {
     Halide::Func sums, mean, squares, variance, output;
     Halide::RDom pixels, totals;
 
-    GroupStats(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width,
-                    Halide::Expr height);
+    GroupStats(Halide::Func map, Halide::Expr side, Halide::Expr channels, Halide::Expr width, Halide::Expr height);
 };
 
 // scale(c, n) blur(blur(map)) + shift(c, n) + added: with the right factors the gradient that the statistics pass on.
 struct GroupStatsBackward {
     Halide::Func blurred, bordered, output;
 
-    GroupStatsBackward(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift,
-                           Halide::Func added, Halide::Expr width, Halide::Expr height);
+    GroupStatsBackward(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift, Halide::Func added,
+                       Halide::Expr width, Halide::Expr height);
 };
 
 }  // namespace upwell::group_stats

@@ -176,8 +176,8 @@ FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &r
     return folded;
 }
 
-WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
-                                      Func d_window) {
+WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows,
+                                        const Weights &weights, Func d_window) {
     const AxisWindow window = lower(op.taps);
     const int kernel = op.taps.kernel;
     const Type type = columns.type;

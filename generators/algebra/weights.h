@@ -55,7 +55,7 @@ struct WeightsBackward {
     Halide::Func inner;    // x, y, n: sum over taps of weight * d_tap (softmax only)
     Halide::Func d_input;  // x, y, tap, n
 };
-WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows, const Weights &weights,
-                                      Halide::Func d_window);
+WeightsBackward window_weights_backward(const Operator &op, const Axis &columns, const Axis &rows,
+                                        const Weights &weights, Halide::Func d_window);
 
 }  // namespace upwell

@@ -83,8 +83,8 @@ struct WrcFinish {
 // The same of the adjoint system: v, and - v X, the gradient of P.
 struct WrcFinishBackward : WrcFinish {
     WrcFinishBackward(Halide::Func precision, Halide::Func d_output, Halide::Func gain, Halide::Func solution,
-                     Halide::Func X, const PixelPlaces &x_places, const PixelPlaces &y_places,
-                     const WrcWindows &windows);
+                      Halide::Func X, const PixelPlaces &x_places, const PixelPlaces &y_places,
+                      const WrcWindows &windows);
 };
 
 // From X and v: the gradients - (A v) (A X - data) of W and W (A v) of data, and W (A X - data).

@@ -9,8 +9,8 @@ namespace {
 
 enum class Pass { Forward, Statistics, Query, Key, Value };
 
-// Maps (W, H, D, G, N), (w, h, D, G, N) and (w, h, C, G, N); with a mean of heads' weights value and d_output have one head.
-// What every pass takes:
+// Maps (W, H, D, G, N), (w, h, D, G, N) and (w, h, C, G, N); with a mean of heads' weights value and d_output have one
+// head. What every pass takes:
 //     query, key, value [, d_output (W, H, C, G, N) [, logarithm, inner (W, H, G, N): the statistics]]
 //     column_begin, column_end (W), row_begin, row_end (H)    the cells of a pixel's window
 //     tile_first (tiles of W), row_first (H), columns, rows   the cells that a tile is compared with
@@ -62,9 +62,9 @@ public:
 
     void generate() {
         const auto size = [&](const char *name) { return Base::size(name); };
-        Problem p{*query, *key, *value, *column_begin, *column_end, *row_begin, *row_end, *tile_first, *row_first,
-                  *columns, *rows, size("W"), size("H"), size("w"), size("h"), size("D"), size("C"), size("G"), *scale,
-                  mean};
+        Problem p{*query,      *key,       *value,    *column_begin, *column_end, *row_begin, *row_end,
+                  *tile_first, *row_first, *columns,  *rows,         size("W"),   size("H"),  size("w"),
+                  size("h"),   size("D"),  size("C"), size("G"),     *scale,      mean};
         if constexpr (pass == Pass::Forward) {
             forward = std::make_unique<Forward>(p);
             *output = forward->output;
@@ -75,8 +75,8 @@ public:
             of_pixels = std::make_unique<OfPixels>(p, *d_output, *logarithm, *inner);
             *output = of_pixels->output;
         } else {
-            of_cells = std::make_unique<OfCells>(p, *d_output, *logarithm, *inner, *first_pixel, *pixels,
-                                                 pass == Pass::Key);
+            of_cells =
+                std::make_unique<OfCells>(p, *d_output, *logarithm, *inner, *first_pixel, *pixels, pass == Pass::Key);
             *output = of_cells->output;
         }
         Base::fix_sizes();

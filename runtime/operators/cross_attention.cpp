@@ -86,8 +86,7 @@ std::vector<NamedArgument> with(std::vector<NamedArgument> arguments, std::vecto
 
 void run_forward(Host &host, const OperatorCall &call) {
     const Attention attention(call);
-    host.run(attention.kernel(""),
-             with(attention.arguments(host, false), {{"output", attention.of_values("output")}}));
+    host.run(attention.kernel(""), with(attention.arguments(host, false), {{"output", attention.of_values("output")}}));
 }
 
 // The sum of each pixel's exponentials and the mean of its weights' gradients come first: with them a weight and its
@@ -118,11 +117,15 @@ void run_backward(Host &host, const OperatorCall &call) {
 std::vector<Signature> describe_cross_attention() {
     Signature op{
         .name = "cross_attention",
-        .doc = "Attention of each pixel of a high-res query to the cells of low-res keys in a window of its own (AnyUp, NAF, "
-               "JAFAR): softmax over the window of query . key / sqrt(channels of a head), times value. window: 'shifted' "
-               "(kernel cells per axis, moved inside at borders), 'ratio' (what lies within that part of the map around the "
-               "pixel), 'masked' (kernel cells around the pixel's own, without those outside) or 'whole'. mean_heads: the mean "
-               "of the heads' weights serves all channels of value; else each head has its share of them.",
+        .doc =
+            "Attention of each pixel of a high-res query to the cells of low-res keys in a window of its own (AnyUp, "
+            "NAF, "
+            "JAFAR): softmax over the window of query . key / sqrt(channels of a head), times value. window: 'shifted' "
+            "(kernel cells per axis, moved inside at borders), 'ratio' (what lies within that part of the map around "
+            "the "
+            "pixel), 'masked' (kernel cells around the pixel's own, without those outside) or 'whole'. mean_heads: the "
+            "mean "
+            "of the heads' weights serves all channels of value; else each head has its share of them.",
         .inputs = {tensor("query", "N,D,H,W"), tensor("key", "N,D,h,w"), tensor("value", "N,C,h,w")},
         .options = {integer("heads", 1, INT_MAX, 1), text("window", {"shifted", "ratio", "masked", "whole"}),
                     integers("kernel", {"kernel_h", "kernel_w"}, 0, INT_MAX / 2, 0), real("ratio", 0),
@@ -131,7 +134,8 @@ std::vector<Signature> describe_cross_attention() {
         .run = run_forward,
         .conditions = {{"1 <= D", "query", "should have channels but is {query}"},
                        {"D%heads == 0", "heads", "should divide the {D} channels of query but is {heads}"},
-                       {"C%heads*(1-mean_heads) == 0", "heads", "should divide the {C} channels of value but is {heads}"}},
+                       {"C%heads*(1-mean_heads) == 0", "heads",
+                        "should divide the {C} channels of value but is {heads}"}},
         .autocast = Signature::Autocast::ToNarrow,
     };
     Signature backward = add_backward(op, {"query", "key", "value"}, run_backward);

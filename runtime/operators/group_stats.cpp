@@ -1,6 +1,5 @@
 #include "operators/group_stats.h"
 
-
 #include "grid/gaussian.h"
 #include "grid/upsampling.h"
 #include "operator_call.h"
@@ -102,7 +101,7 @@ void group_stats(Host &host, const Tensor &x, bool blur, double eps, const Group
 
 // The variance's gradient at a pixel is 2 (x - mean) / count.
 void group_stats_backward(Host &host, const Tensor &x, bool blur, const GroupStats &stats, const GroupStats &d_stats,
-                         const Tensor &added, const Tensor &d_x) {
+                          const Tensor &added, const Tensor &d_x) {
     const Host::Scope scope(host);
     const int64_t channels = x.sizes[1], groups = stats.mean.sizes[1];
     const double count = static_cast<double>(channels / groups * x.sizes[2] * x.sizes[3]);
@@ -110,11 +109,11 @@ void group_stats_backward(Host &host, const Tensor &x, bool blur, const GroupSta
     host.contract({shift, "nq"}, {d_stats.mean, "nq"}, 1 / count);
     host.contract({shift, "nq"}, {scale, "nq"}, {stats.mean, "nq"}, -1, {shift, "nq"});
     host.run("group_stats_backward", {{"map", x},
-                                          {"blur", gaussian_side(blur)},
-                                          {"scale", per_channel(host, scale, channels)},
-                                          {"shift", per_channel(host, shift, channels)},
-                                          {"added", added},
-                                          {"d_map", d_x}});
+                                      {"blur", gaussian_side(blur)},
+                                      {"scale", per_channel(host, scale, channels)},
+                                      {"shift", per_channel(host, shift, channels)},
+                                      {"added", added},
+                                      {"d_map", d_x}});
 }
 
 void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, double eps, const GroupStats &stats) {
@@ -132,7 +131,7 @@ void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, do
 }
 
 void upsampled_group_stats_backward(Host &host, const Tensor &x, int64_t H, int64_t W, const GroupStats &stats,
-                                   const GroupStats &d_stats, const Tensor &added, const Tensor &d_x) {
+                                    const GroupStats &d_stats, const Tensor &added, const Tensor &d_x) {
     const Host::Scope scope(host);
     const UpsampledGroups up(host, x, stats.mean.sizes[1], H, W);
     const double each = static_cast<double>(up.each);
@@ -147,12 +146,15 @@ void upsampled_group_stats_backward(Host &host, const Tensor &x, int64_t H, int6
 
 std::vector<Signature> describe_group_stats() {
     static const auto stats = [](const OperatorCall &c) { return GroupStats{c.tensor("mean"), c.tensor("rstd")}; };
-    static const auto d_stats = [](const OperatorCall &c) { return GroupStats{c.tensor("d_mean"), c.tensor("d_rstd")}; };
+    static const auto d_stats = [](const OperatorCall &c) {
+        return GroupStats{c.tensor("d_mean"), c.tensor("d_rstd")};
+    };
     static const auto nothing = [](Host &host, const OperatorCall &c) { return host.constant(0, c.tensor("x").sizes); };
     const Condition groups{"C%groups == 0", "groups", "should divide the {C} channels but is {groups}"};
     Signature own{
         .name = "group_stats",
-        .doc = "Statistics of group normalisations: mean and 1 / sqrt(variance + eps) of each group of channels. blur: of x "
+        .doc = "Statistics of group normalisations: mean and 1 / sqrt(variance + eps) of each group of channels. blur: "
+               "of x "
                "blurred by the 3x3 Gaussian (sigma 1, replicate border).",
         .inputs = {tensor("x", "N,C,H,W")},
         .options = {integer("groups"), real("eps", 1e-5), flag("blur", false)},
@@ -163,7 +165,8 @@ std::vector<Signature> describe_group_stats() {
         .autocast = Signature::Autocast::ToFloat,
     };
     Signature own_backward = add_backward(own, {"x", "mean", "rstd"}, [](Host &host, const OperatorCall &c) {
-        group_stats_backward(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c), c.tensor("d_x"));
+        group_stats_backward(host, c.tensor("x"), c.flag("blur"), stats(c), d_stats(c), nothing(host, c),
+                             c.tensor("d_x"));
     });
     Signature upsampled{
         .name = "upsampled_group_stats",
@@ -180,10 +183,11 @@ std::vector<Signature> describe_group_stats() {
         .addressed = {{"size", "height,width"}},
         .autocast = Signature::Autocast::ToFloat,
     };
-    Signature upsampled_backward = add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const OperatorCall &c) {
-        upsampled_group_stats_backward(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c), d_stats(c),
-                                      nothing(host, c), c.tensor("d_x"));
-    });
+    Signature upsampled_backward =
+        add_backward(upsampled, {"x", "mean", "rstd"}, [](Host &host, const OperatorCall &c) {
+            upsampled_group_stats_backward(host, c.tensor("x"), c.integer("height"), c.integer("width"), stats(c),
+                                           d_stats(c), nothing(host, c), c.tensor("d_x"));
+        });
     return {own, own_backward, upsampled, upsampled_backward};
 }
 

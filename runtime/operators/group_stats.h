@@ -15,12 +15,12 @@ struct GroupStats {
 void group_stats(Host &host, const Tensor &x, bool blur, double eps, const GroupStats &stats);
 // d_x = added + the gradient; all maps N,C,H,W.
 void group_stats_backward(Host &host, const Tensor &x, bool blur, const GroupStats &stats, const GroupStats &d_stats,
-                         const Tensor &added, const Tensor &d_x);
+                          const Tensor &added, const Tensor &d_x);
 
 // Of the upsampling of x N,C,h,w to H x W, which is not made. Contiguous.
 void upsampled_group_stats(Host &host, const Tensor &x, int64_t H, int64_t W, double eps, const GroupStats &stats);
 void upsampled_group_stats_backward(Host &host, const Tensor &x, int64_t H, int64_t W, const GroupStats &stats,
-                                   const GroupStats &d_stats, const Tensor &added, const Tensor &d_x);
+                                    const GroupStats &d_stats, const Tensor &added, const Tensor &d_x);
 
 // rstd = 1 / sqrt(variance + eps), N,groups, contiguous; the variances lie one distance apart.
 void find_rstd(Host &host, const Tensor &variance, double eps, const Tensor &rstd);

@@ -11,7 +11,7 @@ namespace upwell {
 void wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale, const Tensor &precision,
                const Tensor &weighted, const Queue *queue);
 void wrc_prior_backward(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale,
-                       const Tensor &d_precision, const Tensor &d_weighted, const Tensor &d_x, const Tensor &d_mixed,
-                       const Tensor &d_lam, const Queue *queue);
+                        const Tensor &d_precision, const Tensor &d_weighted, const Tensor &d_x, const Tensor &d_mixed,
+                        const Tensor &d_lam, const Queue *queue);
 
 }  // namespace upwell

@@ -23,7 +23,8 @@ Func &of_one(Func &f, LoopLevel at, const std::vector<std::pair<Var, int>> &exte
     f.compute_at(at);
     const std::vector<Var> dimensions = f.args();
     for (const auto &[dimension, extent] : extents) {
-        if (std::any_of(dimensions.begin(), dimensions.end(), [&](const Var &each) { return each.same_as(dimension); })) {
+        if (std::any_of(dimensions.begin(), dimensions.end(),
+                        [&](const Var &each) { return each.same_as(dimension); })) {
             f.bound_extent(dimension, extent);
         }
     }
@@ -133,8 +134,8 @@ void schedule_on_cpu(OfPixels &o, const Target &target) {
     keep(o.sums, c, {o.cells.x, o.cells.y}, r);
 }
 
-// A task is a block of cells' columns. Their pixels are visited row by row: what these give is summed in lanes, and these
-// at last.
+// A task is a block of cells' columns. Their pixels are visited row by row: what these give is summed in lanes, and
+// these at last.
 void schedule_on_cpu(OfCells &o, const Target &target) {
     const Registers r(target, o.output.types()[0]);
     const int wide = std::max(1, r.all * r.lanes / lanes / block);
@@ -155,12 +156,7 @@ void schedule_on_cpu(OfCells &o, const Target &target) {
         .unroll(b);
     of_one_row(o.row_sums, LoopLevel(o.partial, o.rows.x)).bound_extent(k, 1).bound_extent(c, wide);
     o.row_sums.vectorize(lane, r.lanes).unroll(lane).unroll(b).unroll(c);
-    o.row_sums.update()
-        .reorder(lane, b, c, o.pixels.x)
-        .vectorize(lane, r.lanes)
-        .unroll(lane)
-        .unroll(b)
-        .unroll(c);
+    o.row_sums.update().reorder(lane, b, c, o.pixels.x).vectorize(lane, r.lanes).unroll(lane).unroll(b).unroll(c);
     LoopLevel at = of_row;
     of_one_row(o.factors, of_row).vectorize(v, r.lanes);
     if (o.factors.has_update_definition()) {

@@ -294,8 +294,8 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, cons
     schedule_tile_sum(m.sum, c, choice[knobs.weights], {m.pixels.x, m.pixels.y}, {m.output, g});
 }
 
-void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Func d_v, DifferenceBackward &a,
-                     const PcdcKnobs &knobs, const Target &target) {
+void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Func d_v,
+                     DifferenceBackward &a, const PcdcKnobs &knobs, const Target &target) {
     Choice choice(knobs, target, d_v.types()[0]);
     std::vector<const BlockKnobs *> blocks{&knobs.spread};
     if (adjoint) {

@@ -54,7 +54,8 @@ TEST_CASE("runs hold all that is seen, and lie inside the map wherever they fit"
         for (const CellWindow &window : windows_of(a)) {
             for (const int64_t tile : {1, 4, 32}) {
                 CAPTURE(a.low, a.high, tile);
-                const Runs cells = cells_of_tiles(window, tile, a.low), pixels = pixels_of_blocks(window, tile, a.low, 4);
+                const Runs cells = cells_of_tiles(window, tile, a.low),
+                           pixels = pixels_of_blocks(window, tile, a.low, 4);
                 CHECK(pixels.count % 4 == 0);
                 for (int64_t p = 0; p < a.high; p++) {
                     const int first = cells.first[p / tile];

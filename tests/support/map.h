@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "window_operators.h"
 #include "operators.h"
+#include "window_operators.h"
 
 namespace upwell::test {
 

@@ -65,8 +65,8 @@ Source source_of(const Operator &op, const Gradient &gradient, const std::string
 struct Plan {
     struct Call {
         const Operator *maker = nullptr;  // null: the gradient is not made by an operator
-        std::vector<Source> tensors;          // for each of its inputs
-        std::vector<int> options;             // for each of its options the number of one of the call's, or -1: a size
+        std::vector<Source> tensors;      // for each of its inputs
+        std::vector<int> options;         // for each of its options the number of one of the call's, or -1: a size
     };
     // A number that is kept: the size of an input, or, where no tensor has it, what the call says.
     struct Size {
@@ -200,7 +200,8 @@ public:
         if (gradients_[output].defined()) {
             return gradients_[output];
         }
-        const Tensor &like = *std::find_if(gradients_.begin(), gradients_.end(), [](const Tensor &g) { return g.defined(); });
+        const Tensor &like =
+            *std::find_if(gradients_.begin(), gradients_.end(), [](const Tensor &g) { return g.defined(); });
         return at::zeros_symint(data_["output " + std::to_string(output)].toSymIntVector(), like.options());
     }
 
@@ -214,7 +215,8 @@ public:
             } else if (source.from == Source::Gradient) {
                 stack.emplace_back(gradient(source.number));
             } else {
-                stack.push_back(value_of(saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)]));
+                stack.push_back(
+                    value_of(saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)]));
             }
         }
         const auto own = data_["options"].toTuple();
@@ -304,7 +306,8 @@ public:
         Kept kept(context, gradients);
         const Operator &op = kept.op;
         variable_list of_inputs(op.inputs.size());
-        const bool is_asked = std::any_of(gradients.begin(), gradients.end(), [](const Tensor &g) { return g.defined(); });
+        const bool is_asked =
+            std::any_of(gradients.begin(), gradients.end(), [](const Tensor &g) { return g.defined(); });
         for (size_t number = 0; is_asked && number < op.signature.gradients.size(); number++) {
             const Gradient &gradient = op.signature.gradients[number];
             if (!kept.is_needed(gradient)) {

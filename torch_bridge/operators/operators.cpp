@@ -80,7 +80,8 @@ std::vector<Tensor> compute(const Operator &op, Arguments arguments, size_t coun
         if (i < count) {
             call.outputs[i] = view(outputs[i]);
         } else {
-            call.outputs[i] = {nullptr, call.inputs[first].dtype, C10_AS_INTARRAYREF_SLOW(check.outputs()[i]).vec(), {}};
+            call.outputs[i] = {
+                nullptr, call.inputs[first].dtype, C10_AS_INTARRAYREF_SLOW(check.outputs()[i]).vec(), {}};
         }
     }
     for (size_t i = 0; i < call.numbers.size(); i++) {
@@ -168,9 +169,8 @@ public:
         const bool to_float = op.signature.autocast == Signature::Autocast::ToFloat;
         IValue *const first = stack->data() + stack->size() - argument_count(op);
         for (size_t i = 0; i < op.inputs.size(); i++) {
-            const at::ScalarType type = to_float || op.signature.inputs[i].is_wide
-                                            ? at::kFloat
-                                            : at::autocast::get_autocast_dtype(device);
+            const at::ScalarType type =
+                to_float || op.signature.inputs[i].is_wide ? at::kFloat : at::autocast::get_autocast_dtype(device);
             if (!first[i].isNone()) {
                 first[i] = at::autocast::cached_cast(type, first[i].toTensor(), device);
             }
@@ -209,7 +209,8 @@ private:
         check_alike(name, chain.key, key, chain.query, query);
         check_device(name, chain.value, value, chain.query, query);
         const at::ScalarType own = value.scalar_type(), other = query.scalar_type();
-        TORCH_CHECK(own == other || (is_16_bit(value) && other == at::kFloat) || (is_16_bit(query) && own == at::kFloat),
+        TORCH_CHECK(own == other || (is_16_bit(value) && other == at::kFloat) ||
+                        (is_16_bit(query) && own == at::kFloat),
                     name, ": ", chain.value, " should be ", other, " like ", chain.query,
                     ", or one of them float32 beside 16 bits, but is ", own);
     }
