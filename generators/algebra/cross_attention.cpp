@@ -1,5 +1,7 @@
 #include "algebra/cross_attention.h"
 
+#include "algebra/numbers.h"
+
 namespace upwell::cross_attention {
 
 using namespace Halide;
@@ -35,6 +37,11 @@ Expr share(const Problem &p) {
     return p.mean ? 1 / cast(type, p.heads) : Internal::make_one(type);
 }
 
+// Halide's may not know a nan.
+Expr exponential(Expr of) {
+    return with_nan_of(of, exp(of));
+}
+
 Expr head_of_value(const Problem &p, Expr head) {
     return p.mean ? Expr(0) : head;
 }
@@ -51,7 +58,8 @@ Weights::Weights(const Problem &p)
     largest(u, t, y, g, n) = p.query.types()[0].min();
     largest(u, t, y, g, n) = max(largest(u, t, y, g, n), select(is_seen(p, cells.x, cells.y), score(cells.x, cells.y),
                                                                 p.query.types()[0].min()));
-    exponentials(u, t, y, i, j, g, n) = select(is_seen(p, i, j), exp(score(i, j) - largest(u, t, y, g, n)), none(p));
+    exponentials(u, t, y, i, j, g, n) =
+        select(is_seen(p, i, j), exponential(score(i, j) - largest(u, t, y, g, n)), none(p));
     total(u, t, y, g, n) = none(p);
     total(u, t, y, g, n) += exponentials(u, t, y, cells.x, cells.y, g, n);
 }
@@ -89,7 +97,8 @@ Statistics::Statistics(const Problem &p, Func d_output)
     inner(u, t, y, g, n) += weights.exponentials(u, t, y, cells.x, cells.y, g, n) *
                             gradients.d_weights(u, t, y, cells.x, cells.y, head_of_value(p, g), n);
     const Expr own_tile = x / tile, own_column = x % tile, total = weights.total(own_column, own_tile, y, g, n);
-    output(x, y, g, n) = Tuple(weights.largest(own_column, own_tile, y, g, n) + log(total),
+    const Expr logarithm = weights.largest(own_column, own_tile, y, g, n) + log(total);
+    output(x, y, g, n) = Tuple(with_nan_of(total, logarithm),
                                share(p) * inner(own_column, own_tile, y, g, n) / total);
 }
 
@@ -97,7 +106,7 @@ OfPixels::OfPixels(const Problem &p, Func d_output, Func logarithm, Func inner)
     : weights(p), gradients(p, d_output), factors("factors"), sums("sums"), output("d_query"),
       cells(0, p.columns, 0, p.rows, "summed") {
     const Expr px = column(p);
-    const Expr weight = exp(p.scale * weights.dots(u, t, y, i, j, g, n) - logarithm(px, y, g, n));
+    const Expr weight = exponential(p.scale * weights.dots(u, t, y, i, j, g, n) - logarithm(px, y, g, n));
     factors(u, t, y, i, j, g, n) = select(
         is_seen(p, i, j),
         p.scale * weight * (share(p) * gradients.d_weights(u, t, y, i, j, head_of_value(p, g), n) - inner(px, y, g, n)),
@@ -123,7 +132,7 @@ OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Fu
         const Expr is_seen = far < p.W && cell >= p.column_begin(px) && cell < p.column_end(px) &&
                              row >= p.row_begin(y) && row < p.row_end(y);
         const Expr score = p.scale * dots(v, b, t, k, y, of_head, n);
-        return select(is_seen, exp(score - logarithm(px, y, of_head, n)), none(p));
+        return select(is_seen, exponential(score - logarithm(px, y, of_head, n)), none(p));
     };
     const Expr at = pixels * lanes + lane, summed = min(likely(first + at), p.W - 1);
     row_sums(lane, b, c, t, k, y, g, n) = none(p);

@@ -30,7 +30,8 @@ def cross_attention(
     q, k, v = (x.double().flatten(2) for x in (query, key, value))
     q, k = (x.unflatten(1, (heads, -1)) for x in (q, k))  # N, heads, d, pixels or cells
     scores = q.mT @ k / math.sqrt(q.shape[2])
-    weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
+    # 0 outside the window, of a pixel too whose weights are no numbers.
+    weights = scores.masked_fill(~mask, -math.inf).softmax(-1).masked_fill(~mask, 0)
     output = v @ weights.mean(1).mT if mean_heads else (v.unflatten(1, (heads, -1)) @ weights.mT).flatten(1, 2)
     return output.unflatten(2, high).to(value.dtype)
 

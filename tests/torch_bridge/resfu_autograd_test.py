@@ -93,8 +93,9 @@ def test_every_registered_operator_has_samples_here_or_among_the_operators_of_an
     here = {name for operator, _ in FORWARD.values() for name in (operator, f"{operator}_backward")}
     here.add("pcdc_scores_forward")
     elsewhere = {*NO_OPERATORS, *lctc_test.OPERATORS}
-    for wrc in ("wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral"):  # in tests of their own
-        elsewhere |= {wrc, f"{wrc}_forward", f"{wrc}_backward"}
+    own = ("cross_attention", "sample_at_offsets", "wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral")
+    for name in own:  # in tests of their own
+        elsewhere |= {name, f"{name}_forward", f"{name}_backward"}
     assert {name for name in registered_operators() if forward_of(name) not in OPERATORS} <= here | elsewhere
 
 

@@ -62,6 +62,8 @@ def calls(n: int, h: int, w: int) -> dict:
         "carafe with a mask": (lambda v, l: ops.carafe(v, l, 3, 1, "mask"), (low, taps(1, H + 1, W + 3))),
         "carafe_reassembly": (lambda v, l: ops.carafe_reassembly(v, l, 3, 4), (low, taps(4, H, W))),
         "sapa_attention": (lambda v, q, k: ops.sapa_attention(v, q, k, 3), (low, odd, low)),
+        "cross_attention": (lambda q, k, v: ops.cross_attention(q, k, v, 2, "shifted", 3), (odd, low, low)),
+        "cross_attention, a mean": (lambda q, k, v: ops.cross_attention(q, k, v, 2, "whole", mean_heads=True), (high, low, low)),
         "sample_at_offsets": (lambda v, o: ops.sample_at_offsets(v, o, 2, 2), (low, (n, 16, h, w))),
         "sample_at_offsets, high-res": (lambda v, o: ops.sample_at_offsets(v, o, 2, 4, True), (low, (n, 8, H, W))),
         "bilinear": (lambda v: ops.bilinear(v, (H, W)), (low,)),

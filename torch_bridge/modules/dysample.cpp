@@ -20,7 +20,7 @@ using at::Tensor;
 Tensor sub_pixels(int64_t r, int64_t groups) {
     const Tensor places = (at::arange(r, at::kFloat) - (r - 1) / 2.0) / r;
     const Tensor both = at::stack({places.expand({r, r}), places.unsqueeze(1).expand({r, r})});
-    return both.unsqueeze(1).expand({2, groups, r, r}).reshape({1, -1, 1, 1});
+    return both.unsqueeze(1).repeat({1, groups, 1, 1}).reshape({1, -1, 1, 1});
 }
 
 }  // namespace

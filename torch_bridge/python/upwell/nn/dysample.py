@@ -73,7 +73,7 @@ class DySample(nn.Module):
         places = (torch.arange(r) - (r - 1) / 2) / r
         along_y, along_x = torch.meshgrid(places, places, indexing="ij")
         both = torch.stack([along_x, along_y]).unsqueeze(1)
-        return both.expand(2, self.groups, r, r).reshape(1, -1, 1, 1)
+        return both.repeat(1, self.groups, 1, 1).reshape(1, -1, 1, 1)  # DDP writes to buffers: no element twice
 
     def _add_to_pixels(self, offsets: Tensor) -> Tensor:
         N, channels, H, W = offsets.shape
