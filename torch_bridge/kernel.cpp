@@ -69,13 +69,6 @@ void check_sizes(const std::string &op, const std::string &argument, const Sizes
     }
 }
 
-void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size) {
-    TORCH_CHECK(size.size() == 2, op, ": ", argument, " should be 2 integers but is ", format(size));
-    for (const c10::SymInt &extent : size) {
-        TORCH_SYM_CHECK(extent.sym_ge(1), op, ": ", argument, " should be at least [1, 1] but is ", format(size));
-    }
-}
-
 namespace {
 
 Dtype dtype_of(at::ScalarType type) {

@@ -30,9 +30,6 @@ void check_sizes(const std::string &op, const std::string &argument, const Sizes
 // Kernels index with int32. Sizes that are not known yet are checked when they are.
 void check_elements(const std::string &op, const std::string &argument, c10::SymIntArrayRef sizes);
 
-// Throws unless size is two positive integers.
-void check_size(const std::string &op, const std::string &argument, c10::SymIntArrayRef size);
-
 upwell::Tensor view(const Tensor &tensor);
 
 }  // namespace upwell::bridge
