@@ -164,7 +164,7 @@ TEST_CASE("a call that does not fit is refused with names and sizes, before anyt
     CHECK(message("guided_filter", {g, i, o, r, {"sigma", 1.0}}) ==
           "guided_filter: has no argument 'sigma'; it takes guide, input, output, radius, eps, scale, centred, border");
     CHECK(message("guided_filter", {g, i, {"output", guide.tensor()}, r}) ==
-          "guided_filter: output should not share memory with guide or input");
+          "guided_filter: output should not share memory with guide");
     Tensor strided = input.tensor();
     strided.strides = {64, 32, 8, 2};
     strided.sizes = {1, 2, 4, 2};
