@@ -2,8 +2,8 @@
 
     python autotune/field.py [--budget SECONDS] [--only NAME ...] [--compile]
 
-Maps as in the issue of every table here: x 2,128,32,32, guide 2,32,128,128 (dysample, sapa, fade: ratio 4; indexnet: twice ratio
-2 would be two calls, so ratio 2); cross_attention: 9 x 9 cells, 4 heads of 64 channels, value of 384. Prints a Markdown table.
+x 2,128,32,32 and a guide of 32 channels (sapa, fade and dysample at ratio 4, indexnet at 2);
+cross_attention: 9 x 9 cells, 4 heads of 64 channels, a value of 384. Prints a Markdown table.
 """
 
 import argparse
