@@ -2,8 +2,8 @@
 
     python autotune/field.py [--budget SECONDS] [--only NAME ...] [--compile]
 
-x 2,128,32,32 and a guide of 32 channels (sapa, fade and dysample at ratio 4, indexnet at 2);
-cross_attention: 9 x 9 cells, 4 heads of 64 channels, a value of 384. Prints a Markdown table.
+x 2,128,32,32 and a guide of 32 channels (sapa, fade and dysample at ratio 4, indexnet at 2); cross_attention: 9 x 9 cells,
+4 heads of 64 channels, a value of 384. Prints a Markdown table.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from measure import interleave
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 from reference import upsamplers  # noqa: E402
+from reference.cross_attention import seen  # noqa: E402
 
 KERNEL, HEADS, DEPTH, CHANNELS = 9, 4, 64, 384
 
@@ -38,17 +39,10 @@ def module_pair(name: str, published: Callable, ratio: int, channels: int = 128)
     return module, lambda *given: published(module, *given), maps
 
 
-def windows(low: int, high: int) -> Tensor:
-    """[high, low]: the cells of a shifted window."""
-    first = ((2 * torch.arange(high) + 1) * low // (2 * high) - KERNEL // 2).clamp(0, low - KERNEL)
-    cell = torch.arange(low)
-    return (cell >= first[:, None]) & (cell < first[:, None] + KERNEL)
-
-
 def attention_in_chunks(query: Tensor, key: Tensor, value: Tensor, rows: int = 16) -> Tensor:
     """As AnyUp publishes it: a mask of all pixels and all cells, some rows of pixels at a time."""
     H, W, h, w = *query.shape[2:], *key.shape[2:]
-    row_mask, column_mask = windows(h, H), windows(w, W)
+    row_mask, column_mask = (seen("shifted", m, n, KERNEL, 0) for m, n in ((H, h), (W, w)))
     q, k, v = (x.unflatten(1, (HEADS, -1)).flatten(3) for x in (query, key, value))
     parts = []
     for y in range(0, H, rows):

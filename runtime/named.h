@@ -8,6 +8,12 @@
 
 namespace upwell {
 
+// One list behind the other.
+inline std::vector<NamedArgument> joined(std::vector<NamedArgument> list, const std::vector<NamedArgument> &more) {
+    list.insert(list.end(), more.begin(), more.end());
+    return list;
+}
+
 class Named {
 public:
     Named(const std::string &op, const std::vector<NamedArgument> &arguments) : op_(op), arguments_(arguments) {}

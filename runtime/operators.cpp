@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "error.h"
 #include "window_operators.h"
 
 namespace upwell {
@@ -195,12 +196,12 @@ void for_each_operator(std::function<void(const Operator &)> visit) {
     registry_of_all().visit(std::move(visit));
 }
 
-std::string operator_names() {
+void refuse_operator(const std::string &name) {
     std::string names;
     for (const Operator *op : operators()) {
         names += (names.empty() ? "" : ", ") + op->signature.name;
     }
-    return names;
+    throw Error("upwell", "operator", "should be one of " + names + " but is '" + name + "'");
 }
 
 }  // namespace upwell

@@ -46,8 +46,8 @@ private:
 // null: there is none.
 const Operator *find_operator(const std::string &name);
 std::vector<const Operator *> operators();
-// Separated by commas.
-std::string operator_names();
+// Throws Error with the names there are.
+[[noreturn]] void refuse_operator(const std::string &name);
 
 // Calls it for every operator there is, gradients of windows before what they belong to and all others after it, and for
 // each that is added.

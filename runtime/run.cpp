@@ -111,7 +111,7 @@ void run(const std::string &name, const std::vector<NamedArgument> &arguments, c
         run_named(*op, named, queue);
         return;
     }
-    throw Error("upwell", "operator", "should be one of " + operator_names() + " but is '" + name + "'");
+    refuse_operator(name);
 }
 
 void run(const WindowCall &call, const Queue *queue) {

@@ -25,6 +25,8 @@
 //                       compress_weight [M, L/G], compress_bias [M],
 //                       hidden_weight, hidden_bias [M],
 //                       score_weight [S, M], score_bias [S]                 -> output [N, S, H, W]
+//   cross_attention     query [N, D, H, W], key [N, D, h, w],
+//                       value [N, C, h, w]                                  -> output [N, C, H, W]
 //   sample_at_offsets   value [N, C, h, w], offsets [N, 2*G*s*s, h, w]      -> output [N, C, s*h, s*w]
 //   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
 //                       if there is one, bias [D]                           -> output [N, D, H, W]
@@ -46,7 +48,8 @@
 // (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0) of pcdc_scores, and row_high,
 // row_low, column_high, column_low, without which key is a low-res map; stride_h, stride_w (1), padding_h, padding_w,
 // output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups (1), high_res (0; 1: offsets are
-// [N, 2*G, s*h, s*w]) of sample_at_offsets; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact,
+// [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h, kernel_w (0), ratio (0), mean_heads
+// (0) of cross_attention, on a CPU alone; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact,
 // centre ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any

@@ -183,7 +183,7 @@ const WindowOperator &window_operator(const std::string &name) {
     if (const WindowOperator *op = find_window_operator(name)) {
         return *op;
     }
-    throw Error("upwell", "operator", "should be one of " + operator_names() + " but is '" + name + "'");
+    refuse_operator(name);
 }
 
 WindowCall window_call(const WindowOperator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,

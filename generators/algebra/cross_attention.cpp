@@ -25,10 +25,14 @@ Expr cell_row(const Problem &p, Expr at) {
     return unsafe_promise_clamped(p.row_first(y) + at, 0, p.h - 1);
 }
 
-// Whether the pixel sees a cell, one that its tile is compared with.
-Expr is_seen(const Problem &p, Expr at_i, Expr at_j) {
-    const Expr px = column(p), cell = p.tile_first(t) + at_i, row = p.row_first(y) + at_j;
+// Whether the pixel in column px of row y sees a cell.
+Expr is_seen(const Problem &p, const Expr &px, const Expr &cell, const Expr &row) {
     return cell >= p.column_begin(px) && cell < p.column_end(px) && row >= p.row_begin(y) && row < p.row_end(y);
+}
+
+// One of those that a tile is compared with.
+Expr is_seen(const Problem &p, const Expr &at_i, const Expr &at_j) {
+    return is_seen(p, column(p), p.tile_first(t) + at_i, p.row_first(y) + at_j);
 }
 
 // Of a head's weight in the weight that channels get.
@@ -129,10 +133,9 @@ OfCells::OfCells(const Problem &p, Func d_output, Func logarithm, Func inner, Fu
     dots(v, b, t, k, y, g, n) = none(p);
     dots(v, b, t, k, y, g, n) += p.query(px, y, depth, g, n) * p.key(own_cell, row, depth, g, n);
     const auto weight = [&](Expr of_head) {
-        const Expr is_seen = far < p.W && cell >= p.column_begin(px) && cell < p.column_end(px) &&
-                             row >= p.row_begin(y) && row < p.row_end(y);
         const Expr score = p.scale * dots(v, b, t, k, y, of_head, n);
-        return select(is_seen, exponential(score - logarithm(px, y, of_head, n)), none(p));
+        return select(far < p.W && is_seen(p, px, cell, row), exponential(score - logarithm(px, y, of_head, n)),
+                      none(p));
     };
     const Expr at = pixels * lanes + lane, summed = min(likely(first + at), p.W - 1);
     row_sums(lane, b, c, t, k, y, g, n) = none(p);

@@ -8,8 +8,8 @@ namespace {
 
 using Options = SampleAtOffsetsOptions;
 
-// Of an axis: the cell of each pixel, then its part of the place among the offsets of a plane. Those of a pixel lie beside
-// each other in high-res offsets; in low-res ones a sub-pixel has a map of its own.
+// Of an axis: the cell of each pixel, then its part of the place among the offsets of a plane. Those of a pixel lie
+// beside each other in high-res offsets; in low-res ones a sub-pixel has a map of its own.
 std::vector<int> pixels(int64_t cells, int64_t scale, int64_t of_cell, int64_t of_sub_pixel) {
     std::vector<int> table;
     for (int64_t p = 0; p < cells * scale; p++) {
@@ -44,19 +44,14 @@ std::vector<NamedArgument> reads(Host &host, const Options &o, const Tensor &val
             {"height", h}};
 }
 
-void run(Host &host, const std::string &kernel, std::vector<NamedArgument> arguments,
-         const std::vector<NamedArgument> &maps) {
-    arguments.insert(arguments.end(), maps.begin(), maps.end());
-    host.run(kernel, arguments);
-}
-
 }  // namespace
 
 void sample_at_offsets(const Options &options, const Tensor &value, const Tensor &offsets, const Tensor &output,
                        const Queue *queue) {
     Host host(value.dtype, queue);
-    run(host, "sample_at_offsets", reads(host, options, value, offsets),
-        {{"value", cells_of_groups(value, options)}, {"output", pixels_of_groups(output, options)}});
+    host.run("sample_at_offsets",
+             joined(reads(host, options, value, offsets),
+                    {{"value", cells_of_groups(value, options)}, {"output", pixels_of_groups(output, options)}}));
 }
 
 void sample_at_offsets_backward(const Options &options, const Tensor &d_output, const Tensor &value,
@@ -65,13 +60,14 @@ void sample_at_offsets_backward(const Options &options, const Tensor &d_output, 
     Host host(value.dtype, queue);
     const std::vector<NamedArgument> arguments = reads(host, options, value, offsets);
     const Tensor d_pixels = pixels_of_groups(d_output, options);
-    run(host, "sample_at_offsets_d_value", arguments,
-        {{"d_output", d_pixels}, {"d_value", cells_of_groups(d_value, options)}});
+    host.run("sample_at_offsets_d_value",
+             joined(arguments, {{"d_output", d_pixels}, {"d_value", cells_of_groups(d_value, options)}}));
 
     const int64_t N = value.sizes[0], h = value.sizes[2], w = value.sizes[3], s = options.scale, G = options.groups;
     const Tensor in_pixels = options.high_res ? d_offsets : host.scratch({N, 2 * G, s * h, s * w});
-    run(host, "sample_at_offsets_d_offsets", arguments,
-        {{"d_output", d_pixels}, {"value", cells_of_groups(value, options)}, {"d_offsets", split(in_pixels, 1, 2)}});
+    host.run("sample_at_offsets_d_offsets", joined(arguments, {{"d_output", d_pixels},
+                                                               {"value", cells_of_groups(value, options)},
+                                                               {"d_offsets", split(in_pixels, 1, 2)}}));
     if (!options.high_res) {  // sub-rows a and sub-columns b get maps of their own
         host.contract({reshaped(d_offsets, {N * 2 * G, s, s, h, w}), "mabyx"},
                       {reshaped(in_pixels, {N * 2 * G, h, s, w, s}), "myaxb"});
@@ -84,9 +80,11 @@ std::vector<Signature> describe_sample_at_offsets() {
     };
     Signature op{
         .name = "sample_at_offsets",
-        .doc = "Samples of a map at learned offsets (DySample, arXiv 2308.15085): pixel p reads value at p div scale + offset, "
-               "clamped to the map, bilinearly; each group of channels has offsets of its own, in cells, along x, then y. "
-               "Their channels are (axis, group, sub-row, sub-column); high_res: (axis, group), with the output's pixels.",
+        .doc =
+            "Samples of a map at learned offsets (DySample, arXiv 2308.15085): pixel p reads value at p div scale + "
+            "offset, "
+            "clamped to the map, bilinearly; each group of channels has offsets of its own, in cells, along x, then y. "
+            "Their channels are (axis, group, sub-row, sub-column); high_res: (axis, group), with the output's pixels.",
         .inputs = {tensor("value", "N,C,h,w"),
                    wide_tensor("offsets", "N,2*groups*max(scale*scale*(1-high_res),1),h*max(scale*high_res,1),"
                                           "w*max(scale*high_res,1)")},

@@ -77,8 +77,7 @@ public:
     }
 
     void run(std::vector<NamedArgument> maps) const {
-        maps.insert(maps.end(), tables_.begin(), tables_.end());
-        host_.run(kernel_, maps);
+        host_.run(kernel_, joined(std::move(maps), tables_));
     }
 
     const AxisTables rows, columns;
