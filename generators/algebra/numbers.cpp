@@ -39,6 +39,10 @@ Expr is_finite_bits(Expr v) {
     return magnitude(v) < infinity(v.type());
 }
 
+Expr is_nan_bits(Expr v) {
+    return magnitude(v) > infinity(v.type());
+}
+
 // All numbers below zero, and those alone, have bits of at most minus infinity's.
 Expr relu(Expr v) {
     return number(v.type(), select(bits(v) > minus_infinity(v.type()), bits(v), zero(v)));
@@ -54,7 +58,7 @@ Expr passes_relu(Expr v) {
 }
 
 Expr with_nan_of(Expr witness, Expr v) {
-    return number(v.type(), select(magnitude(witness) > infinity(v.type()), bits(witness), bits(v)));
+    return number(v.type(), select(is_nan_bits(witness), bits(witness), bits(v)));
 }
 
 Expr zero_times(Expr v) {

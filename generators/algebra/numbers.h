@@ -9,6 +9,7 @@ namespace upwell {
 
 // Whether v is neither a nan nor an infinity.
 Halide::Expr is_finite_bits(Halide::Expr v);
+Halide::Expr is_nan_bits(Halide::Expr v);
 
 // max(v, 0); a nan stays.
 Halide::Expr relu(Halide::Expr v);

@@ -1,19 +1,13 @@
 #include "algebra/offset_samples.h"
 
+#include "algebra/numbers.h"
+
 namespace upwell::offset_samples {
 
 using namespace Halide;
 using Internal::make_zero;
 
 namespace {
-
-// By its bits: arithmetic may be compiled as if there were none.
-Expr is_nan_number(const Expr &number) {
-    if (number.type().bits() == 32) {
-        return (reinterpret<uint32_t>(number) & Expr(0x7fffffffu)) > Expr(0x7f800000u);
-    }
-    return (reinterpret<uint64_t>(number) & Expr(uint64_t{0x7fffffffffffffff})) > Expr(uint64_t{0x7ff0000000000000});
-}
 
 // Where a pixel reads along one axis.
 struct Along {
@@ -22,7 +16,7 @@ struct Along {
     Along(Expr own_cell, Expr offset, Expr cells) {
         const Type type = offset.type();
         const Expr none = make_zero(type), last = cast(type, cells - 1), sought = cast(type, own_cell) + offset;
-        const Expr is_nan = is_nan_number(sought), position = select(is_nan, none, clamp(sought, none, last));
+        const Expr is_nan = is_nan_bits(sought), position = select(is_nan, none, clamp(sought, none, last));
         lower = clamp(cast<int>(floor(position)), 0, cells - 1);
         upper = min(lower + 1, cells - 1);
         fraction = select(is_nan, sought, position - cast(type, lower));
