@@ -1,6 +1,7 @@
 // Rotary position embeddings.
 #include "rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -47,7 +48,9 @@ void LearnedRoPEImpl::reset() {
 
 Tensor LearnedRoPEImpl::forward(const Tensor &x) {
     const Tensor frequencies = of_32_bits(freqs).unsqueeze(-1).unsqueeze(-1);  // 2,D,1,1
-    const auto places = [&](int64_t length) { return at::linspace(0, 1, length, frequencies.options()); };
+    const auto places = [&](int64_t length) {
+        return at::arange(length, frequencies.options()) / std::max<int64_t>(length - 1, 1);
+    };
     return turn(x, frequencies[0] * places(x.size(2)).unsqueeze(1) + frequencies[1] * places(x.size(3)));
 }
 

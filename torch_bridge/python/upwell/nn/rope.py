@@ -36,7 +36,10 @@ class LearnedRoPE(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [N, D, H, W], of the same shape."""
         freqs = _of_32_bits(self.freqs)
-        rows, columns = (torch.linspace(0, 1, n, dtype=freqs.dtype, device=x.device) for n in x.shape[2:])
+        # torch.linspace would fix the size in an exported program.
+        rows, columns = (
+            torch.arange(n, dtype=freqs.dtype, device=x.device) / torch.sym_max(n - 1, 1) for n in x.shape[2:]
+        )
         of_rows, of_columns = freqs[:, :, None, None]  # D, 1, 1
         return turn(x, of_rows * rows[:, None] + of_columns * columns)
 
