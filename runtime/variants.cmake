@@ -236,13 +236,8 @@ foreach (kernel IN ITEMS moments scores scores_backward statistics)
 endforeach ()
 
 # Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator program> <generator>
-# [CPU_ONLY] [further features]).
+# [further features]).
 function(upwell_add_kernel program generator)
-    set(gpu_backends ${upwell_gpu_backends})
-    if (CPU_ONLY IN_LIST ARGN)
-        list(REMOVE_ITEM ARGN CPU_ONLY)
-        set(gpu_backends "")
-    endif ()
     get_property(map GLOBAL PROPERTY upwell_shape_argument_of_${generator})
     if (NOT map)
         set(map 0)
@@ -258,7 +253,7 @@ function(upwell_add_kernel program generator)
         upwell_declare(${symbol} KIND kernels ROW "${row}" SOURCE ${source} FEATURES ${ARGN})
         upwell_compile(upwell_runtime ${symbol} ${source} TARGETS ${targets} FEATURES user_context ${ARGN})
         upwell_add_row(upwell_runtime kernels "${row}" Cpu Baseline ${symbol} ${upwell_by_hand})
-        foreach (backend IN LISTS gpu_backends)
+        foreach (backend IN LISTS upwell_gpu_backends)
             set(library ${upwell_library_of_${backend}})
             upwell_compile(
                 ${library} ${symbol}_${backend} ${source} TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
@@ -292,7 +287,7 @@ foreach (generator IN ITEMS wrc_data wrc_prior wrc_spectral)
 endforeach ()
 foreach (mean IN ITEMS "" _mean)
     foreach (pass IN ITEMS "" _statistics _d_query _d_key _d_value)
-        upwell_add_kernel(upwell.attention_generator cross_attention${mean}${pass} CPU_ONLY large_buffers)
+        upwell_add_kernel(upwell.attention_generator cross_attention${mean}${pass} large_buffers)
     endforeach ()
 endforeach ()
 foreach (suffix IN ITEMS "" _d_value _d_offsets)

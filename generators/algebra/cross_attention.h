@@ -11,6 +11,7 @@
 #pragma once
 
 #include "Halide.h"
+#include "algebra/form.h"
 #include "grid/attention.h"
 
 namespace upwell::cross_attention {
@@ -26,6 +27,7 @@ struct Problem {
     Halide::Expr columns, rows;                                 // so many cells are compared
     Halide::Expr W, H, w, h, depth, channels, heads, scale;
     bool mean;
+    bool leaves_out;  // of sums what weighs nothing; else that is multiplied by 0, and shows where it is no number
 };
 
 // Weights of the cells that a tile is compared with: column u of tile t, row y, head g, cell column i, row j.
@@ -40,6 +42,7 @@ struct Weights {
 struct Forward {
     explicit Forward(const Problem &p);
 
+    Problem problem;
     Weights weights;
     Halide::Func mean;  // of all heads, u, t, y, i, j, n; undefined unless it is asked for
     Halide::Func sums, output;
@@ -58,6 +61,7 @@ struct WeightGradients {
 struct Statistics {
     Statistics(const Problem &p, Halide::Func d_output);
 
+    Problem problem;
     Weights weights;
     WeightGradients gradients;
     Halide::Func inner, output;  // output: x, y, g, n, both of them
@@ -67,23 +71,35 @@ struct Statistics {
 struct OfPixels {
     OfPixels(const Problem &p, Halide::Func d_output, Halide::Func logarithm, Halide::Func inner);
 
+    Problem problem;
     Weights weights;  // of which it takes dots
     WeightGradients gradients;
     Halide::Func factors, sums, output;
     Halide::RDom cells;
 };
 
-struct OfCells {
-    // first_pixel: of a block of cells' columns, the first pixel that sees one; pixels: so many at most, a multiple of
-    // `tile`. by_key: d_key, else d_value.
-    OfCells(const Problem &p, Halide::Func d_output, Halide::Func logarithm, Halide::Func inner,
-            Halide::Func first_pixel, Halide::Expr pixels, bool by_key);
+// Pixels that see a block of cells' columns: the first of a row, and so many at most, a multiple of `tile`. Form::Gather:
+// of a row of cells too, rows of pixels.
+struct Seeing {
+    Halide::Func first_pixel;
+    Halide::Expr pixels;
+    Halide::Func first_line;
+    Halide::Expr lines;
+};
 
-    // Of pixel v of those of block t, in row y, with cell b of the block in row k of the window's; and sums over
-    // pixels.
-    Halide::Func dots, d_weights, factors, row_sums;  // d_weights: of d_key alone
+struct OfCells {
+    // by_key: d_key, else d_value. Scan: rows of pixels in turn, each for the rows of cells that it sees. Gather: a row
+    // of cells has those that see it.
+    OfCells(const Problem &p, Halide::Func d_output, Halide::Func logarithm, Halide::Func inner, const Seeing &seeing,
+            Form form, bool by_key);
+
+    Problem problem;
+    Seeing seeing;
+    // Of pixel v of those of block t with cell b of the block. Scan: in row y of pixels, row k of its window's cells.
+    // Gather: in row y of cells, row k of its pixels. And sums over pixels.
+    Halide::Func dots, d_weights, factors, row_sums;  // d_weights: of d_key alone; row_sums: of a scan
     Halide::Func partial, total, output;
-    Halide::RDom depth, channels, heads, pixels, rows, side_by_side;  // rows: of a window, and of pixels
+    Halide::RDom depth, channels, heads, pixels, rows, side_by_side;  // rows: of a scan, of a window and of pixels
 };
 
 }  // namespace upwell::cross_attention

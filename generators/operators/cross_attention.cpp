@@ -3,6 +3,7 @@
 
 #include "kernel.h"
 #include "schedules/cross_attention.h"
+#include "schedules/form.h"
 
 namespace upwell::cross_attention {
 namespace {
@@ -15,7 +16,8 @@ enum class Pass { Forward, Statistics, Query, Key, Value };
 //     column_begin, column_end (W), row_begin, row_end (H)    the cells of a pixel's window
 //     tile_first (tiles of W), row_first (H), columns, rows   the cells that a tile is compared with
 //     scale, heads
-//     [first_pixel (blocks of w), pixels]                     Key, Value: the pixels that see a block of cells
+//     [first_pixel (blocks of w), pixels                      Key, Value: the pixels that see a block of cells
+//     [, first_line (h), lines]]                              and, where they are gathered, the rows that see one
 template<Pass pass, bool mean> class AttentionKernel : public Kernel<AttentionKernel<pass, mean>> {
     using Base = Kernel<AttentionKernel<pass, mean>>;
     static constexpr bool has_gradient = pass != Pass::Forward;
@@ -24,6 +26,7 @@ template<Pass pass, bool mean> class AttentionKernel : public Kernel<AttentionKe
 
 public:
     void configure() {
+        form = form_of_sums(Base::where());
         query = Base::map("query", "W,H,D,G,N");
         key = Base::map("key", "w,h,D,G,N");
         value = Base::map("value", "w,h,C,V,N");
@@ -46,6 +49,10 @@ public:
         if constexpr (is_of_cells) {
             first_pixel = Base::table("first_pixel", "B");
             pixels = Base::integer("pixels");
+            if (form == Form::Gather) {
+                first_line = Base::table("first_line", "h");
+                lines = Base::integer("lines");
+            }
         }
         if constexpr (pass == Pass::Forward) {
             output = Base::out("output", "W,H,C,V,N");
@@ -64,7 +71,7 @@ public:
         const auto size = [&](const char *name) { return Base::size(name); };
         Problem p{*query,      *key,       *value,    *column_begin, *column_end, *row_begin, *row_end,
                   *tile_first, *row_first, *columns,  *rows,         size("W"),   size("H"),  size("w"),
-                  size("h"),   size("D"),  size("C"), size("G"),     *scale,      mean};
+                  size("h"),   size("D"),  size("C"), size("G"),     *scale,      mean,       form == Form::Gather};
         if constexpr (pass == Pass::Forward) {
             forward = std::make_unique<Forward>(p);
             *output = forward->output;
@@ -75,8 +82,12 @@ public:
             of_pixels = std::make_unique<OfPixels>(p, *d_output, *logarithm, *inner);
             *output = of_pixels->output;
         } else {
-            of_cells =
-                std::make_unique<OfCells>(p, *d_output, *logarithm, *inner, *first_pixel, *pixels, pass == Pass::Key);
+            Seeing seeing{*first_pixel, *pixels, {}, {}};
+            if (form == Form::Gather) {
+                seeing.first_line = *first_line;
+                seeing.lines = *lines;
+            }
+            of_cells = std::make_unique<OfCells>(p, *d_output, *logarithm, *inner, seeing, form, pass == Pass::Key);
             *output = of_cells->output;
         }
         Base::fix_sizes();
@@ -100,8 +111,10 @@ public:
 private:
     typename Base::Input query = nullptr, key = nullptr, value = nullptr, d_output = nullptr, logarithm = nullptr,
                          inner = nullptr, column_begin = nullptr, column_end = nullptr, row_begin = nullptr,
-                         row_end = nullptr, tile_first = nullptr, row_first = nullptr, first_pixel = nullptr;
-    typename Base::Integer columns = nullptr, rows = nullptr, pixels = nullptr;
+                         row_end = nullptr, tile_first = nullptr, row_first = nullptr, first_pixel = nullptr,
+                         first_line = nullptr;
+    typename Base::Integer columns = nullptr, rows = nullptr, pixels = nullptr, lines = nullptr;
+    Form form = Form::Scan;
     typename Base::Real scale = nullptr;
     typename Base::Output output = nullptr;
     std::unique_ptr<Forward> forward;

@@ -81,7 +81,8 @@ private:
 
 void run_forward(Host &host, const OperatorCall &call) {
     const Attention attention(call);
-    host.run(attention.kernel(""), joined(attention.arguments(host, false), {{"output", attention.of_values("output")}}));
+    host.run(attention.kernel(""),
+             joined(attention.arguments(host, false), {{"output", attention.of_values("output")}}));
 }
 
 // The sum of each pixel's exponentials and the mean of its weights' gradients come first: with them a weight and its
@@ -96,13 +97,18 @@ void run_backward(Host &host, const OperatorCall &call) {
     const std::vector<NamedArgument> arguments = attention.arguments(host, true);
     const std::vector<int64_t> sizes{call.integer("N"), attention.heads, call.integer("H"), call.integer("W")};
     const Tensor logarithm = host.scratch(sizes), inner = host.scratch(sizes);
-    host.run(attention.kernel("_statistics"), joined(arguments, {{"statistics.0", logarithm}, {"statistics.1", inner}}));
+    host.run(attention.kernel("_statistics"),
+             joined(arguments, {{"statistics.0", logarithm}, {"statistics.1", inner}}));
     const std::vector<NamedArgument> of_pixels = joined(arguments, {{"logarithm", logarithm}, {"inner", inner}});
     host.run(attention.kernel("_d_query"), joined(of_pixels, {{"d_query", attention.of_heads("d_query")}}));
     const Runs blocks =
         pixels_of_blocks(attention.columns, cross_attention::block, call.integer("w"), cross_attention::tile);
-    const std::vector<NamedArgument> of_cells =
+    std::vector<NamedArgument> of_cells =
         joined(of_pixels, {{"first_pixel", host.table(blocks.first)}, {"pixels", blocks.count}});
+    if (host.backend() != Backend::Cpu) {  // which gathers over rows too
+        const Runs of_rows = pixels_of_blocks(attention.rows, 1, call.integer("h"), 1);
+        of_cells = joined(of_cells, {{"first_line", host.table(of_rows.first)}, {"lines", of_rows.count}});
+    }
     host.run(attention.kernel("_d_key"), joined(of_cells, {{"d_key", attention.of_heads("d_key")}}));
     host.run(attention.kernel("_d_value"), joined(of_cells, {{"d_value", attention.of_values("d_value")}}));
 }

@@ -18,19 +18,6 @@ struct Registers {
           wide(std::clamp(all * lanes / tile, 1, 8)) {}
 };
 
-// Computed at such a place for one of each of these, whatever Halide makes of where a tile ends.
-Func &of_one(Func &f, LoopLevel at, const std::vector<std::pair<Var, int>> &extents) {
-    f.compute_at(at);
-    const std::vector<Var> dimensions = f.args();
-    for (const auto &[dimension, extent] : extents) {
-        if (std::any_of(dimensions.begin(), dimensions.end(),
-                        [&](const Var &each) { return each.same_as(dimension); })) {
-            f.bound_extent(dimension, extent);
-        }
-    }
-    return f;
-}
-
 Func &of_one_tile(Func &f, LoopLevel at) {
     return of_one(f, std::move(at), {{u, tile}, {t, 1}, {y, 1}, {g, 1}, {n, 1}});
 }
@@ -43,26 +30,32 @@ Func &of_one_row(Func &f, LoopLevel at) {
     return of_one_block(f, std::move(at)).bound_extent(y, 1);
 }
 
-// Sums of which a tile, times what there is of k, stays in registers.
-void keep(Func sums, Var k, const std::vector<VarOrRVar> &over, const Registers &r) {
-    std::vector<VarOrRVar> order{u, k};
+// Sums that stay in registers: of pixels side by side, times what there is of k.
+void keep(Func sums, const Var &pixel, const Var &k, const std::vector<VarOrRVar> &over, const Registers &r) {
+    std::vector<VarOrRVar> order{pixel, k};
     order.insert(order.end(), over.begin(), over.end());
-    sums.vectorize(u, r.lanes).unroll(u).unroll(k);
-    sums.update().reorder(order).vectorize(u, r.lanes).unroll(u).unroll(k);
+    sums.vectorize(pixel, r.lanes).unroll(pixel).unroll(k);
+    sums.update().reorder(order).vectorize(pixel, r.lanes).unroll(pixel).unroll(k);
 }
 
-// The same for all cells of a tile, stored at such a place.
-void store(Func sums, const std::vector<VarOrRVar> &over, LoopLevel at, const Registers &r) {
-    Var part("part");
+// Products of a pixel and a cell, of all that `stored` has: a tile of pixels and so many cells at a time in registers.
+void keep_products(Func sums, Func stored, const Var &pixel, const Var &cell, int cells, const RDom &over,
+                   const Registers &r) {
+    const Var tiles("tiles"), part("part");
+    stored.split(pixel, tiles, pixel, tile, TailStrategy::RoundUp)
+        .split(cell, part, cell, cells, TailStrategy::RoundUp)
+        .reorder(pixel, cell, part, tiles)
+        .vectorize(pixel, r.lanes)
+        .unroll(pixel)
+        .unroll(cell);
+    of_this_one(sums, LoopLevel(stored, part), {{pixel, tile}, {cell, cells}});
+    keep(sums, pixel, cell, {over.x}, r);
+}
+
+// Those of a tile.
+void store(Func sums, const RDom &over, LoopLevel at, const Registers &r) {
     Func stored = sums.in();
-    of_one_tile(stored, at)
-        .split(i, part, i, r.wide, TailStrategy::RoundUp)
-        .reorder(u, i, part)
-        .vectorize(u, r.lanes)
-        .unroll(u)
-        .unroll(i);
-    of_one_tile(sums, LoopLevel(stored, part));
-    keep(sums, i, over, r);
+    keep_products(sums, of_one_tile(stored, at), u, i, r.wide, over, r);
 }
 
 // A sum over a window's cells, or the largest of them, for the pixels of a tile.
@@ -72,7 +65,7 @@ void reduce(Func f, const RDom &cells, LoopLevel at, const Registers &r) {
 }
 
 void schedule_weights(Weights &w, LoopLevel at, const Registers &r) {
-    store(w.dots, {w.depth}, at, r);
+    store(w.dots, w.depth, at, r);
     reduce(w.largest, w.cells, at, r);
     of_one_tile(w.exponentials, at).vectorize(u, r.lanes);
     reduce(w.total, w.cells, at, r);
@@ -104,7 +97,7 @@ void schedule_on_cpu(Forward &f, const Target &target) {
     const Registers r(target, f.output.types()[0]);
     const Loops loops = schedule_rows(f.output, true, r);
     of_one_tile(f.sums, LoopLevel(f.output, loops.channels)).bound_extent(c, r.wide);
-    keep(f.sums, c, {f.cells.x, f.cells.y}, r);
+    keep(f.sums, u, c, {f.cells.x, f.cells.y}, r);
     if (!f.mean.defined()) {
         schedule_weights(f.weights, LoopLevel(f.output, loops.tiles), r);
         return;
@@ -119,7 +112,7 @@ void schedule_on_cpu(Statistics &s, const Target &target) {
     const Loops loops = schedule_rows(s.output, false, r);
     const LoopLevel at(s.output, loops.tiles);
     schedule_weights(s.weights, at, r);
-    store(s.gradients.d_weights, {s.gradients.channels}, at, r);
+    store(s.gradients.d_weights, s.gradients.channels, at, r);
     reduce(s.inner, s.cells, at, r);
 }
 
@@ -127,11 +120,11 @@ void schedule_on_cpu(OfPixels &o, const Target &target) {
     const Registers r(target, o.output.types()[0]);
     const Loops loops = schedule_rows(o.output, true, r);
     const LoopLevel at(o.output, loops.tiles);
-    store(o.weights.dots, {o.weights.depth}, at, r);
-    store(o.gradients.d_weights, {o.gradients.channels}, at, r);
+    store(o.weights.dots, o.weights.depth, at, r);
+    store(o.gradients.d_weights, o.gradients.channels, at, r);
     of_one_tile(o.factors, at).vectorize(u, r.lanes);
     of_one_tile(o.sums, LoopLevel(o.output, loops.channels)).bound_extent(c, r.wide);
-    keep(o.sums, c, {o.cells.x, o.cells.y}, r);
+    keep(o.sums, u, c, {o.cells.x, o.cells.y}, r);
 }
 
 // A task is a block of cells' columns. Their pixels are visited row by row: what these give is summed in lanes, and
@@ -139,7 +132,7 @@ void schedule_on_cpu(OfPixels &o, const Target &target) {
 void schedule_on_cpu(OfCells &o, const Target &target) {
     const Registers r(target, o.output.types()[0]);
     const int wide = std::max(1, r.all * r.lanes / lanes / block);
-    Var blocks("blocks"), cell("cell"), channels("channels"), channel("channel"), strips("strips");
+    Var blocks("blocks"), cell("cell"), channels("channels"), channel("channel");
     o.output.split(x, blocks, cell, block, TailStrategy::GuardWithIf)
         .reorder(cell, c, y, blocks, g, n)
         .parallel(blocks)
@@ -165,14 +158,7 @@ void schedule_on_cpu(OfCells &o, const Target &target) {
     }
     const auto products = [&](Func sums, const RDom &over) {
         Func stored = sums.in();
-        of_one_row(stored, at)
-            .split(v, strips, v, tile, TailStrategy::RoundUp)
-            .reorder(v, b, k, strips)
-            .vectorize(v, r.lanes)
-            .unroll(v)
-            .unroll(b);
-        of_one_row(sums, LoopLevel(stored, k)).bound_extent(k, 1).vectorize(v, r.lanes).unroll(v).unroll(b);
-        sums.update().reorder(v, b, over.x).vectorize(v, r.lanes).unroll(v).unroll(b);
+        keep_products(sums, of_one_row(stored, at), v, b, block, over, r);
     };
     products(o.dots, o.depth);
     if (o.d_weights.defined()) {

@@ -55,6 +55,14 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             lambda v, o: ops.sample_at_offsets(v, o, 3, 2, True),
             [low, random((2, 4, 12, 15), dtype, 11)],
         ),
+        "cross_attention": (
+            lambda q, k, v: ops.cross_attention(q, k, v, 2, "shifted", 3),
+            [high, low, low.flip(3)],
+        ),
+        "cross_attention of a mean": (
+            lambda q, k, v: ops.cross_attention(q, k, v, 4, "ratio", ratio=0.3, mean_heads=True),
+            [high, low, low[:, :5].flip(2)],
+        ),
         "transposed_conv": (
             lambda x, w, b: ops.transposed_conv(x, w, b, 2, 3, 1, groups=8),
             [low, random((8, 1, 7, 7), dtype, 6), random((8,), dtype, 7)],
@@ -89,7 +97,7 @@ OPERATORS = sorted(operators(torch.float32))
 def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Module, list[Tensor]]]:
     """name -> (module, its inputs): every module, at integer and other ratios."""
     guide, x = random((2, 12, 16, 20), dtype, 1), random((2, 8, 4, 5), dtype, 2)
-    odd = random((2, 12, 13, 18), dtype, 3)
+    odd, image = random((2, 12, 13, 18), dtype, 3), random((2, 3, 14, 18), dtype, 4)
     made = {
         "resfu": (upwell.nn.ReSFU(12, 8, scale_factor=4), [guide, x]),
         "resfu real ratio": (upwell.nn.ReSFU(12, 8, scale_factor=None), [odd, x]),
@@ -105,6 +113,9 @@ def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Modu
         "dysample pl": (upwell.nn.DySample(8, 2, "pl", 2, True), [x]),
         "pixelshuffle": (upwell.nn.make("pixelshuffle", 8, 12, 4), [guide, x]),
         "deconv": (upwell.nn.make("deconv", 8, 12, 4), [guide, x]),
+        "anyup": (upwell.nn.AnyUp(3, 16, num_heads=2), [image, x]),
+        "jafar": (upwell.nn.JAFAR(3, 16, 8, num_heads=2), [image, x]),
+        "naf": (upwell.nn.NAF(16, 2, 2, 3, rope_rescale=None), [image, x]),
         "lctc": (upwell.nn.LCTC(8, 8, groups=8, stride=4), [x]),
         "lctc dense": (upwell.nn.LCTC(8, 6, 11), [x]),
         "wrc": (upwell.nn.WRC(8, 8, 3, 4), [x]),
@@ -130,6 +141,9 @@ MODULES = [
     "dysample pl",
     "pixelshuffle",
     "deconv",
+    "anyup",
+    "jafar",
+    "naf",
     "lctc",
     "lctc dense",
     "wrc",

@@ -67,6 +67,19 @@ class Golden(DeviceTest):
         kind = {"sapa": "SAPA", "sapa_neurips": "SAPAExp", "fade": "FADE"}[name.split("__")[0]]
         self.check_module(case, getattr(upwell.nn, kind)(**case.hyper))
 
+    @each(cases("cross_attention"), FLOATS)
+    def test_cross_attention(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        self.check(case, lambda *maps: upwell.ops.cross_attention(*maps, **case.hyper))
+
+    @each([name for operator in ("anyup", "jafar", "naf") for name in cases(operator)], FLOATS)
+    def test_modules_guided_by_an_image(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        kind = {"anyup": "AnyUp", "jafar": "JAFAR", "naf": "NAF"}[name.split("__")[0]]
+        hyper = {key: value for key, value in case.hyper.items() if key not in ("mode", "output_size")}
+        module, size = getattr(upwell.nn, kind)(**hyper), case.hyper.get("output_size")
+        self.check_module(case, module, lambda image, features: module(image, features, size))
+
     @each(cases("indexnet"), FLOATS)
     def test_index_blocks(self, name, dtype):
         case = moved(golden.load(name, dtype))

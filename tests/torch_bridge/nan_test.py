@@ -107,8 +107,8 @@ def add_attentions() -> None:
 
 
 def add_cross_attentions() -> None:
-    # A pixel's weight of a cell that another one of its 32 sees is 0, which a number that is none makes nan.
-    wider = ("output 0", *of("query", "key", "value"))
+    # On a CPU the weight of a cell that another pixel of its 32 sees is 0, which a number that is none makes nan.
+    wider = () if ON_OPENCL else ("output 0", *of("query", "key", "value"))
     for what, options in (
         ("shifted", {"window": "shifted", "kernel": (3, 3)}),
         ("masked, a mean", {"window": "masked", "kernel": (3, 3), "mean_heads": True}),
@@ -292,8 +292,7 @@ def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
 add_reassemblies()
 add_attentions()
 add_samples()
-if not ON_OPENCL:  # which has no kernels of it
-    add_cross_attentions()
+add_cross_attentions()
 add_filters()
 add_inverses()
 with torch.random.fork_rng():  # torch's own seed is another in every process
