@@ -4,7 +4,7 @@ import pytest
 import torch
 import upwell
 from torch.utils.checkpoint import checkpoint
-from upwell.nn.make import NAMES
+from upwell.nn.make import NAMES, UPSAMPLERS
 
 import golden
 from compare import assert_close
@@ -30,8 +30,8 @@ def test_every_module_made_takes_guide_and_features(name, ratio):
 
 @every_module
 @pytest.mark.parametrize("low", [(1, 1), (1, 5), (7, 1)], ids=str)
-def test_every_module_takes_maps_one_pixel_wide(name, low):
-    guide, x = maps(low, ratio=3)
+def test_every_module_takes_maps_one_pixel_wide_or_as_narrow_as_it_says(name, low):
+    guide, x = maps([max(length, UPSAMPLERS[name].cells) for length in low], ratio=3)
     guide.requires_grad_()
     x.requires_grad_()
     output = upwell.nn.make(name, 8, 12, 3)(guide, x)
@@ -54,7 +54,7 @@ def test_every_module_takes_a_batch_of_none(name):
 @pytest.mark.parametrize("dynamic", [None, True], ids=["automatic", "dynamic"])
 def test_every_module_is_compiled_whole_for_any_size(name, dynamic):
     torch._dynamo.reset()
-    module = upwell.nn.make(name, 8, 12, 2)
+    module = upwell.nn.make(name, 8, 12, 2).eval()  # NAF scales positions at random in training
     compiled = torch.compile(module, fullgraph=True, dynamic=dynamic, backend="eager")
     for n, low in ((2, (4, 5)), (3, (6, 8)), (2, (5, 9))):
         given = maps(low, n=n)
@@ -70,6 +70,7 @@ def test_every_module_can_be_checkpointed(name, reentrant):
     for call in (module, lambda *given: checkpoint(module, *given, use_reentrant=reentrant)):
         module.zero_grad()
         x.grad = None
+        torch.manual_seed(1)
         call(guide, x).square().sum().backward()
         gradients.append([x.grad, *(parameter.grad for parameter in module.parameters())])
     for expected, actual in zip(*gradients):
@@ -81,7 +82,7 @@ def test_every_module_can_be_checkpointed(name, reentrant):
 def test_a_module_trains(name):
     """A step along the gradient of a module, or of its features, makes the error smaller."""
     torch.manual_seed(0)
-    module = upwell.nn.make(name, 8, 12, 2)
+    module = upwell.nn.make(name, 8, 12, 2).eval()  # NAF scales positions at random in training
     guide, x = maps()
     target = torch.randn(1, 8, 8, 10)
     x.requires_grad_()
@@ -190,6 +191,29 @@ def test_a_guided_module_takes_every_setting_and_any_size(module, options):
             output = call(*leaves)
             results.append([output, *torch.autograd.grad(output.square().sum(), [*leaves, *built.parameters()])])
         for actual, expected in zip(*results):
+            assert_close(actual, expected.detach(), 1e-9, scale=max(1.0, expected.abs().max().item()))
+
+
+@pytest.mark.parametrize("variant", ["l2h", "h2l", "lite"])
+@pytest.mark.parametrize("channels", [5, 96])
+@pytest.mark.parametrize("high", [(1, 1), (1, 4), (2, 3), (5, 1), (6, 7)], ids=str)
+def test_fade_compresses_and_encodes_at_once_where_that_is_less_with_the_same_numbers_at_every_border(variant, channels, high):
+    module = upwell.nn.FADE(channels, 6, None, 3, variant).double()
+    with torch.no_grad():
+        for i, parameter in enumerate(module.parameters()):
+            parameter.add_(random(parameter.shape, torch.float64, i), alpha=0.2)
+    leaves = [random((2, channels, *high), torch.float64, 1), random((2, 6, 2, 3), torch.float64, 2)]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    compressor = module.kernel_generator.conv1_en if variant == "h2l" else module.ker_generator.compressor_en
+    called = []
+    hook = compressor.register_forward_hook(lambda *_: called.append(True))
+    results = []
+    for call in (module, lambda *given: hook.remove() or module(*given), lambda *given: upsamplers.fade(module, *given)):
+        output = call(*leaves)
+        results.append([output, *torch.autograd.grad(output.square().sum(), [*leaves, *module.parameters()])])
+    assert called == [True]
+    for others in results[:2]:
+        for actual, expected in zip(others, results[2]):
             assert_close(actual, expected.detach(), 1e-9, scale=max(1.0, expected.abs().max().item()))
 
 

@@ -56,12 +56,14 @@ class DySample(nn.Module):
         check_map("DySample", "x", x, self.in_channels)
         is_high = self.style == "pl"
         source = pixel_shuffle(x, self.scale) if is_high else x
-        offsets = self.offset(source) * (0.25 if self.scope is None else self.scope(source).sigmoid() * 0.5)
+        offsets, reach = self.offset(source), 0.25
+        if self.scope is not None:
+            offsets, reach = offsets * self.scope(source).sigmoid(), 0.5
         offsets = offsets.to(torch.promote_types(offsets.dtype, torch.float32))
         if is_high:
-            offsets = self._add_to_pixels(offsets)
+            offsets = self._add_to_pixels(offsets, reach)
         else:
-            offsets = offsets + self.init_pos
+            offsets = torch.add(self.init_pos, offsets, alpha=reach)
         return ops.sample_at_offsets(x, offsets, self.scale, self.groups, is_high)
 
     def extra_repr(self) -> str:
@@ -75,8 +77,9 @@ class DySample(nn.Module):
         both = torch.stack([along_x, along_y]).unsqueeze(1)
         return both.repeat(1, self.groups, 1, 1).reshape(1, -1, 1, 1)  # DDP writes to buffers: no element twice
 
-    def _add_to_pixels(self, offsets: Tensor) -> Tensor:
+    def _add_to_pixels(self, offsets: Tensor, reach: float) -> Tensor:
         N, channels, H, W = offsets.shape
         r = self.scale
         cells = offsets.reshape(N, channels, H // r, r, W // r, r)
-        return (cells + self.init_pos.reshape(1, channels, 1, r, 1, r)).reshape(N, channels, H, W)
+        places = self.init_pos.reshape(1, channels, 1, r, 1, r)
+        return torch.add(places, cells, alpha=reach).reshape(N, channels, H, W)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check, check_choice, check_map, check_multiple, check_rank, check_same_batch, check_whole
+from upwell.nn.layer import is_plain
 from upwell.nn.pixel_shuffle import pixel_shuffle
 
 
@@ -46,15 +47,25 @@ class IndexBlock(nn.Module):
 
     def forward(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """en [N, C, r h, r w] -> idx_en and idx_de, [N, 1 or C, r h, r w]."""
+        decoder = self._cells(en)
+        return self._as_pixels(decoder.softmax(2)), self._as_pixels(decoder)
+
+    def decoder_index(self, en: Tensor) -> Tensor:
+        """idx_de alone."""
+        return self._as_pixels(self._cells(en))
+
+    def _cells(self, en: Tensor) -> Tensor:
+        """The decoder's index, [N, 1 or C, r^2, h, w]."""
         name, r = type(self).__name__, self.scale_factor
         check_map(name, "en", en, self.inp)
         check(
             en.shape[2] % r == 0 and en.shape[3] % r == 0,
             f"{name}: en should have a height and width that {r} divides but is {list(en.shape)}",
         )
-        decoder = torch.sigmoid(self._numbers(en))  # N, 1 or C, r^2, h, w
-        encoder = decoder.softmax(2)
-        return pixel_shuffle(encoder.flatten(1, 2), r), pixel_shuffle(decoder.flatten(1, 2), r)
+        return torch.sigmoid(self._numbers(en))
+
+    def _as_pixels(self, cells: Tensor) -> Tensor:
+        return pixel_shuffle(cells.flatten(1, 2), self.scale_factor)
 
     def _layers(self, hidden: int, out: int, groups: int, batch_norm: Callable[[int], nn.Module]) -> list[nn.Module]:
         """[N, C, r h, r w] -> [N, out, h, w]."""
@@ -150,8 +161,8 @@ class IndexNet(nn.Module):
         check_map("IndexNet", "x", x, self.in_channels)
         check_same_batch("IndexNet", "guide", guide, "x", x)
         check_multiple("IndexNet", "guide", guide, x, self.scale_factor)
-        _, idx_de = self.block(guide)
-        return index_unpool(x, idx_de)
+        plain = any(is_plain(self.block, kind) for kind in BLOCKS.values())
+        return index_unpool(x, self.block.decoder_index(guide) if plain else self.block(guide)[1])
 
 
 def index_pool(x: Tensor, idx_en: Tensor, scale_factor: int = 2) -> Tensor:
