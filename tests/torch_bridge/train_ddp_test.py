@@ -44,12 +44,12 @@ def problem() -> tuple[torch.Tensor, torch.Tensor]:
 def gradients(group: Group, upsampler: str) -> dict[str, torch.Tensor]:
     """Of this process's share of the problem."""
     torch.manual_seed(group.rank)  # DDP starts every process from the first one's parameters
-    model = SegmentationModel(CLASSES, upsampler, "scratch").double()
+    model = SegmentationModel(CLASSES, upsampler, "scratch").double().eval()  # NAF draws random numbers in training
     image, mask = (whole.chunk(group.size)[group.rank] for whole in problem())
     parallel = group.parallel(model)  # has to live until the gradients are there
     loss, _ = joined_loss(parallel(image), mask, IGNORE, group)
     loss.backward()
-    return {name: parameter.grad for name, parameter in model.named_parameters()}
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def pixels_in(folder: str, group: Group) -> np.ndarray:

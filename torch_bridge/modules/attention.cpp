@@ -46,6 +46,13 @@ void HeadProjectionsImpl::reset() {
     }
     in_proj_bias = register_parameter("in_proj_bias", at::zeros({3 * dim}));
     torch::nn::init::zeros_(out_proj->bias);
+    // They reach nothing.
+    for (Tensor parameter : out_proj->parameters()) {
+        parameter.set_requires_grad(false);
+    }
+    if (v_proj_weight.defined()) {
+        v_proj_weight.set_requires_grad(false);
+    }
 }
 
 std::tuple<Tensor, Tensor> HeadProjectionsImpl::forward(const Tensor &query, const Tensor &key) {
@@ -66,6 +73,7 @@ void NormalisedProjectionsImpl::reset() {
     norm_k = register_module("norm_k", RMSNorm(dim));
     if (norm_values) {
         norm_v = register_module("norm_v", RMSNorm(value_dim));
+        norm_v->weight.set_requires_grad(false);  // it reaches nothing
     }
     attention = register_module("attention", HeadProjections(dim, value_dim));
 }

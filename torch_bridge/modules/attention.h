@@ -23,7 +23,8 @@ struct RMSNormImpl : torch::nn::Cloneable<RMSNormImpl> {
 TORCH_MODULE(RMSNorm);
 
 // The projections of queries and keys of a torch::nn::MultiheadAttention, whose initial values and names this has.
-// Those of values and of the output reach nothing: what is upsampled is the features themselves. Checkpoints have them.
+// Those of values and of the output reach nothing, and take no gradient: what is upsampled is the features themselves.
+// Checkpoints have them.
 // dim: D of queries and keys.
 struct HeadProjectionsImpl : torch::nn::Cloneable<HeadProjectionsImpl> {
     HeadProjectionsImpl(int64_t dim, int64_t value_dim);

@@ -17,7 +17,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t image_channels = 3, semantic_kernel = 3;
+constexpr int64_t semantic_kernel = 3;
 constexpr int64_t most_pixels = 4;  // of the image per pixel of the output, along an axis
 
 // Whether the published window is the shifted one. Throws where the published code has none.
@@ -41,7 +41,7 @@ ImageEncoderImpl::ImageEncoderImpl(NAFOptions given) : options(std::move(given))
 
 void ImageEncoderImpl::reset() {
     const auto half = [&](const char *name, int64_t kernel) {
-        return register_module(name, nn::encoder(EncoderOptions(image_channels, options.dim() / 2)
+        return register_module(name, nn::encoder(EncoderOptions(options.input_dim(), options.dim() / 2)
                                                      .kernel_size(kernel)
                                                      .block_kernel(kernel)
                                                      .layers(options.img_layers())
@@ -81,6 +81,7 @@ NAFImpl::NAFImpl(NAFOptions given) : options(std::move(given)) {
     TORCH_CHECK(rescale >= 1 && std::isfinite(rescale),
                 "NAF: rope_rescale should be at least 1 and finite or none but is ", rescale);
     check_least("NAF", "img_layers", options.img_layers(), 0);
+    check_least("NAF", "input_dim", options.input_dim(), 1);
     reset();
 }
 
@@ -90,7 +91,7 @@ void NAFImpl::reset() {
 
 Tensor NAFImpl::forward(const Tensor &image, const Tensor &features, at::OptionalIntArrayRef output_size) {
     const int64_t heads = options.heads_attn(), K = options.kernel_size();
-    check_map("NAF", "image", image, options.use_encoder() ? image_channels : options.dim());
+    check_map("NAF", "image", image, options.use_encoder() ? options.input_dim() : options.dim());
     check_any_map("NAF", "features", features);
     check_same_batch("NAF", "image", image, "features", features);
     TORCH_CHECK(features.size(1) % heads == 0, "NAF: features should have channels that heads_attn ", heads,

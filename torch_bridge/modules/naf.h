@@ -23,13 +23,14 @@ struct NAFOptions {
     // Where H/h or W/w is no integer, the window of the published code, dilated by floor(H/h); made of torch's
     // operations. It takes H >= h and K floor(H/h) <= H.
     TORCH_ARG(bool, window_published) = false;
+    TORCH_ARG(int64_t, input_dim) = 3;  // channels of the image (published: 3)
 };
 
 // Two encoders of an image side by side, one of pixels and one of 3 x 3, pooled and turned by position.
 struct ImageEncoderImpl : torch::nn::Cloneable<ImageEncoderImpl> {
     explicit ImageEncoderImpl(NAFOptions options);
     void reset() override;
-    at::Tensor forward(const at::Tensor &image, at::IntArrayRef size);  // N,3,Hi,Wi -> N,dim,*size
+    at::Tensor forward(const at::Tensor &image, at::IntArrayRef size);  // N,input_dim,Hi,Wi -> N,dim,*size
 
     NAFOptions options;
     torch::nn::Sequential encoder = nullptr, sem_encoder = nullptr;
@@ -42,8 +43,8 @@ struct NAFImpl : torch::nn::Cloneable<NAFImpl> {
     explicit NAFImpl(NAFOptions options = {});
     void reset() override;
 
-    // image N,3,Hi,Wi of at least 2 x 2 pixels, features N,C,h,w -> N,C,*output_size, of the image's size if none.
-    // Throws c10::Error on bad shapes.
+    // image N,input_dim,Hi,Wi of at least 2 x 2 pixels, features N,C,h,w -> N,C,*output_size, of the image's size if
+    // none. Throws c10::Error on bad shapes.
     at::Tensor forward(const at::Tensor &image, const at::Tensor &features,
                        at::OptionalIntArrayRef output_size = std::nullopt);
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from upwell.build import BuildError, load
+from upwell.catalogue import add_list
 from upwell.inspect.command import add_operators
 
 
@@ -42,6 +43,7 @@ def command_line() -> argparse.ArgumentParser:
         epilog="inspect --load LIBRARY OPERATOR: an operator of a library that upwell.build() made.",
     )
     add_operators(inspect)
+    add_list(commands.add_parser("list", help="every upsampler: paper, guide, ratios, parameters and multiply-adds"))
     commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
     commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser

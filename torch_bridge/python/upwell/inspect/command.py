@@ -10,6 +10,7 @@ from torch import ops
 from upwell.build import DTYPES, TARGETS, BuildError, write_code
 from upwell.inspect.cost import Cost, Stage
 from upwell.inspect.reassembly import describe, matrix, operators
+from upwell.inspect import segmenter
 from upwell.inspect.resfu import Extra, extras, stages, totals
 from upwell.inspect.setting import Setting
 from upwell.inspect.signature import as_text as signature_text
@@ -20,7 +21,10 @@ from upwell.nn.pcdc import LAYOUTS
 
 def add_operators(parser: argparse.ArgumentParser) -> None:
     """The subcommand chosen sets report: options -> text, or ValueError for sizes that cannot be."""
-    commands = parser.add_subparsers(metavar="OPERATOR", required=True)
+    parser.add_argument("--table", action="store_true", help="what every upsampler adds to a network, beside the ReSFU paper")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(report=report_table)
+    commands = parser.add_subparsers(metavar="OPERATOR")
     about = "multiply-adds and bytes, as published and after the rewrites"
     add_resfu(commands.add_parser("resfu", help=about))
     for name, operator in operators().items():
@@ -33,6 +37,12 @@ def add_operators(parser: argparse.ArgumentParser) -> None:
         parser.set_defaults(
             report=lambda chosen, of=signature: json.dumps(of, indent=2) if chosen.json else signature_text(of)
         )
+
+
+def report_table(chosen: argparse.Namespace) -> str:
+    if not chosen.table:
+        raise ValueError("inspect: an OPERATOR or --table is required")
+    return segmenter.report(chosen)
 
 
 def add_resfu(parser: argparse.ArgumentParser) -> None:

@@ -35,13 +35,20 @@ def gaussian(s: Setting) -> Cost:
 
 
 def guided_filter(s: Setting) -> Cost:
-    """With running sums: a sum along an axis adds one value and takes one away, whatever the radius."""
     full, fitted = s.query_elements, s.embedding_dim * s.filter_pixels
+    return Cost(filter_work(fitted, full, s.gf_scale), full + s.embedding_dim * s.low_pixels + full)
+
+
+def filter_work(fitted: int, full: int, scale: int) -> int:
+    """Multiply-adds of elements that are fitted and of all, every scale-th pixel of them.
+
+    With running sums: a sum along an axis adds one value and takes one away, whatever the radius.
+    """
     box_mean = 2 * 2 + 1  # two axes, then the number of pixels
     # Of I, p, I p, I I, a, b; the two products; covariance, variance, + eps, a, b.
     fit = 6 * box_mean + 2 + 5
-    back = 0 if s.gf_scale == 1 else 2 * BILINEAR
-    return Cost(fitted * (fit + BILINEAR) + full * (back + 1), full + s.embedding_dim * s.low_pixels + full)
+    back = 0 if scale == 1 else 2 * BILINEAR
+    return fitted * (fit + BILINEAR) + full * (back + 1)
 
 
 def statistics(elements: int) -> Cost:

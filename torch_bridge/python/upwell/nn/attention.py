@@ -10,7 +10,7 @@ class HeadProjections(nn.Module):
 
     What is upsampled is the features themselves, not a projection of them: those of values (v_proj_weight or the last
     third of in_proj_weight, the last third of in_proj_bias) and of the output (out_proj) reach nothing. They are here
-    because checkpoints have them; DistributedDataParallel has to be told (find_unused_parameters=True).
+    because checkpoints have them, and take no gradient: DistributedDataParallel would wait for it.
 
     Args:
         dim: D of queries and keys.
@@ -32,6 +32,9 @@ class HeadProjections(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         nn.init.zeros_(self.out_proj.bias)
         self.in_one = value_dim == dim
+        self.out_proj.requires_grad_(False)
+        if not self.in_one:
+            self.v_proj_weight.requires_grad_(False)
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """[..., D] and [..., D], of the same shapes."""
@@ -56,7 +59,7 @@ class NormalisedProjections(nn.Module):
         self.norm_q = nn.RMSNorm(dim)
         self.norm_k = nn.RMSNorm(dim)
         if norm_values:
-            self.norm_v = nn.RMSNorm(value_dim)
+            self.norm_v = nn.RMSNorm(value_dim).requires_grad_(False)
         self.attention = HeadProjections(dim, value_dim)
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,6 @@ from upwell.nn.dilated import dilated_attention
 from upwell.nn.encoder import GROUPS, encoder, pool
 from upwell.nn.rope import AxialRoPE
 
-CHANNELS = 3  # of the image
 SEMANTIC = 3  # the kernels of the second encoder
 MOST_PIXELS = 4  # of the image per pixel of the output, along an axis
 
@@ -41,6 +40,7 @@ class NAF(nn.Module):
         window_published: where H/h or W/w is no integer, the window that the published code has there: dilated by
             floor(H/h), so that it covers less than K cells and some of them twice. Such calls are made of torch's
             operations. It takes H >= h and K floor(H/h) <= H, as published. At integer ratios both windows are one.
+        input_dim: channels of the image (published: 3).
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class NAF(nn.Module):
         rope_rescale: float | None = 2.0,
         img_layers: int = 2,
         window_published: bool = False,
+        input_dim: int = 3,
     ):
         super().__init__()
         check_whole("NAF", "dim", dim, 1)
@@ -67,17 +68,19 @@ class NAF(nn.Module):
             f"NAF: rope_rescale should be at least 1 and finite or None but is {rope_rescale}",
         )
         check_whole("NAF", "img_layers", img_layers, 0)
+        check_whole("NAF", "input_dim", input_dim, 1)
         self.dim = dim
         self.heads_attn = heads_attn
         self.kernel_size = kernel_size
         self.use_encoder = use_encoder
         self.window_published = window_published
-        self.image_encoder = ImageEncoder(dim, heads_rope, use_encoder, rope_base, rope_rescale, img_layers)
+        self.input_dim = input_dim
+        self.image_encoder = ImageEncoder(input_dim, dim, heads_rope, use_encoder, rope_base, rope_rescale, img_layers)
 
     def forward(self, image: Tensor, features: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """image [N, 3, Hi, Wi] of at least 2 x 2 pixels, features [N, C, h, w] -> [N, C, *output_size], of the image's size
-        if None. ValueError if not."""
-        check_map("NAF", "image", image, CHANNELS if self.use_encoder else self.dim)
+        """image [N, input_dim, Hi, Wi] of at least 2 x 2 pixels, features [N, C, h, w] -> [N, C, *output_size], of the
+        image's size if None. ValueError if not."""
+        check_map("NAF", "image", image, self.input_dim if self.use_encoder else self.dim)
         check_any_map("NAF", "features", features)
         check_same_batch("NAF", "image", image, "features", features)
         C = features.shape[1]
@@ -111,17 +114,24 @@ class ImageEncoder(nn.Module):
     """Two encoders of an image side by side, one of pixels and one of 3 x 3, pooled and turned by position."""
 
     def __init__(
-        self, dim: int, heads_rope: int, use_encoder: bool, rope_base: float, rope_rescale: float | None, layers: int
+        self,
+        input_dim: int,
+        dim: int,
+        heads_rope: int,
+        use_encoder: bool,
+        rope_base: float,
+        rope_rescale: float | None,
+        layers: int,
     ):
         super().__init__()
         self.use_encoder = use_encoder
         options = {"layers": layers, "bias": True, "residual": False}
-        self.encoder = encoder(CHANNELS, dim // 2, 1, 1, **options)
-        self.sem_encoder = encoder(CHANNELS, dim // 2, SEMANTIC, SEMANTIC, **options)
+        self.encoder = encoder(input_dim, dim // 2, 1, 1, **options)
+        self.sem_encoder = encoder(input_dim, dim // 2, SEMANTIC, SEMANTIC, **options)
         self.rope = AxialRoPE(dim, heads_rope, rope_base, rope_rescale)
 
     def forward(self, image: Tensor, size: Sequence[int]) -> Tensor:
-        """image [N, 3, Hi, Wi] -> [N, dim, *size]."""
+        """image [N, input_dim, Hi, Wi] -> [N, dim, *size]."""
         high, wide = (MOST_PIXELS * length for length in size)
         if image.shape[2] > high or image.shape[3] > wide:
             # Both limits bind both axes, as published: an image may lose its proportions.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from upwell.nn import make
+from upwell.nn.make import UPSAMPLERS, make
 from upwell.nn.pad import pad_to
 from upwell.train.encoder import build_encoder, convolution
 
@@ -29,8 +29,9 @@ class SegmentationModel(nn.Module):
     """Logits of the image's own size, whatever it is.
 
     The image is extended by its last row and column to a multiple of the encoder's stride, so that every step
-    is by 2 exactly, and the logits are cut back. The last step upsamples the logits, guided by a stem at full
-    resolution, which is joined as every guide is: no upsampler leaves a parameter unused.
+    is by 2 exactly, and to twice the stride at least where the upsampler takes no map one pixel wide; the logits are
+    cut back. The last step upsamples the logits, guided by a stem at full resolution, which is joined as every guide
+    is: no upsampler leaves a parameter unused.
     """
 
     def __init__(self, classes: int, upsampler: str, encoder: str, pretrained: bool = True):
@@ -38,6 +39,7 @@ class SegmentationModel(nn.Module):
         self.encoder = build_encoder(encoder, pretrained)
         channels = self.encoder.channels
         self.stride = 2 ** len(channels)
+        self.cells = UPSAMPLERS[upsampler].cells
         self.stem = convolution(3, STEM)
         self.neck = nn.Conv2d(channels[-1], WIDTH, 1)
         self.levels = nn.ModuleList(Level(upsampler, c) for c in channels[-2::-1])
@@ -48,7 +50,7 @@ class SegmentationModel(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """[N, 3, H, W] in 0 to 1 -> [N, classes, H, W]."""
         H, W = image.shape[2:]
-        padded = (-(-length // self.stride) * self.stride for length in (H, W))
+        padded = (max(-(-length // self.stride), self.cells) * self.stride for length in (H, W))
         image = pad_to(2 * image - 1, torch.Size(padded))
         features = self.encoder(image)
         x = self.neck(features[-1])
