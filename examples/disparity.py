@@ -18,8 +18,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1200, help="training steps of every method that has parameters")
     parser.add_argument("--seed", type=int, default=0, help="of initial values and crops, the same for every method")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for pictures and tables")
-    parser.add_argument("--methods", nargs="+", choices=TITLES, default=list(NAMES), help="what to compare")
+    parser.add_argument("--methods", nargs="+", choices=("all", *TITLES), default=list(NAMES), help="what to compare")
+    parser.add_argument("--resume", action="store_true", help="take what runs of the same settings have finished in --out")
     arguments = parser.parse_args()
+    if "all" in arguments.methods:
+        arguments.methods = list(TITLES)
     if not 2 <= arguments.ratio <= 32:
         parser.error(f"--ratio should be 2 to 32 but is {arguments.ratio}")
     if arguments.steps < 1:
@@ -31,10 +34,26 @@ def run(method: str, parts: scene.Parts, arguments: argparse.Namespace) -> repor
     """Train one method (if it has anything to train) and upsample the held-out part with it."""
     torch.manual_seed(arguments.seed)
     model = DisparityUpsampler(method, parts.train)
-    losses = train(method, model, parts.train, arguments.steps, arguments.seed)
+    history = train(method, model, parts.train, arguments.steps, arguments.seed)
     with torch.no_grad():
         upsampled = model(parts.test.image, parts.test.low)
-    return report.Result(method, upsampled, losses, report.score(upsampled, parts.test))
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    scores = report.score(upsampled, parts.test)
+    return report.Result(method, upsampled, history.losses, scores, parameters, history.seconds)
+
+
+def finished(method: str, parts: scene.Parts, arguments: argparse.Namespace) -> report.Result:
+    """run, or what it has left in --out."""
+    settings = {name: getattr(arguments, name) for name in ("ratio", "steps", "seed")}
+    path = arguments.out / "finished" / f"{method}.pt"
+    if arguments.resume and path.exists():
+        saved = torch.load(path)
+        if saved["settings"] == settings:
+            return report.Result(**saved["result"])
+    result = run(method, parts, arguments)
+    path.parent.mkdir(exist_ok=True)
+    torch.save({"settings": settings, "result": vars(result)}, path)
+    return result
 
 
 def main() -> None:
@@ -43,7 +62,7 @@ def main() -> None:
     tqdm.write(f"{parts}\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
     scene.export(parts, arguments.out)
-    results = [run(method, parts, arguments) for method in arguments.methods]
+    results = [finished(method, parts, arguments) for method in arguments.methods]
     files = [
         *report.write(results, vars(arguments), arguments.out),
         picture.show_results(results, parts, arguments.out / "disparity.png"),

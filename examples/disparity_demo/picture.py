@@ -22,17 +22,20 @@ DISPARITY = plt.get_cmap("viridis").with_extremes(bad="white")
 ERROR = plt.get_cmap("magma").with_extremes(bad="steelblue")
 LARGEST_ERROR = 10.0  # px, of the error maps' colours
 SMOOTHING = 20  # steps that a loss curve averages over
+PER_ROW = 7  # methods side by side
 
 
 def show_results(results: list[Result], parts: Parts, path: Path) -> tuple[str, Path]:
     """Top: picture, low-res input and truth. Below, per method: what it makes of them, and how far off it is."""
-    part, columns = parts.test, max(len(results), 3)
+    part, columns = parts.test, min(max(len(results), 3), PER_ROW)
+    layout = _layout(results, columns)
     height, width = part.truth.shape[2:]
     known = part.truth[part.valid]
     scale, error_scale = Normalize(known.min().item(), known.max().item()), Normalize(0, LARGEST_ERROR)
     panel = 3.1  # inches wide
-    figure = plt.figure(figsize=(panel * columns + 1.2, 3 * (panel * height / width + 0.1)), layout="constrained")
-    axes = figure.subplot_mosaic(_layout(results, columns), empty_sentinel=".")
+    size = (panel * columns + 1.2, len(layout) * (panel * height / width + 0.1))
+    figure = plt.figure(figsize=size, layout="constrained")
+    axes = figure.subplot_mosaic(layout, empty_sentinel=".")
 
     _show_whole(axes["whole"], parts)
     _show(axes["low"], part.low, f"Low-res disparity, {part.low.shape[3]} x {part.low.shape[2]}", DISPARITY, scale)
@@ -73,10 +76,13 @@ def show_losses(results: list[Result], path: Path) -> tuple[str, Path] | None:
 
 
 def _layout(results: list[Result], columns: int) -> list[list[str]]:
-    methods = [result.method for result in results]
-    gap = ["."] * (columns - len(methods))
-    top = ["whole"] * (columns - 2) + ["low", "truth"]
-    return [top, methods + gap, [f"error of {method}" for method in methods] + gap]
+    """Names of the panels, row by row: below the top one a row of methods and one of their errors, as often as it takes."""
+    rows = [["whole"] * (columns - 2) + ["low", "truth"]]
+    for first in range(0, len(results), columns):
+        methods = [result.method for result in results[first : first + columns]]
+        gap = ["."] * (columns - len(methods))
+        rows += [methods + gap, [f"error of {method}" for method in methods] + gap]
+    return rows
 
 
 def _show_whole(axis: Axes, parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """What is measured on the held-out part, and the files that keep it."""
 
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,13 @@ class Result:
     upsampled: Tensor  # 1, 1, H, W, the held-out part, px
     losses: list[float]  # of every training step, px
     scores: dict[str, float]  # by the keys of SCORES
+    parameters: int  # that are trained, those of the stem too
+    seconds: list[float]  # of every training step
+
+    @property
+    def step_ms(self) -> float | None:
+        """The median over the steps."""
+        return 1e3 * statistics.median(self.seconds) if self.seconds else None
 
 
 def score(upsampled: Tensor, part: Part) -> dict[str, float]:
@@ -41,9 +49,13 @@ def score(upsampled: Tensor, part: Part) -> dict[str, float]:
 
 
 def table(results: list[Result], style: str = "simple") -> str:
-    rows = [[TITLES[result.method], *(result.scores[key] for key in SCORES)] for result in results]
-    formats = ("", ".3f", ".2f", ".3f", ".2f")
-    return tabulate(rows, ["held-out part", *SCORES.values()], tablefmt=style, floatfmt=formats, maxheadercolwidths=20)
+    rows = [
+        [TITLES[result.method], *(result.scores[key] for key in SCORES), f"{result.parameters:,}", result.step_ms]
+        for result in results
+    ]
+    headers = ["held-out part", *SCORES.values(), "parameters", "training step, ms"]
+    formats = ("", ".3f", ".2f", ".3f", ".2f", "", ".0f")
+    return tabulate(rows, headers, tablefmt=style, floatfmt=formats, maxheadercolwidths=20, colalign=["left", *6 * ["right"]])
 
 
 def winners(results: list[Result]) -> str:
@@ -52,9 +64,14 @@ def winners(results: list[Result]) -> str:
     return "\n".join(f"lowest {what}: {TITLES[best[key]]}" for key, what in SCORES.items())
 
 
+def numbers(result: Result) -> dict:
+    costs = {"parameters": result.parameters, "step_ms": result.step_ms}
+    return {"scores": result.scores, **costs, "losses": result.losses}
+
+
 def write(results: list[Result], settings: dict, folder: Path) -> list[tuple[str, Path]]:
     """scores.json (settings, scores, losses) and scores.md (the table) -> what they are and where."""
-    methods = {result.method: {"scores": result.scores, "losses": result.losses} for result in results}
+    methods = {result.method: numbers(result) for result in results}
     content = {"settings": settings | {"out": str(folder)}, "columns": SCORES, "methods": methods}
     files = [("Numbers", folder / "scores.json"), ("Table", folder / "scores.md")]
     files[0][1].write_text(json.dumps(content, indent=1) + "\n")

@@ -1,6 +1,9 @@
 """Training on random crops of one part; the seed decides all of them, so every method sees the same."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,29 +24,44 @@ HARD = 1.0  # px: a pixel that bilinear interpolation misses by more is hard
 HARD_WEIGHT = 5.0  # extra weight of hard pixels in the loss
 
 
-def train(name: str, model: DisparityUpsampler, part: Part, steps: int, seed: int) -> list[float]:
-    """Train the model in place; the losses, in px, one per step. A model without parameters has none."""
+class Step(NamedTuple):
+    loss: float  # px
+    seconds: float  # forward, backward and update
+
+
+@dataclass
+class History:
+    """What training left: nothing for a method without parameters."""
+
+    losses: list[float] = field(default_factory=list)  # of every step
+    seconds: list[float] = field(default_factory=list)
+
+
+def train(name: str, model: DisparityUpsampler, part: Part, steps: int, seed: int) -> History:
+    """Train the model in place."""
+    history = History()
     if not list(model.parameters()):
-        return []
-    losses = []
+        return history
     with tqdm(optimise(model, part, steps, seed), f"training {TITLES[name]:>8}", steps, unit="step") as bar:
-        for loss in bar:
-            losses.append(loss)
-            bar.set_postfix_str(f"loss {np.mean(losses[-20:]):.2f} px")
-    return losses
+        for loss, seconds in bar:
+            history.losses.append(loss)
+            history.seconds.append(seconds)
+            bar.set_postfix_str(f"loss {np.mean(history.losses[-20:]):.2f} px")
+    return history
 
 
-def optimise(model: DisparityUpsampler, part: Part, steps: int, seed: int, crop: int = CROP) -> Iterator[float]:
-    """Train the model in place on crops of about crop x crop px; yields the loss, in px, after every step."""
+def optimise(model: DisparityUpsampler, part: Part, steps: int, seed: int, crop: int = CROP) -> Iterator[Step]:
+    """Train the model in place on crops of about crop x crop px, a step at a time."""
     optimiser = Adam(model.parameters(), LEARNING_RATE)
     schedule = OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps + 1)
     for example in random_crops(part, steps, seed, crop):
+        start = time.perf_counter()
         loss = weighted_error(model(example.image, example.low), example)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        yield loss.item()
+        yield Step(loss.item(), time.perf_counter() - start)
 
 
 def random_crops(part: Part, steps: int, seed: int, crop: int = CROP) -> Iterator[Part]:

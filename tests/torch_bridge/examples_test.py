@@ -1,6 +1,9 @@
 """The examples: the degradation, the scores, and a few steps of every method."""
 
+import json
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -22,6 +25,7 @@ from wrc_demo import degrade, model, report
 
 from compare import assert_close
 from problems import random
+from train_shapes import PACKAGES
 
 
 def picture(height=48, width=56) -> photographs.Photograph:
@@ -83,15 +87,39 @@ def test_a_method_upsamples_disparity_and_learns(name):
     part = Part(image, truth, known, known, low, 4)
     upsampler = disparity.DisparityUpsampler(name, part)
     before = [parameter.clone() for parameter in upsampler.parameters()]
-    losses = disparity_demo.training.train(name, upsampler, part, 2, seed=0)
-    assert len(losses) == (2 if before else 0)
+    history = disparity_demo.training.train(name, upsampler, part, 2, seed=0)
+    assert len(history.losses) == len(history.seconds) == (2 if before else 0)
     assert upsampler(part.image, part.low).shape == truth.shape
     assert not before or any(not torch.equal(old, new) for old, new in zip(before, upsampler.parameters()))
 
 
 def test_every_upsampler_of_make_is_a_method_of_the_disparity_demo_but_its_default_list_stays():
-    assert set(NAMES) <= set(disparity.TITLES)
+    assert set(disparity.TITLES) == {*NAMES, "wrc_exact"}
     assert set(disparity.NAMES) < set(disparity.TITLES)
+
+
+def demo(tmp_path, *words: str) -> dict:
+    """scores.json of the demo, of 3 steps at ratio 16."""
+    script = pathlib.Path(__file__).parent.parent.parent / "examples" / "disparity.py"
+    command = [sys.executable, str(script), "--ratio", "16", "--steps", "3", "--out", str(tmp_path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PACKAGES})
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((tmp_path / "scores.json").read_text())
+
+
+def test_the_demo_takes_all_methods_and_goes_on_where_it_stopped(tmp_path):
+    some = demo(tmp_path, "--methods", "bilinear", "carafe", "naf")["methods"]
+    written = (tmp_path / "finished" / "carafe.pt").stat().st_mtime_ns
+    found = demo(tmp_path, "--methods", "all", "--resume")["methods"]
+    assert list(found) == list(disparity.TITLES)
+    assert (tmp_path / "finished" / "carafe.pt").stat().st_mtime_ns == written
+    assert {name: found[name]["scores"] for name in some} == {name: each["scores"] for name, each in some.items()}
+    for each in found.values():
+        assert (each["parameters"] == 0) == (each["step_ms"] is None)
+        assert each["step_ms"] is None or each["step_ms"] > 0
+    table = (tmp_path / "scores.md").read_text()
+    assert all(title in table for title in disparity.TITLES.values())
+    assert (tmp_path / "disparity.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("name", restoration.NAMES)
