@@ -1,6 +1,7 @@
 // DySample.
 #include "dysample.h"
 
+#include <ATen/ops/add.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
@@ -60,19 +61,19 @@ Tensor DySampleImpl::forward(const Tensor &x) {
     const int64_t r = options.scale(), N = x.size(0), h = x.size(2), w = x.size(3), channels = 2 * options.groups();
     const bool is_high = options.style() == "pl";
     const Tensor source = is_high ? shuffle_pixels(x, r) : x;
-    Tensor offsets;
-    if (scope.is_empty()) {
-        offsets = offset(source) * 0.25;
-    } else {
+    Tensor offsets = offset(source);
+    if (!scope.is_empty()) {
         check_own_class("DySample", "scope", *scope);
-        offsets = offset(source) * at::sigmoid(scope(source)) * 0.5;
+        offsets = offsets * at::sigmoid(scope(source));
     }
+    const double reach = scope.is_empty() ? 0.25 : 0.5;
     offsets = offsets.to(at::promote_types(offsets.scalar_type(), at::kFloat));
     if (is_high) {
         const Tensor cells = offsets.reshape({N, channels, h, r, w, r});
-        offsets = (cells + init_pos.reshape({1, channels, 1, r, 1, r})).reshape({N, channels, r * h, r * w});
+        const Tensor places = init_pos.reshape({1, channels, 1, r, 1, r});
+        offsets = at::add(places, cells, reach).reshape({N, channels, r * h, r * w});
     } else {
-        offsets = offsets + init_pos;
+        offsets = at::add(init_pos, offsets, reach);
     }
     return ops::sample_at_offsets(x, offsets, r, options.groups(), is_high);
 }

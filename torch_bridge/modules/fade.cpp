@@ -3,8 +3,13 @@
 
 #include <array>
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/einsum.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/lerp.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/result_type.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/init.h>
@@ -25,6 +30,19 @@ constexpr int64_t compressed_channels = 64;
 
 Tensor upsampled(const Tensor &low, const Tensor &high) {
     return ops::nearest(low, std::array<c10::SymInt, 2>{high.size(2), high.size(3)});
+}
+
+// 3,length: 1 where a tap before, at or behind a place is one of 0 .. length - 1, else 0.
+Tensor taps_inside(int64_t length, const Tensor &like) {
+    const auto whole = like.options().dtype(at::kLong);
+    const Tensor places = at::arange(length, whole) + at::arange(-1, 2, whole).unsqueeze(1);
+    return ((places >= 0) & (places < length)).to(like.scalar_type());
+}
+
+// gate passed + (1 - gate) up, in one go.
+Tensor mixed(const Tensor &gate, const Tensor &passed, const Tensor &up) {
+    const at::ScalarType type = at::result_type(passed, up);
+    return at::lerp(up.to(type), passed.to(type), gate.to(type));
 }
 
 }  // namespace
@@ -65,9 +83,25 @@ void SemiShiftImpl::reset() {
     }
 }
 
-Tensor SemiShiftImpl::encoded(const Tensor &compressed) {
-    return content_encoder.is_empty() ? at::conv2d(compressed, conv2_kernels, conv2_bias, 1, at::IntArrayRef{1})
-                                      : content_encoder(compressed);
+// One convolution of x itself where that takes fewer multiply-adds.
+Tensor SemiShiftImpl::encoded(Conv2d &compressor, const Tensor &x) {
+    const bool is_h2l = content_encoder.is_empty();
+    const Tensor &kernels = is_h2l ? conv2_kernels : content_encoder->weight;
+    const Tensor &bias = is_h2l ? conv2_bias : content_encoder->bias;
+    const int64_t taps = kernels.size(0), M = kernels.size(1), C = x.size(1);
+    const bool plain = is_convolution(*compressor, 1) && (is_h2l || is_convolution(*content_encoder, 3));
+    if (!plain || 9 * taps * C >= M * C + 9 * taps * M) {
+        const Tensor compressed = compressor(x);
+        return is_h2l ? at::conv2d(compressed, kernels, bias, 1, at::IntArrayRef{1}) : content_encoder(compressed);
+    }
+    const Tensor merged = at::einsum("tmyx,mc->tcyx", {kernels, compressor->weight.flatten(1)});
+    if (!compressor->bias.defined()) {
+        return at::conv2d(x, merged, bias, 1, at::IntArrayRef{1});
+    }
+    // The compressor's bias counts only inside the map: of every tap, in the rows and the columns where it lies inside.
+    const Tensor of_bias = at::einsum("tmyx,m->tyx", {kernels, compressor->bias});
+    const Tensor rows = taps_inside(x.size(2), x), columns = taps_inside(x.size(3), x);
+    return at::conv2d(x, merged, bias, 1, at::IntArrayRef{1}) + at::matmul(rows.t(), at::matmul(of_bias, columns));
 }
 
 Tensor SemiShiftImpl::forward(const Tensor &en, const Tensor &de) {
@@ -76,7 +110,7 @@ Tensor SemiShiftImpl::forward(const Tensor &en, const Tensor &de) {
     if (!content_encoder.is_empty()) {
         check_own_class("FADE", "content_encoder", *content_encoder);
     }
-    return encoded(compressor_en(en)) + upsampled(encoded(compressor_de(de)), en);
+    return encoded(compressor_en, en) + upsampled(encoded(compressor_de, de), en);
 }
 
 FADEImpl::FADEImpl(FADEOptions given) : options(std::move(given)) {
@@ -116,7 +150,7 @@ Tensor FADEImpl::forward(const Tensor &en, const Tensor &de) {
     }
     const Tensor gate = upsampled(at::sigmoid(gate_generator(de)), en);
     const Tensor passed = aligner.is_empty() ? en : aligner(en);
-    return gate * passed + (1 - gate) * up;
+    return mixed(gate, passed, up);
 }
 
 }  // namespace upwell::nn

@@ -47,7 +47,8 @@ struct SemiShiftImpl : torch::nn::Cloneable<SemiShiftImpl> {
     at::Tensor conv2_kernels, conv2_bias;                                // of variant h2l: K*K,64,3,3 and K*K
 
 private:
-    at::Tensor encoded(const at::Tensor &compressed);
+    // The 3x3 convolution of what the compressor makes of x N,C,H,W -> N,K*K,H,W.
+    at::Tensor encoded(torch::nn::Conv2d &compressor, const at::Tensor &x);
 };
 TORCH_MODULE(SemiShift);
 

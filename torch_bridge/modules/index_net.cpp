@@ -69,6 +69,19 @@ void IndexBlockImpl::reset() {
 }
 
 std::tuple<Tensor, Tensor> IndexBlockImpl::forward(const Tensor &en) {
+    const Tensor decoder = cells(en);
+    return {as_pixels(decoder.softmax(2)), as_pixels(decoder)};
+}
+
+Tensor IndexBlockImpl::decoder_index(const Tensor &en) {
+    return as_pixels(cells(en));
+}
+
+Tensor IndexBlockImpl::as_pixels(const Tensor &cells) const {
+    return shuffle_pixels(cells.flatten(1, 2), options.scale_factor());
+}
+
+Tensor IndexBlockImpl::cells(const Tensor &en) {
     const int64_t r = options.scale_factor();
     check_map("IndexBlock", "en", en, options.inp());
     TORCH_CHECK(en.size(2) % r == 0 && en.size(3) % r == 0, "IndexBlock: en should have a height and width that ", r,
@@ -82,9 +95,7 @@ std::tuple<Tensor, Tensor> IndexBlockImpl::forward(const Tensor &en) {
         numbers.push_back(network->forward(en));
     }
     const bool holistic = options.block() == "holistic";
-    const Tensor decoder = at::sigmoid(holistic ? numbers[0].unsqueeze(1) : at::stack(numbers, 2));  // N,1 or C,r r,h,w
-    const Tensor encoder = decoder.softmax(2);
-    return {shuffle_pixels(encoder.flatten(1, 2), r), shuffle_pixels(decoder.flatten(1, 2), r)};
+    return at::sigmoid(holistic ? numbers[0].unsqueeze(1) : at::stack(numbers, 2));
 }
 
 IndexNetImpl::IndexNetImpl(IndexNetOptions given) : options(std::move(given)) {
@@ -107,7 +118,7 @@ Tensor IndexNetImpl::forward(const Tensor &guide, const Tensor &x) {
     check_map("IndexNet", "x", x, options.in_channels());
     check_same_batch("IndexNet", "guide", guide, "x", x);
     check_multiple("IndexNet", "guide", guide, x, options.scale_factor());
-    return index_unpool(x, std::get<1>(block(guide)));
+    return index_unpool(x, block->decoder_index(guide));
 }
 
 Tensor index_pool(const Tensor &x, const Tensor &idx_en, int64_t scale_factor) {
