@@ -21,7 +21,8 @@ class Timing:
     rounds: int
 
 
-def _seconds(call: Call, repeats: int) -> float:
+def seconds_per_call(call: Call, repeats: int) -> float:
+    """Seconds per call, mean of so many."""
     start = time.perf_counter()
     for _ in range(repeats):
         call()
@@ -34,7 +35,7 @@ def _summary(samples: list[float]) -> Timing:
 
 
 def interleave(
-    calls: dict[str, Call], budget: float, clock: Callable[[Call, int], float] = _seconds
+    calls: dict[str, Call], budget: float, clock: Callable[[Call, int], float] = seconds_per_call
 ) -> dict[str, Timing]:
     """Times already warm calls in turn, A B C A B C ..., for about `budget` seconds in all.
 
@@ -54,4 +55,4 @@ def interleave(
 def best_seconds(call: Call, repeats: int) -> float:
     """The shortest of `repeats` calls, after a warm-up: for limits, which noise can only hide."""
     call()
-    return min(_seconds(call, 1) for _ in range(repeats))
+    return min(seconds_per_call(call, 1) for _ in range(repeats))

@@ -3,7 +3,8 @@
     python autotune/memory_growth.py                           results in build/bench/memory_growth.json
     python autotune/memory_growth.py --sizes 512 --threads 1
 
-The picture (1,3,S,S) guides features of 1/ratio its size. Torch's composition takes part while it fits.
+The picture (1,3,S,S) guides features of 1/ratio its size. Torch's composition takes part while it fits; Upwell also in a
+process that keeps its memory (upwell.keep_memory).
 """
 
 import argparse
@@ -27,6 +28,7 @@ from candidates import EAGER, UPWELL, composition
 from machine import description
 from memory import peak_resident
 
+KEEPING = "Upwell, memory kept"
 _CHANNELS, _IMAGE = 32, 3
 _SIZES = [256, 512, 1024, 2048]
 _CALLS = 3  # timed, after one that warms up
@@ -57,6 +59,8 @@ class Growth:
 def measure(candidate: str, size: int, ratio: int, threads: int) -> Growth:
     """Median of a few training steps, and the peak of this process; to be run in a fresh one."""
     torch.set_num_threads(threads)
+    if candidate == KEEPING:
+        upwell.keep_memory()
     before = peak_resident()
     step = _training_step(candidate, size, ratio)
     seconds = [_seconds(step) for _ in range(1 + _CALLS)][1:]
@@ -67,7 +71,7 @@ def _training_step(candidate: str, size: int, ratio: int) -> Callable[[], None]:
     """Forward and backward to features, picture and parameters, as a network does: it keeps no output."""
     torch.manual_seed(1)
     module = upwell.nn.ReSFU(_IMAGE, _CHANNELS, scale_factor=ratio)
-    run = module if candidate == UPWELL else partial(composition.resfu, module)
+    run = partial(composition.resfu, module) if candidate == EAGER else module
     y = torch.rand(1, _IMAGE, size, size, requires_grad=True)
     x = torch.randn(1, _CHANNELS, size // ratio, size // ratio, requires_grad=True)
     return lambda: run(y, x).mean().backward()
@@ -111,7 +115,7 @@ def main() -> None:
     """Prints a table and leaves JSON."""
     chosen = arguments()
     machine = description(chosen.threads)
-    steps = [(UPWELL, size) for size in chosen.sizes]
+    steps = [(candidate, size) for candidate in (UPWELL, KEEPING) for size in chosen.sizes]
     steps += [(EAGER, size) for size in chosen.sizes if size <= chosen.eager_up_to]
     rows = []
     for candidate, size in (progress := tqdm(steps)):

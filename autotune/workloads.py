@@ -1,19 +1,19 @@
 """What is timed: the rows of workloads/*.csv, their inputs, and the least work that each of them takes."""
 
 import csv
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from upwell.inspect.reassembly import Taps, operators
+import upwell.ops
+from upwell.inspect.reassembly import Taps
 
 FORWARD = "forward"
 TRAINING = "forward+backward"
 
 T = TypeVar("T")
-
-_DESCRIBED = operators()
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ class Workload:
     @property
     def weighted(self) -> bool:
         """Whether the operator takes weights or logits N,groups*K*K,H,W beside the value."""
-        return len(_DESCRIBED[self.operator]["maps"]) > 1
+        return self.kernel > 0
 
     @property
     def options(self) -> tuple:
         """The arguments after the tensors."""
         if not self.weighted:
             return (self.size,)
-        return (self.kernel, self.groups) if _DESCRIBED[self.operator]["groups"] else (self.kernel,)
+        takes = inspect.signature(getattr(upwell.ops, self.operator)).parameters
+        return (self.kernel, self.groups) if "groups" in takes else (self.kernel,)
 
     @property
     def window(self) -> int:

@@ -13,6 +13,7 @@ torch.ops.load_library(str(LIBRARY))
 from upwell import nn, ops  # noqa: E402  the modules call the operators that the library registers
 from upwell.build import BuildError, build, load  # noqa: E402
 from upwell.flops import flop_formulas  # noqa: E402
+from upwell.memory import keep_memory  # noqa: E402
 
 
 def compile_cost() -> tuple[int, float]:
@@ -41,4 +42,15 @@ def tuned_kernels() -> list[tuple[str, tuple[int, int], tuple[int, int], tuple[i
     return list(zip(symbols, pairs[::3], pairs[1::3], pairs[2::3]))
 
 
-__all__ = ["BuildError", "build", "compile_cost", "flop_formulas", "load", "nn", "ops", "tuned_kernels", "use_tuned"]
+__all__ = [
+    "BuildError",
+    "build",
+    "compile_cost",
+    "flop_formulas",
+    "keep_memory",
+    "load",
+    "nn",
+    "ops",
+    "tuned_kernels",
+    "use_tuned",
+]
