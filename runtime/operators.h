@@ -56,6 +56,7 @@ void add_operator(Signature signature);
 
 // Each operator with a host side of its own, and the gradients that are operators.
 std::vector<Signature> describe_cross_attention();
+std::vector<Signature> describe_fold_group_norm();
 std::vector<Signature> describe_group_stats();
 std::vector<Signature> describe_guided_filter();
 std::vector<Signature> describe_merge_kernels();

@@ -16,6 +16,8 @@
 //
 //   group_stats, upsampled_group_stats
 //                       x [N, C, h, w]                                      -> mean, rstd [N, groups]
+//   fold_group_norm     weight [O, C], bias [O], norm_weight, norm_bias [C],
+//                       mean, rstd [N, groups]                              -> folded_weight [N, O, C], folded_bias [N, O]
 //   guided_filter       guide [N, D, H, W], input [N, D, h, w]              -> output [N, D, H, W]
 //   merge_kernels       large [A, B, KH, KW], small [A, B, kh, kw]          -> merged [A, B, KH, KW]
 //   pcdc                key, query [N, D, H, W], weight [L, D/G, K, K] and,

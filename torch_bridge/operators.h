@@ -49,6 +49,11 @@ std::tuple<Tensor, Tensor> group_stats(const Tensor &x, int64_t groups, double e
 std::tuple<Tensor, Tensor> upsampled_group_stats(const Tensor &x, c10::SymIntArrayRef size, int64_t groups,
                                                  double eps = 1e-5);
 
+// A group normalisation of known statistics, N,groups, and the 1x1 convolution behind it, O,C, as one product for each
+// sample: weights N,O,C and biases N,O.
+std::tuple<Tensor, Tensor> fold_group_norm(const Tensor &weight, const Tensor &bias, const Tensor &norm_weight,
+                                           const Tensor &norm_bias, const Tensor &mean, const Tensor &rstd);
+
 // The guided filter (He et al., arXiv 1505.00996) per channel: guide N,D,H,W, input N,D,h,w, interpolated to H,W ->
 // N,D,H,W. radius: of the box, in pixels of the guide. scale: fitted on every scale-th pixel. centred: the fit put back
 // where those pixels are; published (false): as if they were the centres of scale x scale blocks. border: means are

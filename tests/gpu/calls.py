@@ -68,6 +68,7 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             [low, random((8, 1, 7, 7), dtype, 6), random((8,), dtype, 7)],
         ),
         "merge_kernels": (ops.merge_kernels, [random((8, 2, 7, 7), dtype, 8), random((8, 2, 3, 3), dtype, 9)]),
+        "fold_group_norm": (ops.fold_group_norm, [(6, 8), (6,), (8,), (8,), (2, 4), (2, 4)]),
         "group_stats": (lambda x: ops.group_stats(x, 4), [high]),
         "group_stats blurred": (lambda x: ops.group_stats(x, 4, blur=True), [high]),
         "group_stats upsampled": (lambda x: ops.group_stats(x, 4, size=(12, 15)), [low]),

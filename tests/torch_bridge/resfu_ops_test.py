@@ -100,6 +100,26 @@ def test_statistics_in_float32_survive_a_mean_of_1000_times_the_spread(options, 
     assert_close(rstd, expected_rstd, 2e-5)
 
 
+@pytest.mark.parametrize("groups", [1, 3, 6])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_folded_normalisation_is_the_convolution_of_the_normalised_map(n, groups):
+    x, weight, *rest = (random(shape, torch.float64, i) for i, shape in enumerate([(n, 6, 5, 3), (4, 6), (4,), (6,), (6,)]))
+    bias, norm_weight, norm_bias = rest
+
+    def folded(x, weight, bias, norm_weight, norm_bias):
+        statistics = upwell.ops.group_stats(x, groups, 1e-3)
+        weight, bias = upwell.ops.fold_group_norm(weight, bias, norm_weight, norm_bias, *statistics)
+        return torch.einsum("noc,ncyx->noyx", weight, x) + bias[:, :, None, None]
+
+    def composed(x, weight, bias, norm_weight, norm_bias):
+        normal = torch.group_norm(x, groups, norm_weight, norm_bias, 1e-3)
+        return torch.einsum("oc,ncyx->noyx", weight, normal) + bias[:, None, None]
+
+    given = [x, weight, bias, norm_weight, norm_bias]
+    actual, expected = (with_gradients(lambda given: call(*given), given) for call in (folded, composed))
+    assert_all_close(actual, expected, 1e-11, f"{n} samples, {groups} groups")
+
+
 @pytest.mark.parametrize("mean", [1000, 10000])
 @pytest.mark.parametrize("blur", [False, True])
 def test_scores_in_float32_are_as_near_as_torchs_where_the_mean_of_the_key_is_large(blur, mean):

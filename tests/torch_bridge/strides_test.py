@@ -69,6 +69,7 @@ def calls(n: int, h: int, w: int) -> dict:
         "bilinear": (lambda v: ops.bilinear(v, (H, W)), (low,)),
         "bilinear by a scale": (lambda v: ops.bilinear(v, scale_factor=1.6), (low,)),
         "nearest": (lambda v: ops.nearest(v, (H + 1, W + 3)), (low,)),
+        "fold_group_norm": (ops.fold_group_norm, ((5, 4), (5,), (4,), (4,), (n, 2), (n, 2))),
         "group_stats": (lambda x: ops.group_stats(x, 2), (low,)),
         "group_stats of a blurred map": (lambda x: ops.group_stats(x, 2, blur=True), (low,)),
         "upsampled_group_stats": (lambda x: ops.group_stats(x, 2, size=(H, W + 1)), (low,)),

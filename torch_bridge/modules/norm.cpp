@@ -2,10 +2,8 @@
 #include "norm.h"
 
 #include <ATen/ops/baddbmm.h>
-#include <ATen/ops/matmul.h>
 
 #include "../operators.h"
-#include "../per_channel.h"
 #include "layer.h"
 
 namespace upwell::nn {
@@ -33,14 +31,10 @@ at::Tensor project_normalised(const char *module, const torch::nn::Conv2d &convo
     const at::Tensor x = input.to(convolution->weight.scalar_type());
     const int64_t groups = norm->options.num_groups();
     const auto [mean, rstd] = ops::group_stats(x, groups, norm->options.eps());
-    const at::Tensor scale = norm->weight * bridge::per_channel(rstd, x.size(1)),
-                     weight = convolution->weight.flatten(1);
-    at::Tensor bias = at::matmul(norm->bias - scale * bridge::per_channel(mean, x.size(1)), weight.t());
-    if (convolution->bias.defined()) {
-        bias = bias + convolution->bias;
-    }
-    return at::baddbmm(bias.unsqueeze(2), weight * scale.unsqueeze(1), x.flatten(2))
-        .unflatten(2, {x.size(2), x.size(3)});
+    const at::Tensor weight = convolution->weight.flatten(1),
+                     bias = convolution->bias.defined() ? convolution->bias : weight.new_zeros(weight.size(0));
+    const auto [folded_weight, folded_bias] = ops::fold_group_norm(weight, bias, norm->weight, norm->bias, mean, rstd);
+    return at::baddbmm(folded_bias.unsqueeze(2), folded_weight, x.flatten(2)).unflatten(2, {x.size(2), x.size(3)});
 }
 
 }  // namespace upwell::nn

@@ -71,6 +71,12 @@ std::tuple<Tensor, Tensor> upsampled_group_stats(const Tensor &x, c10::SymIntArr
     return op.call(x, size, groups, eps);
 }
 
+std::tuple<Tensor, Tensor> fold_group_norm(const Tensor &weight, const Tensor &bias, const Tensor &norm_weight,
+                                           const Tensor &norm_bias, const Tensor &mean, const Tensor &rstd) {
+    static const auto op = bridge::find_torch_operator<decltype(fold_group_norm)>("upwell::fold_group_norm");
+    return op.call(weight, bias, norm_weight, norm_bias, mean, rstd);
+}
+
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale, bool centred,
                      std::string_view border) {
     static const auto op = bridge::find_torch_operator<decltype(guided_filter)>("upwell::guided_filter");

@@ -20,6 +20,7 @@ __all__ = [
     "carafe_reassembly",
     "cross_attention",
     "fns",
+    "fold_group_norm",
     "group_stats",
     "guided_filter",
     "merge_kernels",
@@ -233,6 +234,27 @@ def _target(
         for length, scale in zip(value.shape[2:], scales)
     ]
     return size, *((None, None) if recompute_scale_factor else map(float, scales))
+
+
+def fold_group_norm(
+    weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A group normalisation of known statistics and the 1x1 convolution behind it, as one product for each sample.
+
+    weight ((x - mean) rstd norm_weight + norm_bias) + bias = folded_weight x + folded_bias: the normalised map need not be.
+
+    Args:
+        weight: [O, C], of the convolution.
+        bias: [O].
+        norm_weight: [C], of the normalisation.
+        norm_bias: [C].
+        mean: [N, groups], groups dividing C (group_stats).
+        rstd: [N, groups].
+
+    Returns:
+        folded_weight [N, O, C] and folded_bias [N, O].
+    """
+    return torch.ops.upwell.fold_group_norm(weight, bias, norm_weight, norm_bias, mean, rstd)
 
 
 def group_stats(

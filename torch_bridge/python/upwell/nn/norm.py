@@ -54,21 +54,14 @@ def group_norm_of_upsampled(
     x: Tensor, size: torch.Size, norm: nn.GroupNorm, weight: Tensor, bias: Tensor
 ) -> Tensor:
     """x [N, C, h, w] by the statistics of its bilinear upsampling to size, for norm's groups."""
-    mean, rstd = _statistics(x, norm, size)
+    statistics = ops.group_stats(x, norm.num_groups, norm.eps, size=size)
+    mean, rstd = (s.repeat_interleave(x.shape[1] // norm.num_groups, 1) for s in statistics)
     return (x - mean[:, :, None, None]) * (rstd * weight)[:, :, None, None] + bias[:, None, None]
 
 
-def _statistics(x: Tensor, norm: nn.GroupNorm, size: torch.Size | None = None) -> list[Tensor]:
-    """ops.group_stats for every channel: two [N, C]."""
-    statistics = ops.group_stats(x, norm.num_groups, norm.eps, size=size)
-    return [s.repeat_interleave(x.shape[1] // norm.num_groups, 1) for s in statistics]
-
-
 def _project_normalised(convolution: nn.Conv2d, norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    mean, rstd = _statistics(x, norm)
-    scale = norm.weight * rstd  # N, C
-    weight = laid_out(convolution.weight).flatten(1)
-    bias = (norm.bias - scale * mean) @ weight.T
-    if convolution.bias is not None:
-        bias = bias + convolution.bias
-    return torch.baddbmm(bias[:, :, None], weight * scale[:, None, :], x.flatten(2)).unflatten(2, x.shape[2:])
+    statistics = ops.group_stats(x, norm.num_groups, norm.eps)
+    weight, bias = laid_out(convolution.weight).flatten(1), convolution.bias
+    bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
+    weight, bias = ops.fold_group_norm(weight, bias, norm.weight, norm.bias, *statistics)
+    return torch.baddbmm(bias[:, :, None], weight, x.flatten(2)).unflatten(2, x.shape[2:])
