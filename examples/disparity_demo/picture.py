@@ -46,8 +46,10 @@ def show_results(results: list[Result], parts: Parts, path: Path) -> tuple[str, 
         _show(axes[result.method], result.upsampled, TITLES[result.method], DISPARITY, scale)
         _show(axes[f"error of {result.method}"], error, title, ERROR, error_scale)
 
-    errors = [ax for name, ax in axes.items() if name.startswith("error")]
-    others = [ax for ax in axes.values() if ax not in errors]
+    # The colours' bars stand beside the first row of methods and of errors, whose colours hold for all.
+    first = [result.method for result in results[:columns]]
+    others = [axes[name] for name in ("whole", "low", "truth", *first)]
+    errors = [axes[f"error of {method}"] for method in first]
     figure.colorbar(ScalarMappable(scale, DISPARITY), ax=others, label="disparity, px", shrink=0.6)
     label = "|error|, px (blue: truth unknown)"
     figure.colorbar(ScalarMappable(error_scale, ERROR), ax=errors, label=label, extend="max", shrink=0.9)
