@@ -12,7 +12,6 @@ struct GuidedFilterKnobs : Knobs {
     // Of a CPU.
     Knob tile_columns{this, "tile_columns"};
     Knob task_planes{this, "task_planes"}, task_rows{this, "task_rows"}, task_bands{this, "task_bands"};
-    Knob unrolled_rows{this, "unrolled_rows"};
     // Of a GPU: the threads of a block where a stage goes along x, and along y.
     Knob chunk_pixels{this, "chunk_pixels"};
     Knob columns_along_x{this, "columns_along_x"}, rows_along_x{this, "rows_along_x"};

@@ -9,32 +9,37 @@ using Internal::make_one, Internal::make_zero;
 
 namespace {
 
-Expr inside(Expr place, Expr extent) {
-    return clamp(place, 0, extent);
+// A place of a block.
+Arguments in_block(Arguments args, int dimension, Expr place, Expr block) {
+    args[dimension] = place;
+    args.insert(args.begin() + dimension + 1, block);
+    return args;
 }
 
-// Sum of f over the block of each place, before it and from it on.
+// Sums of f over the first places of a block, and over the others.
 void define_sums(Box &box, Func f, int dimension, const BoxAxis &axis) {
     const Arguments args = arguments(f);
+    const Expr place = args[dimension], block = box.block;
     const auto undefined = [](Expr value) { return undef(value.type()); };
     const auto zero = [](Expr value) { return make_zero(value.type()); };
-    const std::vector<Expr> value = values(f, args);
-    const RDom r(0, axis.extent, "place");
-
-    box.prefix(args) = each(undefined, value);
-    box.prefix(at(args, dimension, 0)) = each(zero, value);
-    const auto next = [&](Expr sum, Expr v) { return select(axis.phase(r + 1) == 0, make_zero(v.type()), sum + v); };
-    box.prefix(at(args, dimension, r + 1)) =
-        each(next, values(box.prefix, at(args, dimension, r)), values(f, at(args, dimension, r)));
-
-    const Expr place = axis.extent - 1 - r;
-    box.suffix(args) = each(undefined, value);
-    box.suffix(at(args, dimension, axis.extent)) = each(zero, value);
-    const auto previous = [&](Expr sum, Expr v) {
-        return v + select(axis.phase(place + 1) == 0, make_zero(v.type()), sum);
+    const auto at_place = [&](Expr t) { return in_block(args, dimension, t, block); };
+    const auto element = [&](Expr t) {
+        const Expr i = block * axis.length - axis.radius + t;
+        const auto inside = [&](Expr value) { return select(i >= 0 && i < axis.extent, value, zero(value)); };
+        return each(inside, values(f, at(args, dimension, clamp(i, 0, axis.extent - 1)))).as_vector();
     };
-    box.suffix(at(args, dimension, place)) =
-        each(previous, values(box.suffix, at(args, dimension, place + 1)), values(f, at(args, dimension, place)));
+    const std::vector<Expr> value = values(f, args);
+
+    const RDom before(0, axis.length - 1, "place");
+    box.prefix(at_place(place)) = each(undefined, value);
+    box.prefix(at_place(0)) = each(zero, value);
+    box.prefix(at_place(before + 1)) = each(std::plus<Expr>(), values(box.prefix, at_place(before)), element(before));
+
+    const RDom behind(0, axis.length, "place");
+    const Expr t = axis.length - 1 - behind;
+    box.suffix(at_place(place)) = each(undefined, value);
+    box.suffix(at_place(axis.length)) = each(zero, value);
+    box.suffix(at_place(t)) = each(std::plus<Expr>(), element(t), values(box.suffix, at_place(t + 1)));
 }
 
 // Sum of f over the box of each place.
@@ -55,56 +60,65 @@ void define(Box &box, Func f, int dimension, const BoxAxis &axis) {
     }
 }
 
-std::vector<Expr> box_sum(const Box &box, const Arguments &args, int dimension, const BoxAxis &axis) {
+// scale * sum of f over the box of each place; scale(place).
+template<class Scale> void define_result(Box &box, Func f, int dimension, const BoxAxis &axis, const Scale &scale) {
+    const Arguments args = arguments(f);
+    const Expr i = args[dimension];
     if (axis.form == Form::Gather) {
-        return values(box.sum, args);
+        box.result(args) = each([&](Expr sum) { return scale(sum, i); }, values(box.sum, args));
+        return;
     }
-    const Expr tail = inside(axis.tail(args[dimension]), axis.extent),
-               head = inside(axis.head(args[dimension]), axis.extent);
-    return each(std::plus<Expr>(), values(box.suffix, at(args, dimension, tail)),
-                values(box.prefix, at(args, dimension, head)))
-        .as_vector();
+    const Expr own = min(box.block * axis.length + i, axis.extent - 1);
+    const auto add = [&](Expr tail, Expr head) { return scale(tail + head, own); };
+    box.blocks(in_block(args, dimension, i, box.block)) =
+        each(add, values(box.suffix, in_block(args, dimension, i, box.block)),
+             values(box.prefix, in_block(args, dimension, i, box.block + 1)));
+    box.result(args) = Tuple(values(box.blocks, in_block(args, dimension, axis.place(i), axis.block(i))));
 }
 
 Box make_box(const std::string &name) {
-    return {Func(name + "_prefix"), Func(name + "_suffix"), Func(name + "_sum"), Func(name + "_scaled"), Func(name)};
-}
-
-// f, each place over the count of its box.
-void define_scaled(Func scaled, const std::vector<Expr> &f, const Arguments &args, int dimension, const BoxAxis &axis) {
-    const Expr scale = axis.inverse_count(args[dimension]);
-    scaled(args) = each([&](Expr value) { return value * scale; }, f);
+    return {Var("block"),
+            Func(name + "_prefix"),
+            Func(name + "_suffix"),
+            Func(name + "_blocks"),
+            Func(name + "_sum"),
+            Func(name + "_scaled"),
+            Func(name)};
 }
 
 }  // namespace
 
 BoxAxis::BoxAxis(const std::string &name, Expr any_radius, Expr extent, Type type, Form form)
-    : form(form), extent(extent), radius(clamp(any_radius, 0, extent)), phase(name + "_phase"), tail(name + "_tail"),
-      head(name + "_head"), inverse_count(name + "_inverse_count") {
+    : form(form), extent(extent), radius(clamp(any_radius, 0, extent)), length(2 * radius + 1), phase(name + "_phase"),
+      number(name + "_number"), inverse_count(name + "_inverse_count") {
     Var i("i");
-    const Expr length = 2 * radius + 1;
-    const Expr first = i - radius, behind = i + radius + 1;
     phase(i) = i % length;
-    tail(i) = select(first < 0, extent, first);
-    // A block that begins behind the image has no sum; one that ends there has the sum of all it holds.
-    head(i) = select(behind <= extent, behind, select(behind / length * length < extent, extent, 0));
-    inverse_count(i) = make_one(type) / cast(type, max(1, min(behind, extent) - max(first, 0)));
+    number(i) = i / length;
+    inverse_count(i) = make_one(type) / cast(type, max(1, min(i + radius + 1, extent) - max(i - radius, 0)));
+}
+
+Expr BoxAxis::place(Expr i) const {
+    return clamp(phase(i), 0, min(length, extent) - 1);
+}
+
+Expr BoxAxis::block(Expr i) const {
+    return clamp(number(i), 0, (extent - 1) / length);
 }
 
 Box box_mean(const std::string &name, Func f, int dimension, const BoxAxis &axis) {
     Box box = make_box(name);
     define(box, f, dimension, axis);
-    const Arguments args = arguments(f);
-    define_scaled(box.result, box_sum(box, args, dimension, axis), args, dimension, axis);
+    define_result(box, f, dimension, axis, [&](Expr sum, Expr i) { return sum * axis.inverse_count(i); });
     return box;
 }
 
 Box box_mean_transpose(const std::string &name, Func g, int dimension, const BoxAxis &axis) {
     Box box = make_box(name);
     const Arguments args = arguments(g);
-    define_scaled(box.scaled, values(g, args), args, dimension, axis);
+    const Expr scale = axis.inverse_count(args[dimension]);
+    box.scaled(args) = each([&](Expr value) { return value * scale; }, values(g, args));
     define(box, box.scaled, dimension, axis);
-    box.result(args) = Tuple(box_sum(box, args, dimension, axis));
+    define_result(box, g, dimension, axis, [](Expr sum, Expr) { return sum; });
     return box;
 }
 

@@ -33,24 +33,24 @@ struct GuidedFilterFit {
     Halide::Expr centred_guide(Halide::Expr column, Halide::Expr row) const;
 
     GuidedFilterProblem problem;
-    Halide::Func guide_centre, input_centre;  // c
-    Halide::Func input_rows;                  // x (input), y (samples): the input, interpolated along y
-    Halide::Func samples;                     // x, y, c: I, p less their centres
-    Halide::Func moments;                     // I, p, Ip, II
-    Box column_means;                         // their means along y
-    Box means;                                // and along x
-    Halide::Func fit;                         // a, b
+    Halide::Func guide_centre, input_centre;    // c
+    Halide::Func input_rows;                    // x (input), y (samples): the input, interpolated along y
+    Halide::Func guide_samples, input_samples;  // x, y, c: I, p less their centres
+    Halide::Func moments;                       // I, p, Ip, II
+    Box column_means;                           // their means along y
+    Box means;                                  // and along x
+    Halide::Func slope;                         // a
+    Halide::Func fit;                           // a, b
 };
 
 struct GuidedFilter {
     explicit GuidedFilter(const GuidedFilterProblem &problem);
 
     GuidedFilterFit start;
-    Box row_model;            // means of a and b along x
-    Halide::Func model_rows;  // the same, for column lanes
-    Box model;                // and along y
-    Halide::Func widened;     // x (pixels), y (samples): interpolated along x
-    Halide::Func output;      // x, y, c
+    Box row_model;         // means of a and b along x
+    Halide::Func widened;  // x (pixels), y (samples): interpolated along x; a scan does so before the means along y
+    Box model;             // means along y
+    Halide::Func output;   // x, y, c
 };
 
 // d_output: x, y, c. Nothing else is kept from the forward direction.
@@ -63,6 +63,7 @@ struct GuidedFilterBackward {
     LinearTranspose d_row_model;
     Box d_fit;                  // gradient of a and b
     Halide::Func solved;        // m(I), m(p), the denominator of a, a
+    Halide::Func d_covariance;  // of m(Ip) - m(I) m(p)
     Halide::Func d_means;       // of the moments' means, at a sample
     Box d_row_moments;          // the box along x undone
     Box row_model;              // mean of a along x

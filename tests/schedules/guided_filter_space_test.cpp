@@ -65,8 +65,6 @@ TEST_CASE("the guided filter refuses what is not in its space", "[guided_filter]
                       ContainsSubstring("tile_columns should be one of 16, 32, 64, 128, 256 but is 48"));
     CHECK_THROWS_WITH(build("guided_filter_backward", host, {{"task_planes", "-1"}}),
                       ContainsSubstring("task_planes should be"));
-    CHECK_THROWS_WITH(build("guided_filter", host, {{"task_rows", "4"}, {"unrolled_rows", "8"}}),
-                      ContainsSubstring("unrolled rows divide a task's rows"));
     CHECK_THROWS_WITH(build("guided_filter", gpu, {{"columns_along_x", "256"}, {"rows_along_x", "4"}}),
                       ContainsSubstring("a block along x has 64 to 512 threads"));
     CHECK_THROWS_WITH(build("guided_filter", host, {{"chunk_pixels", "8"}}),
