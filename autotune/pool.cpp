@@ -1,10 +1,13 @@
 // The parallel loops of a tuner's process, as the library's run on torch's threads (runtime/threads.cpp): an OpenMP
-// pool, every thread takes the next task that nobody has, and loops inside a parallel loop are serial.
+// pool, every thread takes the next task that nobody has, and loops inside a parallel loop are serial. And the
+// library's memory.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 
 #include <omp.h>
+
+#include "runtime/kernel_memory.h"
 
 namespace {
 
@@ -29,4 +32,9 @@ extern "C" int upwell_do_par_for(void *user_context, Task task, int min, int siz
 #pragma omp parallel num_threads(std::min(size, omp_get_max_threads()))
     work();
     return status;
+}
+
+// In the Halide runtime of this process.
+extern "C" void upwell_install_kernel_memory() {
+    upwell::install_kernel_memory();
 }

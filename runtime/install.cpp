@@ -4,6 +4,7 @@
 #include "device.h"
 #include "error.h"
 #include "instruction_set.h"
+#include "kernel_memory.h"
 #include "threads.h"
 
 namespace upwell {
@@ -13,6 +14,7 @@ void install_once() {
     std::call_once(once, [] {
         install_error_handler();
         install_instruction_set();
+        install_kernel_memory();
         install_parallel_for();
         install_device();
     });

@@ -101,7 +101,8 @@ def error_of(results: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -
 
 
 def open_runtime(library: str, pool: str | None) -> ctypes.CDLL:
-    """Halide's runtime, which the candidates find their symbols in. pool: a library with the threads to run on."""
+    """Halide's runtime, which the candidates find their symbols in. pool: a library with the threads to run on,
+    and the memory to work in."""
     runtime = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     default = runtime.halide_default_load_library
     default.restype, default.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
@@ -113,7 +114,9 @@ def open_runtime(library: str, pool: str | None) -> ctypes.CDLL:
     runtime.keep = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(load_library)
     runtime.halide_set_custom_load_library(runtime.keep)
     if pool:
-        runtime.halide_set_custom_do_par_for(ctypes.CDLL(pool).upwell_do_par_for)
+        library = ctypes.CDLL(pool)
+        runtime.halide_set_custom_do_par_for(library.upwell_do_par_for)
+        library.upwell_install_kernel_memory()
     return runtime
 
 
