@@ -78,8 +78,8 @@ struct OfPixels {
     Halide::RDom cells;
 };
 
-// Pixels that see a block of cells' columns: the first of a row, and so many at most, a multiple of `tile`. Form::Gather:
-// of a row of cells too, rows of pixels.
+// Pixels that see a block of cells' columns: the first of a row, and so many at most, a multiple of `tile`.
+// Form::Gather: of a row of cells too, rows of pixels.
 struct Seeing {
     Halide::Func first_pixel;
     Halide::Expr pixels;
