@@ -19,8 +19,8 @@ constexpr int thread_pixels = 4, thread_cells = block, thread_channels = 8;
 constexpr int lines_of_block = 16;                             // rows that threads of a block have
 constexpr int channels_of_value = 64, channels_of_depth = 32;  // that a block sums: those of a head are fewer
 
-const Var strip("strip"), lane("thread_lane"), thread_x("thread_x"), thread_y("thread_y"), tiles("tiles"),
-    pixel("pixel"), block_x("block_x"), block_y("block_y"), block_c("block_c"), lines("lines"), several("several");
+const Var strip("strip"), quad("quad"), thread_x("thread_x"), thread_y("thread_y"), tiles("tiles"), pixel("pixel"),
+    block_x("block_x"), block_y("block_y"), block_c("block_c"), lines("lines"), several("several");
 
 // Of so many; sizes: what a stage stores of one.
 Expr at_a_time(const Expr &count, const std::vector<Expr> &sizes) {
@@ -69,15 +69,15 @@ void keep(Func sums, LoopLevel at, const std::pair<Var, int> &a, const std::pair
 Var store_pairs(Func f, LoopLevel at) {
     f.compute_at(std::move(at))
         .bound_extent(u, tile)
-        .split(u, lane, u, thread_pixels, whole)
+        .split(u, quad, u, thread_pixels, whole)
         .split(i, several, i, thread_cells, whole)
         .split(y, lines, thread_y, lines_of_block, guard)
         .fuse(t, j, block_x)
         .fuse(lines, several, block_y)
         .unroll(u)
         .unroll(i);
-    launch(f, {u, i}, {lane, thread_y}, {block_x, block_y, g});
-    return lane;
+    launch(f, {u, i}, {quad, thread_y}, {block_x, block_y, g});
+    return quad;
 }
 
 void keep_pairs(Func sums, LoopLevel at, const RDom &over) {
@@ -111,7 +111,7 @@ Var store_pixels(Func f, LoopLevel at) {
     return u;
 }
 
-// A sum over a window's cells, or the largest of them, by the thread that stores it.
+// A sum, or the largest, by the thread that stores it.
 void store_reduced(Func f, LoopLevel at) {
     Func stored = f.in();
     f.compute_at(stored, store_pixels(stored, std::move(at))).update().never_partition_all();
@@ -131,10 +131,10 @@ LoopLevel sum_cells(Func output, Func sums, const RDom &cells, const Problem &p,
 
     Func stored = sums.in();
     of_one(stored, LoopLevel(output, block_x), {{u, tile}, {c, channels}, {t, 1}, {y, 1}, {g, 1}, {n, 1}})
-        .split(u, lane, u, thread_pixels, whole)
+        .split(u, quad, u, thread_pixels, whole)
         .split(c, several, c, thread_channels, whole)
         .split(several, thread_y, several, groups, whole)
-        .fuse(lane, several, thread_x)
+        .fuse(quad, several, thread_x)
         .reorder(u, c, thread_x, thread_y)
         .unroll(u)
         .unroll(c)
@@ -152,8 +152,7 @@ void schedule_on_gpu(Forward &f) {
     store_reduced(f.weights.largest, at);
     store_reduced(f.weights.total, at);
     if (f.mean.defined()) {
-        Func stored = f.mean.in();
-        f.mean.compute_at(stored, store_pixels(stored, at)).update().never_partition_all();
+        store_reduced(f.mean, at);
     } else {
         store_pixels(f.weights.exponentials, at);
     }
@@ -190,15 +189,15 @@ namespace {
 Var store_seen(Func f, LoopLevel at) {
     f.compute_at(std::move(at))
         .bound_extent(b, block)
-        .split(v, lane, v, thread_pixels, whole)
-        .split(lane, several, lane, tile / thread_pixels, whole)
+        .split(v, quad, v, thread_pixels, whole)
+        .split(quad, several, quad, tile / thread_pixels, whole)
         .split(k, lines, thread_y, lines_of_block, guard)
         .fuse(several, t, block_x)
         .fuse(lines, y, block_y)
         .unroll(v)
         .unroll(b);
-    launch(f, {v, b}, {lane, thread_y}, {block_x, block_y, g});
-    return lane;
+    launch(f, {v, b}, {quad, thread_y}, {block_x, block_y, g});
+    return quad;
 }
 
 void keep_seen(Func sums, LoopLevel at, const RDom &over) {
@@ -228,18 +227,17 @@ void schedule_on_gpu(OfCells &o) {
     launch(o.output, {cell}, {c, thread_y}, {block_x, block_c, g}, {columns_of_row, strip, n});
     o.total.compute_at(o.output, cell).update().never_partition_all();
 
-    const Var of_lane = cross_attention::lane;
     Func shared = o.partial.in();
     of_one(shared, LoopLevel(o.output, block_x),
-           {{of_lane, lanes}, {b, block}, {c, channels}, {t, 1}, {y, 1}, {g, 1}, {n, 1}})
-        .align_storage(of_lane, lanes + 1)  // neither lanes nor sums meet in one bank
+           {{lane, lanes}, {b, block}, {c, channels}, {t, 1}, {y, 1}, {g, 1}, {n, 1}})
+        .align_storage(lane, lanes + 1)  // neither lanes nor sums meet in one bank
         .split(c, several, c, thread_channels, whole)
-        .reorder(b, c, of_lane, several)
+        .reorder(b, c, lane, several)
         .unroll(b)
         .unroll(c)
-        .gpu_threads(of_lane, several)
+        .gpu_threads(lane, several)
         .never_partition_all();
-    keep(o.partial, LoopLevel(shared, of_lane), {b, block}, {c, thread_channels}, {o.pixels.x, o.pixels.y});
+    keep(o.partial, LoopLevel(shared, lane), {b, block}, {c, thread_channels}, {o.pixels.x, o.pixels.y});
 
     const LoopLevel at(o.output, columns_of_row);
     Func stored = o.factors.in();
