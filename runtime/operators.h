@@ -55,6 +55,7 @@ void for_each_operator(std::function<void(const Operator &)> visit);
 void add_operator(Signature signature);
 
 // Each operator with a host side of its own, and the gradients that are operators.
+std::vector<Signature> describe_colour_guided_filter();
 std::vector<Signature> describe_cross_attention();
 std::vector<Signature> describe_fold_group_norm();
 std::vector<Signature> describe_group_stats();

@@ -19,6 +19,8 @@
 //   fold_group_norm     weight [O, C], bias [O], norm_weight, norm_bias [C],
 //                       mean, rstd [N, groups]                              -> folded_weight [N, O, C], folded_bias [N, O]
 //   guided_filter       guide [N, D, H, W], input [N, D, h, w]              -> output [N, D, H, W]
+//   colour_guided_filter
+//                       guide [N, 3, H, W], input [N, C, h, w]              -> output [N, C, H, W]
 //   merge_kernels       large [A, B, KH, KW], small [A, B, kh, kw]          -> merged [A, B, KH, KW]
 //   pcdc                key, query [N, D, H, W], weight [L, D/G, K, K] and,
 //                       if there is one, bias [L]                           -> output [N, L, H, W]
@@ -37,7 +39,8 @@
 //   wrc_exact, wrc_spectral
 //                       precision, weighted [N, C, s*h, s*w], data_weight, data [N, C, h, w],
 //                       kernel [C, KH, KW]                                  -> output [N, C, s*h, s*w]
-//   <any>_backward, transposed_conv_d_input, _d_weight, _d_bias             gradients of these
+//   <any>_backward, colour_guided_filter_d_input, _d_guide, transposed_conv_d_input, _d_weight, _d_bias
+//                                                                           gradients of these
 //
 // and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side,
 // odd); groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res
@@ -46,13 +49,14 @@
 // nearest: high-res pixels per low-res pixel where positions are a pixel's over this number, computed as torch does
 // for its scale_factor; 0: the true ratio H/h, W/w). Those of the second list, which takes contiguous tensors, are
 // those of upwell.ops, and what `upwell inspect` prints of them: groups, eps (1e-5), blur (0) of group_stats, height
-// and width of its upsampling; radius, eps (1e-3), scale (1), centred (0), border ("inside") of guided_filter; groups
-// (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0) of pcdc_scores, and row_high,
-// row_low, column_high, column_low, without which key is a low-res map; stride_h, stride_w (1), padding_h, padding_w,
-// output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups (1), high_res (0; 1: offsets are
-// [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h, kernel_w (0), ratio (0), mean_heads
-// (0) of cross_attention, on a CPU alone; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact,
-// centre ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
+// and width of its upsampling; radius, eps (1e-3), scale (1), centred (0), border ("inside") of guided_filter and
+// colour_guided_filter; groups (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0) of
+// pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h, stride_w
+// (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups (1),
+// high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
+// kernel_w (0), ratio (0), mean_heads (0) of cross_attention, on a CPU alone; scale of wrc_..., tolerance (1e-4),
+// max_iterations (100) of wrc_exact, centre ("image") of wrc_spectral, which also takes the transforms that it uses,
+// fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.

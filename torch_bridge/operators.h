@@ -62,6 +62,11 @@ std::tuple<Tensor, Tensor> fold_group_norm(const Tensor &weight, const Tensor &b
 Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps = 1e-3, int64_t scale = 1,
                      bool centred = false, std::string_view border = "inside");
 
+// The guided filter with a colour guide (He et al., Guided Image Filtering, TPAMI 2013, section 3.6): guide N,3,H,W,
+// each channel of input N,C,h,w fitted to all three of it -> N,C,H,W. eps: positive. The rest as above.
+Tensor colour_guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps = 1e-3,
+                            int64_t scale = 1, bool centred = false, std::string_view border = "inside");
+
 // Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): conv(key, weight, dilation, groups,
 // replicate border) - conv1x1(query, weight's sum over taps) + bias. key, query N,D,H,W, weight L,D/groups,K,K, bias L
 // -> N,L,H,W.

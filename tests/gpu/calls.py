@@ -78,6 +78,10 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             lambda g, x: ops.guided_filter(g, x, 4, 1e-2, 2, border="reflect"),
             [high, low],
         ),
+        "colour_guided_filter": (
+            lambda g, x: ops.colour_guided_filter(g, x, 4, 1e-2, 2, True),
+            [random((2, 3, 12, 15), dtype, 12), low],
+        ),
         "pcdc": (lambda k, q, w, b: ops.pcdc(k, q, w, b, 2, (3, 2)), [high, high.flip(2), *weights[1:3]]),
         "pcdc_scores low-res": (lambda k, q, *p: ops.pcdc_scores(k, q, *p, 2, 4), [low, high, *weights]),
         "pcdc_scores": (

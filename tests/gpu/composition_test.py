@@ -1,4 +1,4 @@
-"""ReSFU's operators and the modules beside compositions of torch operations, both on the device."""
+"""ReSFU's operators, the colour guided filter and the modules beside compositions of torch operations, both on the device."""
 
 import functools
 import random as python_random
@@ -13,7 +13,7 @@ from reference import composition, formula, upsamplers
 from resfu_draws import assert_all_close
 from support import FLOATS, DeviceTest, each, perturbed, random, same_bits, with_gradients
 
-OPERATORS = ["group_stats", "guided_filter", "pcdc", "pcdc_scores"]
+OPERATORS = ["colour_guided_filter", "group_stats", "guided_filter", "pcdc", "pcdc_scores"]
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 

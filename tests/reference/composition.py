@@ -53,6 +53,36 @@ def guided_filter(
     return a * guide + b
 
 
+def colour_guided_filter(
+    guide: Tensor,
+    input: Tensor,
+    radius: int,
+    eps: float = 1e-3,
+    scale: int = 1,
+    centred: bool = False,
+    border: str = "inside",
+) -> Tensor:
+    """The guided filter of guide [N, 3, H, W] on input [N, C, h, w], upsampled first."""
+    size = guide.shape[2:]
+    if input.shape[2:] != size:
+        input = formula.bilinear(input, size)
+    I, p = _subsample(guide, scale), _subsample(input, scale)
+
+    def mean(fields: Tensor) -> Tensor:
+        """[N, ..., h, w]"""
+        return box_mean(fields.flatten(1, -3)[None], radius // scale, border).view_as(fields)
+
+    mean_I, mean_p = mean(I), mean(p)
+    covariance = mean(I[:, :, None] * p[:, None]) - mean_I[:, :, None] * mean_p[:, None]
+    variance = mean(I[:, :, None] * I[:, None]) - mean_I[:, :, None] * mean_I[:, None]
+    pixels_first = (0, 3, 4, 1, 2)
+    S = variance.permute(pixels_first) + eps * torch.eye(3, dtype=I.dtype, device=I.device)
+    a = torch.linalg.solve(S, covariance.permute(pixels_first)).permute(0, 3, 4, 1, 2)  # [N, 3, C, h, w]
+    b = mean_p - (a * mean_I[:, :, None]).sum(1)
+    a, b = (_put_back(mean(fit)[None].flatten(2, -3), size, scale, centred)[0] for fit in (a, b))
+    return (a.unflatten(1, (3, -1)) * guide[:, :, None]).sum(1) + b
+
+
 def _subsample(x: Tensor, scale: int) -> Tensor:
     """Every scale-th pixel from the first, floor(H/scale) rows (at least one)."""
     h, w = (max(length // scale, 1) for length in x.shape[2:])

@@ -1,6 +1,8 @@
 // The operators whose host side is written out, called by name without torch, against their definitions as loops.
 #include <cmath>
+#include <numeric>
 
+#include "reference/colour_guided_filter.h"
 #include "reference/guided_filter.h"
 #include "support/catch.h"
 #include "support/map.h"
@@ -31,6 +33,74 @@ TEST_CASE("a guided filter by name equals its definition", "[host]") {
             CHECK(worst_difference(output.data, expected) < 1e-10);
         }
     }
+}
+
+TEST_CASE("a guided filter with a colour guide by name equals its definition, and its gradients are one's transpose",
+          "[host]") {
+    constexpr int H = 13, W = 11, C = 5;
+    for (const auto &[radius, scale, centred] : {std::tuple{4, 1, false}, {3, 2, false}, {3, 2, true}, {0, 1, false}}) {
+        for (const auto &[h, w] : {std::pair<int64_t, int64_t>{5, 4}, {H, W}}) {
+            CAPTURE(radius, scale, centred, h, w);
+            Map<double> guide({2, 3, H, W}, 1), input({2, C, h, w}, 2), output({2, C, H, W}), d_output({2, C, H, W}, 3),
+                d_input({2, C, h, w}), d_guide({2, 3, H, W});
+            for (Map<double> *made : {&output, &d_input, &d_guide}) {
+                std::fill(made->data.begin(), made->data.end(), NAN);
+            }
+            const auto call = [&, radius = radius, scale = scale, centred = centred](const std::string &op,
+                                                                                     std::vector<NamedArgument> maps) {
+                maps.insert(maps.end(),
+                            {{"radius", radius}, {"scale", scale}, {"centred", centred ? 1 : 0}, {"eps", 0.01}});
+                run(op, maps);
+            };
+            call("colour_guided_filter",
+                 {{"guide", guide.tensor()}, {"input", input.tensor()}, {"output", output.tensor()}});
+            const reference::GuidedFilter q{1, H, W, int(h), int(w), radius / scale, scale, centred, 0.01};
+            std::vector<double> expected;
+            for (int plane = 0; plane < 2 * C; plane++) {
+                const auto filtered =
+                    reference::colour_filter_plane(q, &guide.data[plane / C * 3 * H * W], &input.data[plane * h * w]);
+                expected.insert(expected.end(), filtered.begin(), filtered.end());
+            }
+            CHECK(worst_difference(output.data, expected) < 1e-10);
+
+            call("colour_guided_filter_d_input",
+                 {{"guide", guide.tensor()}, {"d_output", d_output.tensor()}, {"d_input", d_input.tensor()}});
+            const auto dot = [](const Map<double> &a, const Map<double> &b) {
+                return std::inner_product(a.data.begin(), a.data.end(), b.data.begin(), 0.0);
+            };
+            CHECK(std::abs(dot(d_input, input) - dot(d_output, output)) < 1e-10);
+
+            // Along a direction of the guide, by differences of calls.
+            call("colour_guided_filter_d_guide", {{"guide", guide.tensor()},
+                                                  {"input", input.tensor()},
+                                                  {"d_output", d_output.tensor()},
+                                                  {"d_guide", d_guide.tensor()}});
+            const Map<double> direction({2, 3, H, W}, 4);
+            double difference = 0;
+            for (const double step : {1e-5, -1e-5}) {
+                Map<double> moved = guide;
+                for (size_t i = 0; i < moved.data.size(); i++) {
+                    moved.data[i] += step * direction.data[i];
+                }
+                call("colour_guided_filter",
+                     {{"guide", moved.tensor()}, {"input", input.tensor()}, {"output", output.tensor()}});
+                difference += dot(output, d_output) / (2 * step);
+            }
+            CHECK(std::abs(dot(d_guide, direction) - difference) < 1e-6 * std::sqrt(dot(d_guide, d_guide)) + 1e-12);
+        }
+    }
+}
+
+TEST_CASE("a call by name of the colour filter says what is wrong with it", "[host]") {
+    Map<float> grey({1, 1, 4, 4}), guide({1, 3, 4, 4}), input({1, 2, 4, 4}), output({1, 2, 4, 4});
+    const NamedArgument g{"guide", guide.tensor()}, i{"input", input.tensor()}, o{"output", output.tensor()},
+        r{"radius", 1};
+    const std::string op = "colour_guided_filter";
+    CHECK(message(op, {{"guide", grey.tensor()}, i, o, r}) ==
+          op + ": guide should be [1, 3, 4, 4] but is [1, 1, 4, 4]");
+    CHECK(message(op, {g, i, o}) == op + ": radius is missing");
+    CHECK(message(op, {g, i, o, r, {"eps", 0.0}}) == op + ": eps should be positive but is 0.000000");
+    CHECK(message(op, {g, i, o, r}) == "no error");
 }
 
 TEST_CASE("a mirrored border by name is that of maps extended by two radii", "[host]") {

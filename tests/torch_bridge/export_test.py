@@ -85,6 +85,10 @@ MODULES = {
     "WRC exact": (lambda: nns.WRC(4, 4, 3, 2, solver="exact", tolerance=0.0, max_iterations=4), (low,)),
     "WRC reflecting": (lambda: nns.WRC(4, 4, 3, 2, padding_mode="reflect"), (low,)),
     "GuidedFilter": (lambda: nns.guided_filter.GuidedFilter(3, 1e-2, 4, 2), (high, low)),
+    "ColourGuidedFilter": (
+        lambda: nns.ColourGuidedFilter(3, 1e-2, 2),
+        (lambda n, c, *size: (n, 3, *high(n, c, *size)[2:]), low),
+    ),
     "Bilinear(2)": (lambda: nns.Bilinear(2), (low,)),
     "Bilinear(1.3)": (lambda: nns.Bilinear(1.3), (low,)),
     "Bilinear(1.3), recomputed": (lambda: nns.Bilinear(1.3, recompute_scale_factor=True), (low,)),
@@ -115,6 +119,7 @@ OPERATORS = {
     "group_stats": (lambda x: ops.group_stats(x, 2, blur=True), (high,)),
     "group_stats of an upsampled map": (lambda x, g: ops.group_stats(x, 2, size=g.shape[2:]), (low, high)),
     "guided_filter": (lambda g, x: ops.guided_filter(g, x, 3, scale=2), (high, low)),
+    "colour_guided_filter": (lambda g, x: ops.colour_guided_filter(g[:, :3], x, 3, scale=2), (high, low)),
     "pcdc": (lambda k, q, f: ops.pcdc(k, q, f, None, 2, (2, 1)), (high, high, fixed(6, 2, 3, 3))),
     "pcdc_scores": (lambda *a: ops.pcdc_scores(*a, 2, 2), (low, high, *block)),
     "pcdc_scores of a map": (lambda *a: ops.pcdc_scores(*a, 2, 2, (2, 1, 3, 2), blur=True), (high, high, *block)),

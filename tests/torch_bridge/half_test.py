@@ -45,6 +45,7 @@ def test_filters_keep_the_dtype(dtype):
     value, guide = torch.randn(2, 4, 5, 6).to(dtype), torch.randn(2, 4, 11, 12).to(dtype)
     calls = {
         "guided_filter": lambda v, g: upwell.ops.guided_filter(g, v, 2),
+        "colour_guided_filter": lambda v, g: upwell.ops.colour_guided_filter(g[:, :3], v, 2),
         "group_stats": lambda v, g: upwell.ops.group_stats(g, 2)[0],
         "pcdc": lambda v, g: upwell.ops.pcdc(g, g, v.new_ones(4, 4, 3, 3), v.new_ones(4)),
     }

@@ -155,6 +155,7 @@ CASES = [
     of_call("group_stats", {"eps": 0.1, "groups": 1, "size": (2, 2)}, (2, 2, 1, 1)),
     of_call("guided_filter", {"radius": 2}, (2, 3, 7, 9), (2, 3, 3, 4)),
     of_call("guided_filter", {"radius": 2, "scale": 2, "centred": True}, (2, 1, 7, 9), (2, 1, 1, 1)),
+    of_call("colour_guided_filter", {"radius": 2}, (2, 3, 7, 9), (2, 4, 3, 4)),
     of_call("pcdc", {"groups": 2, "dilation": (2, 1)}, (2, 4, 5, 6), (2, 4, 5, 6), (6, 2, 3, 3), (6,)),
     of_call("pcdc", {}, (2, 3, 1, 1), (2, 3, 1, 1), (4, 3, 3, 3)),
     scores({}, (3, 2), (6, 5), groups=2),

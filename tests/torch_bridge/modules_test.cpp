@@ -315,6 +315,20 @@ TEST_CASE("a guided filter with a reflecting border is one of maps extended by t
                       ContainsSubstring("GuidedFilter: border should be") && ContainsSubstring("'zero'"));
 }
 
+TEST_CASE(
+    "a guided filter with a colour guide is the grey one of a guide of three channels alike, and so is its clone") {
+    const Tensor grey = at::randn({2, 1, 9, 8}, at::kDouble), input = at::randn({2, 4, 5, 4}, at::kDouble);
+    const Tensor expected =
+        upwell::ops::guided_filter(grey.expand({2, 4, 9, 8}), input, 4, 0.1 / 3, 2, true, "reflect");
+    upwell::nn::ColourGuidedFilter original(4, 0.1, 2, true, "reflect");
+    const auto clone = std::dynamic_pointer_cast<upwell::nn::ColourGuidedFilterImpl>(original->clone());
+    for (const auto &filter : {original.ptr(), clone}) {
+        CHECK(worst(filter->forward(grey.expand({2, 3, 9, 8}), input), expected) < 1e-10);
+    }
+    CHECK_THROWS_WITH(upwell::nn::ColourGuidedFilter(2, 0.0),
+                      ContainsSubstring("ColourGuidedFilter: eps should be positive but is 0"));
+}
+
 TEST_CASE("LCTC with published parameters is the published module, and so is its clone", "[golden]") {
     const Golden golden("lctc");
     upwell::nn::LCTC original(upwell::nn::LCTCOptions(6, 5));

@@ -129,6 +129,8 @@ def add_filters() -> None:
     for what, options in (("whole", {}), ("sampled", {"scale": 2}), ("centred", {"scale": 2, "centred": True})):
         maps = {"guide": (2, 3, *HIGH), "input": (2, 3, *LOW)}
         add_operator(f"guided_filter {what}", composition, {"radius": 2, "eps": 1e-2, **options}, **maps)
+        maps = {"guide": (2, 3, *HIGH), "input": (2, 2, *LOW)}
+        add_operator(f"colour_guided_filter {what}", composition, {"radius": 2, "eps": 1e-2, **options}, **maps)
     pair = {"key": (2, 4, *HIGH), "query": (2, 4, *HIGH)}
     for dilation in ((1, 1), (2, 3)):
         options = {"groups": 2, "dilation": dilation}

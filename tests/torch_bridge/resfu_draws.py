@@ -1,4 +1,4 @@
-"""Problems for the operators of ReSFU, drawn at random from the settings that have to work, on tiny maps."""
+"""Problems for the operators of ReSFU and the colour guided filter, drawn at random from the settings that have to work, on tiny maps."""
 
 import dataclasses
 import random as python_random
@@ -80,15 +80,26 @@ def group_stats(draw: python_random.Random) -> Call:
 
 def guided_filter(draw: python_random.Random) -> Call:
     n, channels = draw.choice((1, 2)), draw.choice((16, 32))
-    options = {
+    options = filter_options(draw)
+    shapes = ((n, channels, side(draw), side(draw)), (n, channels, draw.randint(1, 6), draw.randint(1, 6)))
+    return Call("guided_filter", shapes, options, (1, 1))
+
+
+def filter_options(draw: python_random.Random) -> dict:
+    return {
         "radius": draw.choice((0, 1, 2, 3, 8, 40)),
         "eps": 1e-2,
         "scale": draw.choice((1, 2, 4)),
         "centred": draw.random() < 0.5,
         "border": draw.choice(("inside", "reflect", "symmetric")),
     }
-    shapes = ((n, channels, side(draw), side(draw)), (n, channels, draw.randint(1, 6), draw.randint(1, 6)))
-    return Call("guided_filter", shapes, options, (1, 1))
+
+
+def colour_guided_filter(draw: python_random.Random) -> Call:
+    n, size = draw.choice((1, 2)), (side(draw), side(draw))
+    low = size if draw.random() < 0.3 else (draw.randint(1, 6), draw.randint(1, 6))
+    shapes = ((n, 3, *size), (n, draw.choice((1, 3, 5, 33)), *low))
+    return Call("colour_guided_filter", shapes, filter_options(draw), (1, 1))
 
 
 def pcdc(draw: python_random.Random) -> Call:

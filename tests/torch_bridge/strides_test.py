@@ -74,6 +74,7 @@ def calls(n: int, h: int, w: int) -> dict:
         "group_stats of a blurred map": (lambda x: ops.group_stats(x, 2, blur=True), (low,)),
         "upsampled_group_stats": (lambda x: ops.group_stats(x, 2, size=(H, W + 1)), (low,)),
         "guided_filter": (lambda g, x: ops.guided_filter(g, x, 2, 1e-2, 2), (odd, low)),
+        "colour_guided_filter": (lambda g, x: ops.colour_guided_filter(g, x, 2, 1e-2, 2), ((n, 3, H + 1, W + 3), low)),
         "pcdc": (lambda k, q, f, b: ops.pcdc(k, q, f, b, 2, (2, 1)), (high, high, (6, 2, 3, 3), (6,))),
         "pcdc_scores of a map": (lambda *a: ops.pcdc_scores(*a, 2, 2, [5, 2, 2, 1], blur=True), (high, high, *block)),
         "pcdc_scores of a low-res key": (lambda *a: ops.pcdc_scores(*a, 2, 2), (low, high, *block)),

@@ -6,14 +6,21 @@
 #include "../operators.h"
 
 namespace upwell::nn {
+namespace {
+
+void check_options(const char *name, int64_t radius, int64_t scale, const std::string &border) {
+    TORCH_CHECK(radius >= 0, name, ": radius should be at least 0 but is ", radius);
+    TORCH_CHECK(scale >= 1, name, ": scale should be at least 1 but is ", scale);
+    TORCH_CHECK(border == "inside" || border == "reflect" || border == "symmetric", name,
+                ": border should be 'inside', 'reflect' or 'symmetric' but is '", border, "'");
+}
+
+}  // namespace
 
 GuidedFilterImpl::GuidedFilterImpl(int64_t radius, double eps, int64_t channels, int64_t scale, bool centred,
                                    std::string border)
     : radius(radius), eps(eps), channels(channels), scale(scale), centred(centred), border(std::move(border)) {
-    TORCH_CHECK(radius >= 0, "GuidedFilter: radius should be at least 0 but is ", radius);
-    TORCH_CHECK(scale >= 1, "GuidedFilter: scale should be at least 1 but is ", scale);
-    TORCH_CHECK(this->border == "inside" || this->border == "reflect" || this->border == "symmetric",
-                "GuidedFilter: border should be 'inside', 'reflect' or 'symmetric' but is '", this->border, "'");
+    check_options("GuidedFilter", radius, scale, this->border);
     reset();
 }
 
@@ -24,6 +31,17 @@ void GuidedFilterImpl::reset() {
 
 at::Tensor GuidedFilterImpl::forward(const at::Tensor &guide, const at::Tensor &input) {
     return ops::guided_filter(guide, input, radius, eps, scale, centred, border);
+}
+
+ColourGuidedFilterImpl::ColourGuidedFilterImpl(int64_t radius, double eps, int64_t scale, bool centred,
+                                               std::string border)
+    : radius(radius), eps(eps), scale(scale), centred(centred), border(std::move(border)) {
+    check_options("ColourGuidedFilter", radius, scale, this->border);
+    TORCH_CHECK(eps > 0, "ColourGuidedFilter: eps should be positive but is ", eps);
+}
+
+at::Tensor ColourGuidedFilterImpl::forward(const at::Tensor &guide, const at::Tensor &input) {
+    return ops::colour_guided_filter(guide, input, radius, eps, scale, centred, border);
 }
 
 }  // namespace upwell::nn

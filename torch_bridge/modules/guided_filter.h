@@ -1,4 +1,4 @@
-// The guided filter (He et al., arXiv 1505.00996), per channel.
+// The guided filter (He et al., arXiv 1505.00996), per channel, and with a colour guide.
 #pragma once
 
 #include <string>
@@ -27,5 +27,24 @@ struct GuidedFilterImpl : torch::nn::Cloneable<GuidedFilterImpl> {
     std::string border;
 };
 TORCH_MODULE(GuidedFilter);
+
+// Input, filtered to follow the edges of a colour image: guide . a + b with a, b smooth and fitted to each channel of
+// input (He et al., Guided Image Filtering, TPAMI 2013).
+struct ColourGuidedFilterImpl : torch::nn::Cloneable<ColourGuidedFilterImpl> {
+    // As of GuidedFilter; eps: positive.
+    ColourGuidedFilterImpl(int64_t radius, double eps, int64_t scale = 1, bool centred = false,
+                           std::string border = "inside");
+    void reset() override {}
+
+    // guide N,3,H,W, input N,C,h,w, interpolated to H,W -> N,C,H,W.
+    at::Tensor forward(const at::Tensor &guide, const at::Tensor &input);
+
+    int64_t radius;
+    double eps;
+    int64_t scale;
+    bool centred;
+    std::string border;
+};
+TORCH_MODULE(ColourGuidedFilter);
 
 }  // namespace upwell::nn

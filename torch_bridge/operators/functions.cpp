@@ -83,6 +83,12 @@ Tensor guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, d
     return op.call(guide, input, radius, eps, scale, centred, border);
 }
 
+Tensor colour_guided_filter(const Tensor &guide, const Tensor &input, int64_t radius, double eps, int64_t scale,
+                            bool centred, std::string_view border) {
+    static const auto op = bridge::find_torch_operator<decltype(colour_guided_filter)>("upwell::colour_guided_filter");
+    return op.call(guide, input, radius, eps, scale, centred, border);
+}
+
 Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias,
             int64_t groups, at::IntArrayRef dilation) {
     static const auto op = bridge::find_torch_operator<decltype(pcdc)>("upwell::pcdc");

@@ -18,6 +18,7 @@ __all__ = [
     "bilinear",
     "carafe",
     "carafe_reassembly",
+    "colour_guided_filter",
     "cross_attention",
     "fns",
     "fold_group_norm",
@@ -307,6 +308,30 @@ def guided_filter(
         [N, D, H, W].
     """
     return torch.ops.upwell.guided_filter(guide, input, radius, eps, scale, centred, border)
+
+
+def colour_guided_filter(
+    guide: Tensor,
+    input: Tensor,
+    radius: int,
+    eps: float = 1e-3,
+    scale: int = 1,
+    centred: bool = False,
+    border: str = "inside",
+) -> Tensor:
+    """The guided filter with a colour guide (He et al., Guided Image Filtering, TPAMI 2013, section 3.6): mean(a) .
+    guide + mean(b), with a . guide + b fitted to input in every box, for each channel of input by itself.
+
+    Args:
+        guide: [N, 3, H, W].
+        input: [N, C, h, w], interpolated to H, W (bilinear, align_corners=False) where it is read.
+        eps: positive; what a variance of the guide, along any direction of colour, has to exceed to count as an edge.
+        radius, scale, centred, border: as of `guided_filter`.
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.colour_guided_filter(guide, input, radius, eps, scale, centred, border)
 
 
 def pcdc(

@@ -5,7 +5,7 @@ from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
 from upwell.nn.dysample import DySample
 from upwell.nn.fade import FADE
-from upwell.nn.guided_filter import GuidedFilter
+from upwell.nn.guided_filter import ColourGuidedFilter, GuidedFilter
 from upwell.nn.index_net import (
     DepthwiseM2OIndexBlock,
     DepthwiseO2OIndexBlock,
@@ -34,6 +34,7 @@ __all__ = [
     "WRC",
     "AnyUp",
     "Bilinear",
+    "ColourGuidedFilter",
     "Deconv",
     "DepthwiseM2OIndexBlock",
     "DepthwiseO2OIndexBlock",

@@ -1,10 +1,19 @@
-"""The guided filter (He et al., arXiv 1505.00996), per channel."""
+"""The guided filter (He et al., arXiv 1505.00996), per channel, and with a colour guide."""
 
 import torch
 from torch import Tensor, nn
 
 from upwell import ops
 from upwell.nn.check import check
+
+
+def check_options(name: str, radius: int, scale: int, border: str) -> None:
+    check(radius >= 0, f"{name}: radius should be at least 0 but is {radius}")
+    check(scale >= 1, f"{name}: scale should be at least 1 but is {scale}")
+    check(
+        border in ("inside", "reflect", "symmetric"),
+        f"{name}: border should be 'inside', 'reflect' or 'symmetric' but is {border!r}",
+    )
 
 
 class GuidedFilter(nn.Module):
@@ -30,12 +39,7 @@ class GuidedFilter(nn.Module):
         border: str = "inside",
     ):
         super().__init__()
-        check(radius >= 0, f"GuidedFilter: radius should be at least 0 but is {radius}")
-        check(scale >= 1, f"GuidedFilter: scale should be at least 1 but is {scale}")
-        check(
-            border in ("inside", "reflect", "symmetric"),
-            f"GuidedFilter: border should be 'inside', 'reflect' or 'symmetric' but is {border!r}",
-        )
+        check_options("GuidedFilter", radius, scale, border)
         self.radius = radius
         self.eps = eps
         self.scale = scale
@@ -54,3 +58,29 @@ class GuidedFilter(nn.Module):
     def forward(self, guide: Tensor, input: Tensor) -> Tensor:
         """guide [N, D, H, W], input [N, D, h, w], interpolated to H, W -> [N, D, H, W]."""
         return ops.guided_filter(guide, input, self.radius, self.eps, self.scale, self.centred, self.border)
+
+
+class ColourGuidedFilter(nn.Module):
+    """input, filtered to follow the edges of a colour image: guide . a + b with a, b smooth and fitted to each channel of
+    input (He et al., Guided Image Filtering, TPAMI 2013).
+
+    Args:
+        radius, scale, centred, border: as of `GuidedFilter`.
+        eps: positive; what a variance of the guide, along any direction of colour, has to exceed to count as an edge.
+    """
+
+    def __init__(self, radius: int, eps: float, scale: int = 1, centred: bool = False, border: str = "inside"):
+        super().__init__()
+        check_options("ColourGuidedFilter", radius, scale, border)
+        check(eps > 0, f"ColourGuidedFilter: eps should be positive but is {eps}")
+        self.radius = radius
+        self.eps = eps
+        self.scale = scale
+        self.centred = centred
+        self.border = border
+
+    def forward(self, guide: Tensor, input: Tensor) -> Tensor:
+        """guide [N, 3, H, W], input [N, C, h, w], interpolated to H, W -> [N, C, H, W]."""
+        return ops.colour_guided_filter(
+            guide, input, self.radius, self.eps, self.scale, self.centred, self.border
+        )
