@@ -55,14 +55,17 @@ void for_each_operator(std::function<void(const Operator &)> visit);
 void add_operator(Signature signature);
 
 // Each operator with a host side of its own, and the gradients that are operators.
+std::vector<Signature> describe_adaptive_conv();
 std::vector<Signature> describe_colour_guided_filter();
 std::vector<Signature> describe_cross_attention();
 std::vector<Signature> describe_fold_group_norm();
 std::vector<Signature> describe_group_stats();
 std::vector<Signature> describe_guided_filter();
+std::vector<Signature> describe_local_attention();
 std::vector<Signature> describe_merge_kernels();
 std::vector<Signature> describe_pcdc();
 std::vector<Signature> describe_pcdc_scores();
+std::vector<Signature> describe_range_weights();
 std::vector<Signature> describe_sample_at_offsets();
 std::vector<Signature> describe_transposed_conv();
 std::vector<Signature> describe_wrc_data();

@@ -7,7 +7,8 @@
 //   fns                 value [N, C, h, w], logits [N, K*K, H, W]           -> output [N, C, H, W]
 //   carafe              value [N, C, h, w], logits [N, G*K*K, H, W]         -> output [N, C, H, W]
 //   carafe_reassembly   value [N, C, h, w], weight [N, G*K*K, H, W]         -> output [N, C, H, W]
-//   bilinear, nearest   value [N, C, h, w]                                  -> output [N, C, H, W]
+//   bilinear, bicubic, nearest
+//                       value [N, C, h, w]                                  -> output [N, C, H, W]
 //   <any>_d_value       d_output [N, C, H, W] and logits or weight, if any  -> d_value [N, C, h, w]
 //   fns_d_logits, carafe_d_logits
 //                       d_output [N, C, H, W], value and logits             -> d_logits [N, G*K*K, H, W]
@@ -31,6 +32,9 @@
 //                       score_weight [S, M], score_bias [S]                 -> output [N, S, H, W]
 //   cross_attention     query [N, D, H, W], key [N, D, h, w],
 //                       value [N, C, h, w]                                  -> output [N, C, H, W]
+//   adaptive_conv       value [N, C, H, W], weight [N, K*K, H, W]            -> output [N, C, H, W]
+//   range_weights       query, key [N, D, H, W], spatial [K*K]              -> weights [N, K*K, H, W]
+//   local_attention     value [N, C, h, w], logits [N, T, H, W]             -> output [N, C, H, W]
 //   sample_at_offsets   value [N, C, h, w], offsets [N, 2*G*s*s, h, w]      -> output [N, C, s*h, s*w]
 //   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
 //                       if there is one, bias [D]                           -> output [N, D, H, W]
@@ -46,7 +50,7 @@
 // odd); groups (carafe, carafe_reassembly: channel groups with weights of their own; 1); mask_ratio (fns: high-res
 // pixels between taps where the border mask is found; 0: the true ratio H/h); border (carafe: "zero": a neighbour
 // outside the map weighs and is zero, as published; "mask": it leaves the softmax); scale_h, scale_w (bilinear,
-// nearest: high-res pixels per low-res pixel where positions are a pixel's over this number, computed as torch does
+// bicubic, nearest: high-res pixels per low-res pixel where positions are a pixel's over this number, computed as torch does
 // for its scale_factor; 0: the true ratio H/h, W/w). Those of the second list, which takes contiguous tensors, are
 // those of upwell.ops, and what `upwell inspect` prints of them: groups, eps (1e-5), blur (0) of group_stats, height
 // and width of its upsampling; radius, eps (1e-3), scale (1), centred (0), border ("inside") of guided_filter and
@@ -54,9 +58,9 @@
 // pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h, stride_w
 // (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups (1),
 // high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
-// kernel_w (0), ratio (0), mean_heads (0) of cross_attention, on a CPU alone; scale of wrc_..., tolerance (1e-4),
-// max_iterations (100) of wrc_exact, centre ("image") of wrc_spectral, which also takes the transforms that it uses,
-// fourier (see Fourier).
+// kernel_w (0), ratio (0), mean_heads (0) of cross_attention; kernel of adaptive_conv and range_weights, which with
+// local_attention run on a CPU alone; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre
+// ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.

@@ -236,8 +236,13 @@ foreach (kernel IN ITEMS moments scores scores_backward statistics)
 endforeach ()
 
 # Kernels with sizes and options at run time, for every dtype: upwell_add_kernel(<generator program> <generator>
-# [further features]).
+# [CPU_ONLY] [further features]).
 function(upwell_add_kernel program generator)
+    set(gpu_backends ${upwell_gpu_backends})
+    if (CPU_ONLY IN_LIST ARGN)
+        list(REMOVE_ITEM ARGN CPU_ONLY)
+        set(gpu_backends "")
+    endif ()
     get_property(map GLOBAL PROPERTY upwell_shape_argument_of_${generator})
     if (NOT map)
         set(map 0)
@@ -253,7 +258,7 @@ function(upwell_add_kernel program generator)
         upwell_declare(${symbol} KIND kernels ROW "${row}" SOURCE ${source} FEATURES ${ARGN})
         upwell_compile(upwell_runtime ${symbol} ${source} TARGETS ${targets} FEATURES user_context ${ARGN})
         upwell_add_row(upwell_runtime kernels "${row}" Cpu Baseline ${symbol} ${upwell_by_hand})
-        foreach (backend IN LISTS upwell_gpu_backends)
+        foreach (backend IN LISTS gpu_backends)
             set(library ${upwell_library_of_${backend}})
             upwell_compile(
                 ${library} ${symbol}_${backend} ${source} TARGETS ${upwell_${backend}} FEATURES user_context ${ARGN}
@@ -293,6 +298,10 @@ endforeach ()
 foreach (suffix IN ITEMS "" _d_input _d_guide)
     upwell_add_kernel(upwell.colour_generator colour_guided_filter${suffix} large_buffers)  # as guided_filter
 endforeach ()
+foreach (generator IN ITEMS listed_taps listed_taps_d_weight listed_taps_extended listed_taps_fold scaled_softmax)
+    upwell_add_kernel(upwell.listed_generator ${generator} CPU_ONLY large_buffers)
+endforeach ()
+upwell_add_kernel(upwell.listed_generator scaled_softmax_backward CPU_ONLY large_buffers)
 foreach (suffix IN ITEMS "" _d_value _d_offsets)
     upwell_add_kernel(upwell.sampling_generator sample_at_offsets${suffix})
 endforeach ()
