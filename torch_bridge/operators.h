@@ -36,10 +36,24 @@ Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &val
                        std::string_view window = "shifted", at::IntArrayRef kernel = {0, 0}, double ratio = 0,
                        bool mean_heads = false);
 
+// weight N,K*K,H,W: each pixel of value N,C,H,W becomes the sum of the K*K around it, times weights; beyond the map it goes on
+// in mirrors (FeatUp, arXiv 2403.10516). On a CPU only, as are the next two.
+Tensor adaptive_conv(const Tensor &value, const Tensor &weight, int64_t kernel);
+
+// query, key N,D,H,W, spatial K*K -> N,K*K,H,W: over the pixels around each, beyond the map in mirrors, the softmax of query .
+// key times spatial, divided by its sum, or by 1e-7 if that is more.
+Tensor range_weights(const Tensor &query, const Tensor &key, const Tensor &spatial, int64_t kernel);
+
+// Each pixel the softmax-weighted sum of the cells at T offsets from its own (UPLiFT, arXiv 2601.17950): logits N,T,H,W, T one
+// of 5, 9, 13, 17 and 25; value N,C,h,w goes on as it ends. H,W: multiples of h,w.
+Tensor local_attention(const Tensor &value, const Tensor &logits);
+
 // size: H,W of the output. scale_h, scale_w: high-res pixels per low-res
 // pixel where positions follow a scale_factor, as torch's interpolate has it; none: the true ratio H/h, W/w.
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
                 std::optional<double> scale_w = std::nullopt);
+Tensor bicubic(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
+               std::optional<double> scale_w = std::nullopt);
 Tensor nearest(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h = std::nullopt,
                std::optional<double> scale_w = std::nullopt);
 

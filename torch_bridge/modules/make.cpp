@@ -16,7 +16,9 @@
 #include "index_net.h"
 #include "interpolate.h"
 #include "jafar.h"
+#include "jbu.h"
 #include "lctc.h"
+#include "local_attender.h"
 #include "naf.h"
 #include "pixel_shuffle.h"
 #include "resfu.h"
@@ -250,6 +252,22 @@ Upsampler make_jafar(Request &r) {
     return guided<JAFARImpl>(r, o);
 }
 
+// The guide is behind x in its call.
+Upsampler make_jbu(Request &r) {
+    JBULearnedRangeOptions o(r.guide_channels, r.channels, 32);
+    r.read("key_dim", o.key_dim()).read("radius", o.radius()).check_all_known();
+    return {std::make_shared<Holder<JBULearnedRangeImpl>>(std::make_shared<JBULearnedRangeImpl>(o)),
+            [](torch::nn::Module &module, const Tensor &guide, const Tensor &x) {
+                return static_cast<Holder<JBULearnedRangeImpl> &>(module).upsampler->forward(x, guide);
+            }};
+}
+
+Upsampler make_local_attender(Request &r) {
+    LocalAttenderOptions o(r.guide_channels);
+    r.read("num_connected", o.num_connected()).read("conv_res", o.conv_res());
+    return guided<LocalAttenderImpl>(r, o);
+}
+
 enum class Ratios { Whole, WholeOrNone, Real, RealOrNone };
 
 struct Row {
@@ -274,6 +292,8 @@ const Row rows[] = {
     {"anyup", Ratios::RealOrNone, make_anyup},
     {"naf", Ratios::RealOrNone, make_naf},
     {"jafar", Ratios::RealOrNone, make_jafar},
+    {"jbu", Ratios::RealOrNone, make_jbu},
+    {"local_attender", Ratios::Whole, make_local_attender},
     {"bilinear", Ratios::Real, sized_by_guide<BilinearImpl>, false},
     {"nearest", Ratios::Real, sized_by_guide<NearestImpl>, false},
 };

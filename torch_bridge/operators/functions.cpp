@@ -47,9 +47,30 @@ Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &val
     return op.call(query, key, value, heads, window, kernel, ratio, mean_heads);
 }
 
+Tensor adaptive_conv(const Tensor &value, const Tensor &weight, int64_t kernel) {
+    static const auto op = bridge::find_torch_operator<decltype(adaptive_conv)>("upwell::adaptive_conv");
+    return op.call(value, weight, kernel);
+}
+
+Tensor range_weights(const Tensor &query, const Tensor &key, const Tensor &spatial, int64_t kernel) {
+    static const auto op = bridge::find_torch_operator<decltype(range_weights)>("upwell::range_weights");
+    return op.call(query, key, spatial, kernel);
+}
+
+Tensor local_attention(const Tensor &value, const Tensor &logits) {
+    static const auto op = bridge::find_torch_operator<decltype(local_attention)>("upwell::local_attention");
+    return op.call(value, logits);
+}
+
 Tensor bilinear(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,
                 std::optional<double> scale_w) {
     static const auto op = bridge::find_torch_operator<decltype(bilinear)>("upwell::bilinear");
+    return op.call(value, size, scale_h, scale_w);
+}
+
+Tensor bicubic(const Tensor &value, c10::SymIntArrayRef size, std::optional<double> scale_h,
+               std::optional<double> scale_w) {
+    static const auto op = bridge::find_torch_operator<decltype(bicubic)>("upwell::bicubic");
     return op.call(value, size, scale_h, scale_w);
 }
 

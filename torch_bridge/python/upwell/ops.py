@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "adaptive_conv",
+    "bicubic",
     "bilinear",
     "carafe",
     "carafe_reassembly",
@@ -24,10 +26,12 @@ __all__ = [
     "fold_group_norm",
     "group_stats",
     "guided_filter",
+    "local_attention",
     "merge_kernels",
     "nearest",
     "pcdc",
     "pcdc_scores",
+    "range_weights",
     "sample_at_offsets",
     "sapa_attention",
     "transposed_conv",
@@ -173,6 +177,54 @@ def cross_attention(
     return torch.ops.upwell.cross_attention(query, key, value, heads, window, kernel, ratio, mean_heads)
 
 
+def local_attention(value: Tensor, logits: Tensor) -> Tensor:
+    """Attention to a few neighbours, UPLiFT's local attender (arXiv 2601.17950): each high-res pixel is the softmax-weighted sum
+    of the cells at T offsets from its own, those beyond the map the nearest ones in it. T is 5 (the cell and the four next to
+    it), 9 (3 x 3), 13 (those at most two steps away), 17 (and the corners of 5 x 5) or 25 (5 x 5), row-major. On a CPU only, so
+    far.
+
+    Args:
+        value: [N, C, h, w].
+        logits: [N, T, H, W], H, W multiples of h, w.
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.local_attention(value, logits)
+
+
+def range_weights(query: Tensor, key: Tensor, spatial: Tensor, kernel: int) -> Tensor:
+    """Weights of a joint bilateral filter with a learned range (FeatUp, arXiv 2403.10516): of each pixel over the K*K around it,
+    beyond the map in mirrors, the softmax of query . key times `spatial`, divided by its sum, or by 1e-7 if that is more. On a
+    CPU only, so far.
+
+    Args:
+        query, key: [N, D, H, W].
+        spatial: [K*K], taps row-major.
+        kernel: K.
+
+    Returns:
+        [N, K*K, H, W].
+    """
+    return torch.ops.upwell.range_weights(query, key, spatial, kernel)
+
+
+def adaptive_conv(value: Tensor, weight: Tensor, kernel: int) -> Tensor:
+    """Convolution with a kernel of its own at every pixel (FeatUp, arXiv 2403.10516): each pixel is the sum of the K*K pixels
+    around it, times weights; beyond the map it goes on in mirrors (torch's "reflect", however small the map is). On a CPU only,
+    so far.
+
+    Args:
+        value: [N, C, H, W].
+        weight: [N, K*K, H, W], taps row-major.
+        kernel: K.
+
+    Returns:
+        [N, C, H, W].
+    """
+    return torch.ops.upwell.adaptive_conv(value, weight, kernel)
+
+
 def bilinear(
     value: Tensor,
     size: Sequence[int] | None = None,
@@ -193,6 +245,18 @@ def bilinear(
         [N, C, H, W].
     """
     return torch.ops.upwell.bilinear(value, *_target("bilinear", value, size, scale_factor, recompute_scale_factor))
+
+
+def bicubic(
+    value: Tensor,
+    size: Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """Bicubic interpolation (a = -3/4, align_corners=False), with size, scale_factor and recompute_scale_factor as `bilinear`
+    has them. value [N, C, h, w] -> [N, C, H, W].
+    """
+    return torch.ops.upwell.bicubic(value, *_target("bicubic", value, size, scale_factor, recompute_scale_factor))
 
 
 def nearest(

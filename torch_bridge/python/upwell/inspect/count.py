@@ -150,11 +150,15 @@ def _wrc_spectral(call: SimpleNamespace, output: Shape) -> float:
 
 # Of the operators that modules call and that are not described by taps: multiply-adds of a call.
 OPERATORS = {
+    "adaptive_conv": lambda call, output: call.kernel**2 * math.prod(output),
     "cross_attention": _cross_attention,
+    "fold_group_norm": lambda call, folded: 2 * math.prod(folded),
     "group_stats": lambda call, _: 0,
     "upsampled_group_stats": lambda call, _: 0,
     "guided_filter": _guided_filter,
+    "local_attention": lambda call, output: call.logits[1] * math.prod(output),
     "pcdc_scores": _pcdc_scores,
+    "range_weights": lambda call, _: call.kernel**2 * math.prod(call.query),
     "sample_at_offsets": lambda call, output: BILINEAR * math.prod(output),
     "merge_kernels": lambda call, _: 0,
     "transposed_conv": lambda call, _: math.prod(call.input) * math.prod(call.weight[1:]),

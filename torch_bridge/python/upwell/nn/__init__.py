@@ -16,7 +16,9 @@ from upwell.nn.index_net import (
 )
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.jafar import JAFAR
+from upwell.nn.jbu import JBULearnedRange, JBUStack
 from upwell.nn.lctc import LCTC
+from upwell.nn.local_attender import LocalAttender
 from upwell.nn.make import make
 from upwell.nn.naf import NAF
 from upwell.nn.pixel_shuffle import PixelShuffle
@@ -42,6 +44,9 @@ __all__ = [
     "GuidedFilter",
     "HolisticIndexBlock",
     "IndexNet",
+    "JBULearnedRange",
+    "JBUStack",
+    "LocalAttender",
     "Nearest",
     "PixelShuffle",
     "ReSFU",

@@ -11,7 +11,9 @@ from upwell.nn.fade import FADE
 from upwell.nn.index_net import IndexNet
 from upwell.nn.interpolate import Bilinear, Nearest
 from upwell.nn.jafar import JAFAR
+from upwell.nn.jbu import JBULearnedRange
 from upwell.nn.lctc import LCTC
+from upwell.nn.local_attender import LocalAttender
 from upwell.nn.naf import NAF
 from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
@@ -46,6 +48,22 @@ class Unguided(nn.Module):
         check_rank(name, "x", x)
         check_multiple(name, "guide", guide, x, self.scale_factor)
         return self.upsampler(x)
+
+
+class GuidedSecond(nn.Module):
+    """An upsampler whose call has the guide behind x; the output has the guide's size."""
+
+    def __init__(self, upsampler: nn.Module):
+        super().__init__()
+        self.upsampler = upsampler
+
+    def forward(self, guide: Tensor, x: Tensor) -> Tensor:
+        """guide [N, Cy, H, W], x [N, C, h, w] -> [N, C, H, W]."""
+        return self.upsampler(x, guide)
+
+
+def _jbu(C: int, guide: int, _: float, key_dim: int = 32, **options) -> nn.Module:
+    return GuidedSecond(JBULearnedRange(guide, C, key_dim, **options))
 
 
 def _largest(C: int, *choices: int) -> int:
@@ -173,6 +191,21 @@ UPSAMPLERS = {
             Ratios.FREE,
         ),
         Upsampler(
+            "jbu",
+            "JBU",
+            Paper("FeatUp: A Model-Agnostic Framework for Features at Any Resolution", 2024, "2403.10516"),
+            _jbu,
+            Guide.IMAGE,
+            Ratios.FREE,
+        ),
+        Upsampler(
+            "local_attender",
+            "Local attender",
+            Paper("UPLiFT: Efficient Pixel-Dense Feature Upsampling with Local Attenders", 2026, "2601.17950"),
+            lambda C, guide, _, **options: LocalAttender(guide, **options),
+            Guide.FEATURES,
+        ),
+        Upsampler(
             "bilinear",
             "Bilinear",
             None,
@@ -197,12 +230,12 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float |
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
 
     Args:
-        name: "resfu", "sapa", "sapa_exp", "fade" or "indexnet", which look at the guide; "anyup", "naf" or "jafar", whose
-            guide is meant to be the image itself; "carafe", "lctc", "wrc", "dysample", "pixelshuffle" or "deconv", which
+        name: "resfu", "sapa", "sapa_exp", "fade", "indexnet" or "local_attender", which look at the guide; "anyup", "naf",
+            "jafar" or "jbu", whose guide is meant to be the image itself; "carafe", "lctc", "wrc", "dysample", "pixelshuffle" or "deconv", which
             take nothing from it but its size; "bilinear" or "nearest", which do not either.
         in_channels, guide_channels: of x and of the guide.
-        scale_factor: H/h and W/w. "resfu", "anyup", "naf" and "jafar" take any ratio and None, "bilinear" and "nearest" any
-            ratio: the guide may have any size. The others take integers, and the guide has to be so many times x; with
+        scale_factor: H/h and W/w. "resfu", "anyup", "naf", "jafar" and "jbu" take any ratio and None, "bilinear" and "nearest"
+            any ratio: the guide may have any size. The others take integers, and the guide has to be so many times x; with
             None, where they take it ("sapa", "sapa_exp", "fade"), it may have any size.
         options: of the module's constructor.
 
