@@ -2,8 +2,9 @@
 
     python autotune/field.py [--budget SECONDS] [--only NAME ...] [--eager]
 
-x 2,128,32,32 and a guide of 32 channels (sapa, fade and dysample at ratio 4, indexnet at 2); cross_attention: 9 x 9 cells,
-4 heads of 64 channels, a value of 384. Eager and torch.compile (its default mode, for these very sizes). Prints a Markdown table.
+x 2,128,32,32 and a guide of 32 channels (sapa, fade, dysample, the joint bilateral upsampler and the local attender at ratio 4,
+indexnet at 2); cross_attention: 9 x 9 cells, 4 heads of 64 channels, a value of 384. Eager and torch.compile (its default mode,
+for these very sizes). Prints a Markdown table.
 """
 
 import argparse
@@ -41,6 +42,13 @@ def module_pair(name: str, published: Callable, ratio: int, channels: int = 128)
     return module, lambda *given: published(module, *given), maps
 
 
+def jbu_pair() -> tuple[Callable, Callable, list[Tensor]]:
+    torch.manual_seed(1)
+    module = upwell.nn.JBULearnedRange(32, 128, 32).eval()
+    maps = [torch.randn(2, channels, size, size, requires_grad=True) for channels, size in ((128, 32), (32, 128))]
+    return module, lambda *given: upsamplers.jbu(module, *given), maps
+
+
 def attention_in_chunks(query: Tensor, key: Tensor, value: Tensor, rows: int = 16) -> Tensor:
     """As AnyUp publishes it: a mask of all pixels and all cells, some rows of pixels at a time."""
     H, W, h, w = *query.shape[2:], *key.shape[2:]
@@ -66,6 +74,8 @@ PAIRS = {
     "fade x4": lambda: module_pair("fade", upsamplers.fade, 4),
     "dysample x4": lambda: module_pair("dysample", upsamplers.dysample, 4),
     "indexnet x2": lambda: module_pair("indexnet", upsamplers.index_net, 2),
+    "jbu x4": jbu_pair,
+    "local_attender x4": lambda: module_pair("local_attender", upsamplers.local_attender, 4),
     "cross_attention 32 to 256": lambda: attention_pair(256),
 }
 

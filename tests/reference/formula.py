@@ -75,6 +75,36 @@ def sample_at_offsets(value: Tensor, offsets: Tensor, scale: int, groups: int = 
     return output.reshape(N, C, H, W)
 
 
+def adaptive_conv(value: Tensor, weight: Tensor, kernel: int) -> Tensor:
+    """A kernel of its own at every pixel. value [N, C, H, W], weight [N, K*K, H, W] -> [N, C, H, W]."""
+    return torch.einsum("nkyx,nckyx->ncyx", weight, _mirrored_windows(value, kernel))
+
+
+def range_weights(query: Tensor, key: Tensor, spatial: Tensor, kernel: int) -> Tensor:
+    """A learned range times `spatial`, normalised. query, key [N, D, H, W], spatial [K*K] -> [N, K*K, H, W]."""
+    scores = torch.einsum("ncyx,nckyx->nkyx", query, _mirrored_windows(key, kernel))
+    weights = scores.softmax(1) * spatial[:, None, None]
+    return weights / weights.sum(1, keepdim=True).clamp(1e-7)
+
+
+CONNECTED = {
+    5: [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)],
+    9: [(i, j) for i in range(-1, 2) for j in range(-1, 2)],
+    13: [(i, j) for i in range(-2, 3) for j in range(-2, 3) if abs(i) + abs(j) <= 2],
+    17: [(i, j) for i in range(-2, 3) for j in range(-2, 3) if abs(i) + abs(j) <= 2 or abs(i * j) == 4],
+    25: [(i, j) for i in range(-2, 3) for j in range(-2, 3)],
+}
+
+
+def local_attention(value: Tensor, logits: Tensor) -> Tensor:
+    """A softmax over a few cells. value [N, C, h, w], logits [N, T, H, W] -> [N, C, H, W]."""
+    (h, w), (H, W) = value.shape[2:], logits.shape[2:]
+    padded = _replicate(value, 2, 2)
+    cells = torch.stack([padded[..., 2 + i : 2 + i + h, 2 + j : 2 + j + w] for i, j in CONNECTED[logits.shape[1]]], 2)
+    high = cells.repeat_interleave(H // h, 3).repeat_interleave(W // w, 4)
+    return torch.einsum("nkyx,nckyx->ncyx", logits.softmax(1), high)
+
+
 def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero") -> Tensor:
     """Reassembly by inner products. value [N, C, h, w], query [N, D, H, W], key [N, D, h, w] -> [N, C, H, W]."""
     (N, D, h, w), (H, W) = key.shape, query.shape[2:]
@@ -94,6 +124,11 @@ def bilinear(value: Tensor, size: tuple[int, int]) -> Tensor:
     return _read_bilinear(_read_bilinear(value, 2, H, 0), 3, W, 0)
 
 
+def bicubic(value: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic interpolation, a = -3/4, align_corners=False. value [N, C, h, w] -> [N, C, *size]."""
+    return F.interpolate(value, size, mode="bicubic")
+
+
 def nearest(value: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest neighbour: output row p is row floor(p h/H). value [N, C, h, w] -> [N, C, *size]."""
     (h, w), (H, W) = value.shape[2:], size
@@ -102,6 +137,17 @@ def nearest(value: Tensor, size: tuple[int, int]) -> Tensor:
     rows = torch.arange(H, device=value.device) * h // H
     columns = torch.arange(W, device=value.device) * w // W
     return value.index_select(2, rows).index_select(3, columns)
+
+
+def _mirrored_windows(x: Tensor, kernel: int) -> Tensor:
+    """Of each pixel the K*K around it, beyond the map in mirrors: [N, C, H, W] -> [N, C, K*K, H, W]."""
+    radius = kernel // 2
+    for axis in (2, 3):
+        length = x.shape[axis]
+        place = torch.arange(-radius, length + radius, device=x.device) % max(1, 2 * (length - 1))
+        x = x.index_select(axis, torch.minimum(place, (2 * (length - 1) - place).abs()))
+    rows = x.unfold(2, kernel, 1).unfold(3, kernel, 1)
+    return rows.flatten(-2).movedim(-1, 2)
 
 
 def _offsets(kernel: int, device: torch.device) -> Tensor:

@@ -27,6 +27,22 @@ def sample(t: Fraction, low: int) -> Shares:
     return shares
 
 
+def cubic_sample(t: Fraction, low: int) -> Shares:
+    """Cubic convolution (Keys, 1981, a = -3/4) at t, replicating the border."""
+
+    def weight(distance: Fraction) -> Fraction:
+        a, d = Fraction(-3, 4), abs(distance)
+        if d <= 1:
+            return (a + 2) * d**3 - (a + 3) * d**2 + 1
+        return a * (d**3 - 5 * d**2 + 8 * d - 4) if d < 2 else Fraction(0)
+
+    shares: Shares = {}
+    for cell in range(math.floor(t) - 1, math.floor(t) + 3):
+        inside = min(max(cell, 0), low - 1)
+        shares[inside] = shares.get(inside, Fraction(0)) + weight(t - cell)
+    return shares
+
+
 def offsets(kernel: int) -> range:
     """The taps of one axis, in low-res pixels: -1, 0, 1 for kernel 3."""
     return range(-(kernel // 2), kernel // 2 + 1)
@@ -147,6 +163,60 @@ def bilinear(value: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         tuple(value.shape[2:]), size, lambda p, low, high: sample(position(p, low, high), low)
     )
     return apply([matrix] * value.shape[0], value, size)
+
+
+def bicubic(value: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """value [N, C, h, w] -> [N, C, H, W] with size = (H, W)."""
+    matrix = resize_matrix(
+        tuple(value.shape[2:]), size, lambda p, low, high: cubic_sample(position(p, low, high), low)
+    )
+    return apply([matrix] * value.shape[0], value, size)
+
+
+def mirrored(place: int, length: int) -> int:
+    """A place beyond a line of `length`, which goes on in mirrors: c b | a b c | b a."""
+    while not 0 <= place < length:
+        place = 0 if length == 1 else -place if place < 0 else 2 * (length - 1) - place
+    return place
+
+
+def adaptive_conv(value: torch.Tensor, weight: torch.Tensor, kernel: int) -> torch.Tensor:
+    """value [N, C, H, W], weight [N, K*K, H, W] -> [N, C, H, W]."""
+    (H, W), output = value.shape[2:], torch.zeros_like(value)
+    for y in range(H):
+        for x in range(W):
+            for i, (dy, dx) in enumerate((dy, dx) for dy in offsets(kernel) for dx in offsets(kernel)):
+                read = value[:, :, mirrored(y + dy, H), mirrored(x + dx, W)]
+                output[:, :, y, x] += weight[:, i, y, x, None] * read
+    return output
+
+
+def range_weights(query: torch.Tensor, key: torch.Tensor, spatial: torch.Tensor, kernel: int) -> torch.Tensor:
+    """query, key [N, D, H, W], spatial [K*K] -> [N, K*K, H, W]."""
+    N, _, H, W = query.shape
+    output = query.new_zeros(N, kernel**2, H, W)
+    for n in range(N):
+        for y in range(H):
+            for x in range(W):
+                taps = [(mirrored(y + dy, H), mirrored(x + dx, W)) for dy in offsets(kernel) for dx in offsets(kernel)]
+                scores = [torch.dot(query[n, :, y, x], key[n, :, row, column]).item() for row, column in taps]
+                shares = [a * b for a, b in zip(softmax(scores, [True] * len(taps)), spatial.tolist())]
+                output[n, :, y, x] = output.new_tensor([share / max(sum(shares), 1e-7) for share in shares])
+    return output
+
+
+def local_attention(value: torch.Tensor, logits: torch.Tensor, taps: list[tuple[int, int]]) -> torch.Tensor:
+    """value [N, C, h, w], logits [N, T, H, W], taps: T rows and columns of cells -> [N, C, H, W]."""
+    (N, C, h, w), (H, W) = value.shape, logits.shape[2:]
+    output = value.new_zeros(N, C, H, W)
+    for n in range(N):
+        for y in range(H):
+            for x in range(W):
+                weights = softmax(logits[n, :, y, x].tolist(), [True] * len(taps))
+                for weight, (row, column) in zip(weights, taps):
+                    cell = (min(max(y * h // H + row, 0), h - 1), min(max(x * w // W + column, 0), w - 1))
+                    output[n, :, y, x] += weight * value[n, :, cell[0], cell[1]]
+    return output
 
 
 def nearest(value: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

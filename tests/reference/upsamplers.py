@@ -88,6 +88,33 @@ def dysample(module: nn.Module, x: Tensor) -> Tensor:
     return F.grid_sample(cells, grid, padding_mode="border", align_corners=False).reshape(N, C, r * h, r * w)
 
 
+def jbu(module: nn.Module, source: Tensor, guidance: Tensor) -> Tensor:
+    """mhamilton723/FeatUp's JBULearnedRange: a map of all windows. source [N, C, h, w], guidance [N, Cg, H, W] -> [N, C, H, W]."""
+    projection, diameter = module.range_proj(guidance), 2 * module.radius + 1
+    squares = torch.linspace(-1, 1, diameter, dtype=source.dtype).square()
+    spatial = torch.exp(-(squares[:, None] + squares) / (2 * module.sigma_spatial**2)).flatten()
+    temperature = module.range_temp.exp().clamp(1e-4, 1e4)
+    weights = formula.range_weights(temperature * projection, projection, spatial, diameter)
+    weights = weights + 0.1 * module.fixup_proj(torch.cat([weights, guidance], 1))
+    return formula.adaptive_conv(formula.bicubic(source, guidance.shape[2:]), weights, diameter)
+
+
+def jbu_stack(module: nn.Module, source: Tensor, guidance: Tensor) -> Tensor:
+    """mhamilton723/FeatUp's JBUStack. source [N, C, h, w], guidance [N, 3, H, W] -> [N, C, 16 h, 16 w]."""
+    for up in (module.up1, module.up2, module.up3, module.up4):
+        source = jbu(up, source, F.adaptive_avg_pool2d(guidance, [2 * length for length in source.shape[2:]]))
+    return source + 0.1 * module.fixup_proj(source)
+
+
+def local_attender(module: nn.Module, guide: Tensor, value: Tensor) -> Tensor:
+    """mwalmer-umd/UPLiFT. guide [N, Cg, r h, r w], value [N, C, h, w] -> [N, C, r h, r w]."""
+    logits = module.conv1(guide)
+    if module.conv_res:
+        common = min(guide.shape[1], logits.shape[1])
+        logits = torch.cat([logits[:, :common] + guide[:, :common], logits[:, common:]], 1)
+    return formula.local_attention(value, logits)
+
+
 def _interleaved(pixels: list[Tensor], r: int) -> Tensor:
     """Of each pixel of a cell a map [N, C, h, w], row-major -> [N, C, r h, r w]."""
     rows = [torch.stack(pixels[i * r : (i + 1) * r], -1).flatten(-2) for i in range(r)]

@@ -425,6 +425,44 @@ def test_sample_at_offsets_refuses_other_dtypes():
             upwell.ops.sample_at_offsets(right, wrong, 2, 2)
 
 
+@pytest.mark.parametrize(
+    "name, shapes, options, words",
+    [
+        ("adaptive_conv", ((2, 4, 4, 5), (2, 9, 4, 6)), (3,), ("weight should be [2, 9, 4, 5] but is [2, 9, 4, 6]",)),
+        ("adaptive_conv", ((2, 4, 4, 5), (2, 16, 4, 5)), (4,), ("kernel should be odd but is 4",)),
+        ("adaptive_conv", ((2, 4, 4, 5), (2, 0, 4, 5)), (0,), ("kernel", "0")),
+        ("range_weights", ((2, 4, 4, 5), (2, 3, 4, 5), (9,)), (3,), ("key should be [2, 4, 4, 5]", "[2, 3, 4, 5]")),
+        ("range_weights", ((2, 4, 4, 5), (2, 4, 4, 5), (8,)), (3,), ("spatial should be [9] but is [8]",)),
+        ("range_weights", ((2, 0, 4, 5), (2, 0, 4, 5), (9,)), (3,), ("query should have channels but is [2, 0, 4, 5]",)),
+        ("local_attention", ((2, 4, 4, 5), (2, 6, 8, 10)), (), ("logits should have 5, 9, 13, 17 or 25", "[2, 6, 8, 10]")),
+        ("local_attention", ((2, 4, 4, 5), (2, 9, 9, 10)), (), ("logits should have a multiple of 4 rows", "[2, 9, 9, 10]")),
+        ("local_attention", ((2, 4, 4, 5), (2, 9, 8, 8)), (), ("logits should have a multiple of 5 columns",)),
+        ("local_attention", ((2, 4, 4, 5), (1, 9, 8, 10)), (), ("logits should be [2, 9, 8, 10]", "[1, 9, 8, 10]")),
+    ],
+)
+def test_sums_over_listed_taps_refuse_what_does_not_fit(name, shapes, options, words):
+    with refused(f"{name}: ", *words):
+        getattr(upwell.ops, name)(*(zeros(*shape) for shape in shapes), *options)
+
+
+def test_joint_bilateral_upsamplers_and_local_attenders_refuse_what_does_not_fit():
+    jbu, stack, attender = upwell.nn.JBULearnedRange(3, 4, 8), upwell.nn.JBUStack(4), upwell.nn.LocalAttender(3)
+    with refused("JBULearnedRange: source", "[N, 4, ", "[1, 5, 3, 4]"):
+        jbu(zeros(1, 5, 3, 4), zeros(1, 3, 6, 8))
+    with refused("JBULearnedRange: guidance", "[N, 3, ", "[1, 4, 6, 8]"):
+        jbu(zeros(1, 4, 3, 4), zeros(1, 4, 6, 8))
+    with refused("JBULearnedRange: source and guidance", "batch", "[2, 3, 6, 8]"):
+        jbu(zeros(1, 4, 3, 4), zeros(2, 3, 6, 8))
+    with refused("JBULearnedRange: radius should be an integer >= 0 but is -1"):
+        upwell.nn.JBULearnedRange(3, 4, 8, radius=-1)
+    with refused("JBUStack: guidance", "[N, 3, ", "[1, 4, 6, 8]"):
+        stack(zeros(1, 4, 3, 4), zeros(1, 4, 6, 8))
+    with refused("LocalAttender: guide should have multiples of 3 rows and 4 columns", "[1, 3, 7, 8]"):
+        attender(zeros(1, 3, 7, 8), zeros(1, 4, 3, 4))
+    with refused("LocalAttender: num_connected should be one of 5, 9, 13, 17, 25 but is 7"):
+        upwell.nn.LocalAttender(3, 7)
+
+
 def test_make_refuses_an_unknown_name_and_says_which_there_are():
     with refused("make: name", "resfu", "carafe", "bilinear", "nearest", "magic"):
         upwell.nn.make("magic", 8, 12, 2)

@@ -32,6 +32,7 @@ SETTINGS = {
     "DySample": ("dysample", 8, {"dyscope": True}),
     "DySample, one channel": ("dysample", 1, {}),
     "DySample, pl": ("dysample", 8, {"style": "pl"}),
+    "local attender": ("local_attender", 8, {"num_connected": 13}),
     "PixelShuffle": ("pixelshuffle", 8, {}),
     "Deconv": ("deconv", 8, {"groups": 4}),
     "bilinear": ("bilinear", 8, {}),

@@ -54,7 +54,7 @@ def test_every_module_takes_a_batch_of_none(name):
 @pytest.mark.parametrize("dynamic", [None, True], ids=["automatic", "dynamic"])
 def test_every_module_is_compiled_whole_for_any_size(name, dynamic):
     torch._dynamo.reset()
-    module = upwell.nn.make(name, 8, 12, 2).eval()  # NAF scales positions at random in training
+    module = upwell.nn.make(name, 8, 12, 2).eval()  # in training NAF scales positions at random, and JBU drops channels
     compiled = torch.compile(module, fullgraph=True, dynamic=dynamic, backend="eager")
     for n, low in ((2, (4, 5)), (3, (6, 8)), (2, (5, 9))):
         given = maps(low, n=n)
@@ -64,7 +64,7 @@ def test_every_module_is_compiled_whole_for_any_size(name, dynamic):
 @every_module
 @pytest.mark.parametrize("reentrant", [False, True], ids=["not reentrant", "reentrant"])
 def test_every_module_can_be_checkpointed(name, reentrant):
-    module = upwell.nn.make(name, 8, 12, 2)
+    module = upwell.nn.make(name, 8, 12, 2).eval()
     guide, x = (tensor.requires_grad_() for tensor in maps())
     gradients = []
     for call in (module, lambda *given: checkpoint(module, *given, use_reentrant=reentrant)):
@@ -82,7 +82,7 @@ def test_every_module_can_be_checkpointed(name, reentrant):
 def test_a_module_trains(name):
     """A step along the gradient of a module, or of its features, makes the error smaller."""
     torch.manual_seed(0)
-    module = upwell.nn.make(name, 8, 12, 2).eval()  # NAF scales positions at random in training
+    module = upwell.nn.make(name, 8, 12, 2).eval()  # in training NAF scales positions at random, and JBU drops channels
     guide, x = maps()
     target = torch.randn(1, 8, 8, 10)
     x.requires_grad_()

@@ -88,7 +88,7 @@ def add_reassemblies() -> None:
         add_operator(f"carafe masked {what}", formula, {"kernel": 3, "border": "mask"}, OF_TAPS, **maps)
         maps = {"value": (2, 4, *LOW), "weight": (2, 50, *high)}
         add_operator(f"carafe_reassembly {what}", formula, {"kernel": 5, "groups": 2}, OF_TAPS, **maps)
-        for name in ("bilinear", "nearest"):
+        for name in ("bilinear", "bicubic", "nearest"):
             add_operator(f"{name} {what}", formula, {"size": high}, value=(2, 3, *LOW))
     maps = {"value": (2, 4, *LOW), "logits": (2, 25, *DOUBLE)}
     add_operator("fns of 5 x 5", formula, {"kernel": 5}, OF_TAPS, **maps)
@@ -121,6 +121,14 @@ def add_samples() -> None:
     for what, places, options in (("", (16, *LOW), {}), (" high-res", (4, *DOUBLE), {"high_res": True})):
         maps = {"value": (2, 4, *LOW), "offsets": (2, *places)}
         add_operator(f"sample_at_offsets{what}", formula, {"scale": 2, "groups": 2, **options}, **maps)
+
+
+def add_listed_taps() -> None:
+    maps = {"value": (2, 3, *LOW), "weight": (2, 25, *LOW)}
+    add_operator("adaptive_conv", formula, {"kernel": 5}, **maps)
+    maps = {"query": (2, 3, *LOW), "key": (2, 3, *LOW), "spatial": (9,)}
+    add_operator("range_weights", formula, {"kernel": 3}, **maps)
+    add_operator("local_attention", formula, {}, value=(2, 3, *LOW), logits=(2, 13, *DOUBLE))
 
 
 def add_filters() -> None:
@@ -277,6 +285,10 @@ def add_fields(x: tuple[int, ...]) -> None:
     for variant in ("l2h", "h2l", "lite", "ungated"):
         module = nn.FADE(6, 4, 2, 3, variant)
         add_module(f"FADE {variant}", module, upsamplers.fade, {}, en=high, de=x)
+    if not ON_OPENCL:
+        jbu = nn.JBULearnedRange(6, 4, 5, radius=1).eval()
+        add_module("JBULearnedRange", jbu, upsamplers.jbu, {}, source=x, guidance=high)
+        add_module("LocalAttender", nn.LocalAttender(6), upsamplers.local_attender, {}, guide=high, value=x)
     add_module("IndexNet", nn.IndexNet(4, 6), upsamplers.index_net, {}, guide=high, x=x)
     for name in ("HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock"):
         # torch's depthwise convolution of bfloat16 spreads a nan to the channel beside.
@@ -295,6 +307,8 @@ add_reassemblies()
 add_attentions()
 add_samples()
 add_cross_attentions()
+if not ON_OPENCL:  # which has no kernels of it
+    add_listed_taps()
 add_filters()
 add_inverses()
 with torch.random.fork_rng():  # torch's own seed is another in every process
@@ -377,6 +391,8 @@ def trial(name: str) -> Trial:
 
 def places(tensor: Tensor) -> list[int]:
     """The last element, and one in the middle of the first sample."""
+    if tensor.dim() == 0:
+        return [0, 0]
     middle = [0, *(length // 2 for length in tensor.shape[1:])] if tensor.dim() > 1 else [len(tensor) // 2]
     return [tensor.numel() - 1, sum(i * stride for i, stride in zip(middle, tensor.stride(), strict=True))]
 

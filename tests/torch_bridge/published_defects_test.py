@@ -522,6 +522,18 @@ def test_dysample_in_bfloat16_reads_the_right_cells_beyond_128_pixels(style):
     assert published[256:].max() > 0.3 * exact.abs().max()
 
 
+# FeatUp's adaptive convolution: the published CUDA kernel's gradient of the filters reaches 7 of 49 taps.
+
+
+def test_the_gradient_of_an_adaptive_convolution_reaches_all_49_taps():
+    value, weight = random((1, 3, 6, 8), torch.float64, 1), random((1, 49, 6, 8), torch.float64, 2).requires_grad_()
+    cotangent = random((1, 3, 6, 8), torch.float64, 3)
+    (gradient,) = torch.autograd.grad(upwell.ops.adaptive_conv(value, weight, 7), weight, cotangent)
+    windows = F.unfold(F.pad(value, [3] * 4, mode="reflect"), 7).reshape(1, 3, 49, 6, 8)
+    assert_close(gradient, (windows * cotangent.unsqueeze(2)).sum(1), FLOAT64)
+    assert (gradient.abs().amax((0, 2, 3)) > 0.1).all()
+
+
 def test_bilinear_is_what_torch_computes():
     value = random((2, 3, 5, 7), torch.float64, 0)
     for size in ((10, 14), (13, 16), (3, 4), (1, 1)):

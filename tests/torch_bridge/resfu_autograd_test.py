@@ -93,8 +93,9 @@ def test_every_registered_operator_has_samples_here_or_among_the_operators_of_an
     here = {name for operator, _ in FORWARD.values() for name in (operator, f"{operator}_backward")}
     here.add("pcdc_scores_forward")
     elsewhere = {*NO_OPERATORS, *lctc_test.OPERATORS}
-    own = ("colour_guided_filter", "cross_attention", "sample_at_offsets", "wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral")
-    for name in own:  # in tests of their own
+    own = ("adaptive_conv", "adaptive_conv_d_value", "adaptive_conv_d_weight", "colour_guided_filter", "cross_attention")
+    own += ("fold_group_norm", "local_attention", "range_weights", "sample_at_offsets")
+    for name in (*own, "wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral"):  # in tests of their own
         elsewhere |= {name, f"{name}_forward", f"{name}_backward"}
     elsewhere |= {f"colour_guided_filter_d_{of}" for of in ("guide", "input")}
     assert {name for name in registered_operators() if forward_of(name) not in OPERATORS} <= here | elsewhere

@@ -44,7 +44,7 @@ def problem() -> tuple[torch.Tensor, torch.Tensor]:
 def gradients(group: Group, upsampler: str) -> dict[str, torch.Tensor]:
     """Of this process's share of the problem."""
     torch.manual_seed(group.rank)  # DDP starts every process from the first one's parameters
-    model = SegmentationModel(CLASSES, upsampler, "scratch").double().eval()  # NAF draws random numbers in training
+    model = SegmentationModel(CLASSES, upsampler, "scratch").double().eval()  # NAF and JBU draw random numbers in training
     image, mask = (whole.chunk(group.size)[group.rank] for whole in problem())
     parallel = group.parallel(model)  # has to live until the gradients are there
     loss, _ = joined_loss(parallel(image), mask, IGNORE, group)
