@@ -23,7 +23,8 @@ public:
     static Pool &shared();
 
 private:
-    static constexpr size_t most_kept = size_t(1) << 26;  // bytes
+    // Bytes: four times what pcdc_scores keeps of one block at most, unless it is told otherwise.
+    static constexpr size_t most_kept = size_t(1) << 28;
 
     std::mutex mutex_;
     std::vector<PoolBlock> free_;

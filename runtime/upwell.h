@@ -54,10 +54,10 @@
 // for its scale_factor; 0: the true ratio H/h, W/w). Those of the second list, which takes contiguous tensors, are
 // those of upwell.ops, and what `upwell inspect` prints of them: groups, eps (1e-5), blur (0) of group_stats, height
 // and width of its upsampling; radius, eps (1e-3), scale (1), centred (0), border ("inside") of guided_filter and
-// colour_guided_filter; groups (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0) of
-// pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h, stride_w
-// (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups (1),
-// high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
+// colour_guided_filter; groups (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0), keep_mib
+// (-1) of pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h,
+// stride_w (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups
+// (1), high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
 // kernel_w (0), ratio (0), mean_heads (0) of cross_attention; kernel of adaptive_conv and range_weights, which with
 // local_attention run on a CPU alone; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre
 // ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).

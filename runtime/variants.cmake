@@ -272,6 +272,8 @@ function(upwell_add_kernel program generator)
     endforeach ()
 endfunction()
 
+upwell_shape_argument(pcdc_upsampled_hidden 7)
+upwell_shape_argument(pcdc_upsampled_hidden_scores_backward 7)
 foreach (generator IN ITEMS guided_filter guided_filter_backward pcdc_collect)
     upwell_add_kernel(upwell.filter_generator ${generator} large_buffers)  # some scratch has the size of the map
 endforeach ()
@@ -282,6 +284,13 @@ foreach (
     group_stats group_stats_backward
 )
     upwell_add_kernel(upwell.filter_generator ${generator})
+endforeach ()
+foreach (
+    generator IN ITEMS
+    pcdc_collect_tiles pcdc_hidden pcdc_hidden_moments pcdc_hidden_scores pcdc_hidden_scores_backward pcdc_hidden_statistics
+    pcdc_upsampled_hidden pcdc_upsampled_hidden_scores_backward
+)
+    upwell_add_kernel(upwell.filter_generator ${generator} CPU_ONLY)  # a GPU finds hidden channels anew
 endforeach ()
 foreach (part IN ITEMS start first reciprocals step finish finish_backward low_gradients kernel_gradient)
     upwell_add_kernel(upwell.inverse_generator wrc_exact_${part} large_buffers)  # some scratch has the size of the map

@@ -46,6 +46,13 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, c
 void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
                      const Halide::Target &target);
 
+// Hidden channels that are kept, and what is made of them.
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Halide::Func kept, const PcdcKnobs &knobs,
+                     const Halide::Target &target);
+void schedule_on_cpu(Statistics &s, const PcdcKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(Scores &s, const PcdcKnobs &knobs, const Halide::Target &target);
+void schedule_on_cpu(Moments &m, const PcdcKnobs &knobs, const Halide::Target &target);
+
 void schedule_on_gpu(const Difference &d, Halide::Func stored, Halide::Func output, const PcdcKnobs &knobs);
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs);
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs);
@@ -56,6 +63,7 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const
 void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Halide::Func d_v,
                      DifferenceBackward &a, const PcdcKnobs &knobs, const Halide::Target &target);
 void schedule_on_cpu(CollectedMap &m, const Halide::Target &target);
+void schedule_on_cpu(CollectedTiles &tiles, const Halide::Target &target);
 void schedule_on_cpu(CollectedCells &c, const Halide::Target &target);
 void schedule_on_gpu(const Difference &d, const Hidden &hidden, JointScores &s, const PcdcKnobs &knobs);
 void schedule_on_gpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Halide::Func d_v,

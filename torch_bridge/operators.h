@@ -29,9 +29,9 @@ Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kern
 Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
                       std::string_view border = "zero");
 
-// query N,heads*d,H,W, key N,heads*d,h,w, value N,C,h,w: softmax over a pixel's window of query . key / sqrt(d), times value.
-// window: "shifted", "ratio", "masked" or "whole"; kernel: rows and columns of "shifted" and "masked" (odd); ratio: of
-// "ratio". mean_heads: the mean of the heads' weights serves all channels. On a CPU only.
+// query N,heads*d,H,W, key N,heads*d,h,w, value N,C,h,w: softmax over a pixel's window of query . key / sqrt(d), times
+// value. window: "shifted", "ratio", "masked" or "whole"; kernel: rows and columns of "shifted" and "masked" (odd);
+// ratio: of "ratio". mean_heads: the mean of the heads' weights serves all channels. On a CPU only.
 Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &value, int64_t heads = 1,
                        std::string_view window = "shifted", at::IntArrayRef kernel = {0, 0}, double ratio = 0,
                        bool mean_heads = false);
@@ -92,12 +92,15 @@ Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const 
 // query N,D,H,W, weight L,D/groups,K,K, norm_weight D, bias L, compress_weight M,L/groups, score_weight S,M -> N,S,H,W.
 // ratio {row high, row low, column high, column low}: key N,D,H,W, taps high / low pixels apart; blur: of the key by
 // the 3x3 Gaussian before anything else. No ratio: key N,D,h,w stands for its bilinear upsampling, taps one of its
-// pixels apart.
+// pixels apart. keep_mib: on a CPU the M channels are kept between passes, and for the backward pass, where they take
+// at most so many MiB in float32 (with M/groups as a multiple of 32); otherwise each pass finds them anew, with the
+// same bits. -1: 64, or 0 without a ratio.
 Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_weight, const Tensor &weight,
                    const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                    const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
                    const Tensor &score_bias, int64_t groups, int64_t norm_groups,
-                   at::OptionalSymIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false);
+                   at::OptionalSymIntArrayRef ratio = std::nullopt, bool relu = true, bool blur = false,
+                   int64_t keep_mib = -1);
 
 // Weighted reverse convolution (WRC, arXiv 2605.17472): the weight log1p(response^2) of each sample of x, and the
 // weighted sample. All N,C,h,w.
@@ -123,10 +126,10 @@ Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::opt
                        at::IntArrayRef stride = {1, 1}, at::IntArrayRef padding = {0, 0},
                        at::IntArrayRef output_padding = {0, 0}, int64_t groups = 1);
 
-// Samples of value N,C,h,w at learned offsets (DySample, arXiv 2308.15085): pixel p reads p div scale + offset, clamped to
-// the map, bilinearly -> N,C,scale*h,scale*w. offsets, in cells, of each group along x and along y:
-// N,2*groups*scale*scale,h,w, channels (axis, group, sub-row, sub-column), or, high_res, N,2*groups,scale*h,scale*w; float32
-// beside a value of 16 bits too.
+// Samples of value N,C,h,w at learned offsets (DySample, arXiv 2308.15085): pixel p reads p div scale + offset, clamped
+// to the map, bilinearly -> N,C,scale*h,scale*w. offsets, in cells, of each group along x and along y:
+// N,2*groups*scale*scale,h,w, channels (axis, group, sub-row, sub-column), or, high_res, N,2*groups,scale*h,scale*w;
+// float32 beside a value of 16 bits too.
 Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t scale, int64_t groups = 1,
                          bool high_res = false);
 

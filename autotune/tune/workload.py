@@ -18,6 +18,7 @@ _FILTERS = {
 }
 OPERATORS = (*_WINDOW, *_FILTERS)
 _LANES = 16  # of the widest vector
+_HIDDEN = 128  # channels of a PCDC block
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,13 @@ class Workload:
         if kernel.generator.startswith("group_stats"):
             return 2 * self.N * self.C * self.h * self.ratio * self.w * self.ratio
         forward = bench.multiply_adds() - bench.low_res_key
-        if kernel.generator == "pcdc_statistics":
+        generator = kernel.generator.replace("pcdc_upsampled_hidden", "pcdc_hidden")
+        if generator in ("pcdc_statistics", "pcdc_hidden"):
             return forward - bench.last_product
+        if generator in ("pcdc_hidden_scores", "pcdc_hidden_moments"):
+            return bench.last_product
+        if generator == "pcdc_hidden_statistics":
+            return 2 * self.N * _HIDDEN * self.h * self.ratio * self.w * self.ratio
         return 2 * forward if kernel.generator.endswith("_backward") else forward
 
 

@@ -14,6 +14,12 @@ Expr zero(const Func &like) {
     return Internal::make_zero(like.types()[0]);
 }
 
+Func rectified_difference(const Difference &difference, Expr floor) {
+    Func u("u");
+    u(o, x, row, g, phase, n) = relu_where(floor == 0, difference.v(o, x, row, g, phase, n));
+    return u;
+}
+
 }  // namespace
 
 Expr blurred(Expr side, Expr here, Expr around) {
@@ -25,8 +31,8 @@ Staged stage(const std::string &name, Func map, Func centre, Expr side, const Gr
     // Blocks of i may reach beyond the last channel; what they read there is not used.
     const Expr channel = min(i + grid.channels * g, grid.all_channels - 1);
     const Expr height = grid.rows * grid.row_step;
-    // Centred before the blur, which would round numbers of the size of the centre; strict, so that no algebra takes the
-    // sum first.
+    // Centred before the blur, which would round numbers of the size of the centre; strict, so that no algebra takes
+    // the sum first.
     const auto at = [&](Expr y) {
         const Expr value = map(clamp(likely(x), 0, grid.columns - 1), clamp(y, 0, height - 1), channel, n);
         return strict_float(value - centre(channel, n));
@@ -83,16 +89,34 @@ Expr Difference::key_columns() const {
 }
 
 Hidden::Hidden(const Difference &difference, Expr floor, Func weight, Func bias, Expr channels)
-    : u("u"), s("s"), sum(0, channels, "sum") {
-    u(o, x, row, g, phase, n) = relu_where(floor == 0, difference.v(o, x, row, g, phase, n));
+    : u(rectified_difference(difference, floor)), s("s"), sum(0, channels, "sum") {
     s(o, x, row, g, phase, n) = bias(o, g);
     s(o, x, row, g, phase, n) += weight(o, sum, g) * u(sum, x, row, g, phase, n);
+}
+
+Hidden::Hidden(Func kept, const Grid &grid) : s("s") {
+    s(o, x, row, g, phase, n) = kept(o, min(x, grid.columns - 1), min(row, grid.rows - 1), phase, g, n);
+}
+
+Hidden::Hidden(Func kept, const Difference &difference, Expr floor) : Hidden(kept, difference.grid) {
+    u = rectified_difference(difference, floor);
+}
+
+Expr Hidden::rectified() const {
+    const Expr all = s(o, x, row, g, phase, n);
+    return is_kept() ? all : relu(all);
+}
+
+Func Hidden::image() const {
+    Func image("hidden");
+    image(o, x, row, phase, g, n) = rectified();
+    return image;
 }
 
 Statistics::Statistics(const Grid &grid, const Hidden &hidden)
     : h("h"), mean("mean"), scatter("scatter"), output("output"),
       pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
-    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n));
+    h(o, x, row, g, phase, n) = hidden.rectified();
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     const Expr count = min(grid.columns - tile_x * grid.tile.columns, grid.tile.columns) *
                        min(grid.rows - tile_y * grid.tile.rows, grid.tile.rows);
@@ -110,7 +134,7 @@ Statistics::Statistics(const Grid &grid, const Hidden &hidden)
 Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr count, Expr groups)
     : h("h"), part("score_part"), sum("score_sum"), output("scores"), channels(0, count, "channels"),
       groups(0, groups, "groups") {
-    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n)) - centre(o, g, n);
+    h(o, x, row, g, phase, n) = hidden.rectified() - centre(o, g, n);
     part(c, x, row, g, phase, n) = zero(centre);
     part(c, x, row, g, phase, n) += weight(c, channels, g, n) * h(channels, x, row, g, phase, n);
     sum(c, x, row, phase, n) = bias(c, n);
@@ -118,12 +142,13 @@ Scores::Scores(const Hidden &hidden, Func centre, Func weight, Func bias, Expr c
     output(x, row, phase, c, n) = sum(c, x, row, phase, n);
 }
 
-Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given)
+Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given, Expr scores)
     : h("h"), d_scores("d_scores_staged"), sum("moment_sum"), output("moments"),
       pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
-    h(o, x, row, g, phase, n) = relu(hidden.s(o, x, row, g, phase, n)) - centre(o, g, n);
-    d_scores(c, x, row, phase, n) =
-        select(grid.inside(x, row), given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, c, n), zero(given));
+    h(o, x, row, g, phase, n) = hidden.rectified() - centre(o, g, n);
+    // Blocks of c may reach beyond the last score.
+    const Expr value = given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, min(c, scores - 1), n);
+    d_scores(c, x, row, phase, n) = select(grid.inside(x, row), value, zero(given));
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     sum(o, c, g, tile_x, tile_y, phase, n) = zero(given);
     sum(o, c, g, tile_x, tile_y, phase, n) += h(o, px, prow, g, phase, n) * d_scores(c, px, prow, phase, n);
@@ -139,7 +164,7 @@ Func stage_gradient(Func d_output, Expr channels, const Grid &grid) {
 }
 
 HiddenBackward::HiddenBackward(const Grid &grid, const Hidden &hidden, Func centre, Func d_scores, Func weight,
-                             Func offset, Func slope, Expr scores, Expr floor, Func compress, Expr channels)
+                               Func offset, Func slope, Expr scores, Expr floor, Func compress, Expr channels)
     : staged("d_scores_staged"), d_h("d_h"), d_s("d_s"), d_u("d_u"), d_v("d_v"), score(0, scores, "score"),
       sum(0, channels, "back_sum") {
     const Expr none = zero(d_scores);
@@ -151,8 +176,8 @@ HiddenBackward::HiddenBackward(const Grid &grid, const Hidden &hidden, Func cent
                                          d_h(o, x, row, g, phase, n) + slope(o, g, n) * (s - centre(o, g, n)), none);
     d_u(o, x, row, g, phase, n) = none;
     d_u(o, x, row, g, phase, n) += compress(o, sum, g) * d_s(sum, x, row, g, phase, n);
-    d_v(o, x, row, g, phase, n) = select(floor != 0 || passes_relu(hidden.u(o, x, row, g, phase, n)),
-                                         d_u(o, x, row, g, phase, n), none);
+    d_v(o, x, row, g, phase, n) =
+        select(floor != 0 || passes_relu(hidden.u(o, x, row, g, phase, n)), d_u(o, x, row, g, phase, n), none);
 }
 
 TileSum::TileSum(const Grid &grid, const WeightColumns &w)
@@ -160,6 +185,13 @@ TileSum::TileSum(const Grid &grid, const WeightColumns &w)
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     sum(o, i, tap, g, tile_x, tile_y, phase, n) = zero(w.gradient);
     sum(o, i, tap, g, tile_x, tile_y, phase, n) += w.gradient(o, px, prow, g, phase, n) * w.factor(px, prow);
+}
+
+RowSum::RowSum(const Grid &grid, const WeightColumns &w)
+    : sum("d_weights_sum"), pixels(0, grid.tile.columns, "pixels") {
+    const Expr px = tile_x * grid.tile.columns + pixels, prow = tile_y * grid.tile.rows + line;
+    sum(o, i, tap, line, g, tile_x, tile_y, phase, n) = zero(w.gradient);
+    sum(o, i, tap, line, g, tile_x, tile_y, phase, n) += w.gradient(o, px, prow, g, phase, n) * w.factor(px, prow);
 }
 
 std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v, Expr outputs, const Hidden *hidden,
@@ -174,7 +206,8 @@ std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v
     }
     const RecordColumns<Expr> first{channels, difference.taps ? difference.taps->count : Expr(0)};
     const Func query = difference.query.padded;
-    all.push_back({d_v, channels, 1, first.query(), 0, [=](Expr px, Expr prow) { return query(px, prow, i, g, phase, n); }});
+    all.push_back(
+        {d_v, channels, 1, first.query(), 0, [=](Expr px, Expr prow) { return query(px, prow, i, g, phase, n); }});
     const auto one = [=](Expr, Expr) { return Internal::make_one(d_v.types()[0]); };
     all.push_back({d_v, 1, 1, first.bias(), 0, one});
     if (hidden) {
@@ -187,7 +220,7 @@ std::vector<WeightColumns> weight_columns(const Difference &difference, Func d_v
 }
 
 DifferenceBackward::DifferenceBackward(const Difference &difference, Func d_v, Func back_weight, Expr outputs,
-                                     const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout)
+                                       const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout)
     : spread_sum("spread_sum"), spread("spread"), weights("d_weights"), frame("frame"), record("record"),
       output("gradients"), back(0, outputs, "back") {
     const Grid &grid = difference.grid;
@@ -198,11 +231,11 @@ DifferenceBackward::DifferenceBackward(const Difference &difference, Func d_v, F
 
     weights(o, t, g, tile_x, tile_y, phase, n) = none;
     for (const WeightColumns &w : weight_columns(difference, d_v, outputs, hidden, adjoint)) {
-        const TileSum tile(grid, w);
-        const RDom r(0, w.across, 0, w.taps, "columns");
-        weights(o, w.first + r.x + w.stride * r.y, g, tile_x, tile_y, phase, n) =
-            tile.sum(o, r.x, r.y, g, tile_x, tile_y, phase, n);
-        sums.push_back({tile.sum, r, tile.pixels});
+        const RowSum row_sum(grid, w);
+        const RDom r(0, w.across, 0, w.taps, 0, grid.tile.rows, "columns");
+        weights(o, w.first + r.x + w.stride * r.y, g, tile_x, tile_y, phase, n) +=
+            row_sum.sum(o, r.x, r.y, r.z, g, tile_x, tile_y, phase, n);
+        sums.push_back({row_sum.sum, r, row_sum.pixels});
     }
     const Expr tile_start = tile_x * grid.tile.columns, tile_top = tile_y * grid.tile.rows;
     const Expr first_query = difference.key_columns();

@@ -41,8 +41,8 @@ struct Grid {
     Halide::Expr inside(Halide::Expr px, Halide::Expr prow) const { return px < columns && prow < rows; }
 };
 
-// A step of the blur along an axis; around: the sum of both neighbours. Without a blur, side 0, they are not read: 0 times
-// a nan is one.
+// A step of the blur along an axis; around: the sum of both neighbours. Without a blur, side 0, they are not read: 0
+// times a nan is one.
 Halide::Expr blurred(Halide::Expr side, Halide::Expr here, Halide::Expr around);
 
 // A map as tiles read it: blurred (weights side, 1 - 2 side, side on each axis), border repeated, centre subtracted.
@@ -92,10 +92,19 @@ struct Difference {
 
 struct Hidden {
     Halide::Func u, s;  // o, x, row, g, phase, n
-    Halide::RDom sum;
+    Halide::RDom sum;   // undefined where s was kept
 
     Hidden(const Difference &difference, Halide::Expr floor, Halide::Func weight, Halide::Func bias,
            Halide::Expr channels);
+
+    // max(s, 0) as an earlier pass kept it: o, x, row, phase, g, n. It stands for s, which nobody asks for anything but
+    // max(s, 0) and whether it is positive.
+    Hidden(Halide::Func kept, const Grid &grid);
+    Hidden(Halide::Func kept, const Difference &difference, Halide::Expr floor);
+
+    bool is_kept() const { return !sum.defined(); }
+    Halide::Expr rectified() const;  // max(s, 0)
+    Halide::Func image() const;      // the same, to be kept
 };
 
 // Mean of h over a tile, and its sum of squared differences from it.
@@ -119,7 +128,7 @@ struct Moments {
     Halide::Func h, d_scores, sum, output;  // output: o, c, g, tile_x, tile_y, phase, n
     Halide::RDom pixels;
 
-    Moments(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores);
+    Moments(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores, Halide::Expr scores);
 };
 
 // A gradient of v (x, row, phase, o, g, n) as tiles read it, zero outside the image and beyond the last channel: o, x,
@@ -132,8 +141,8 @@ struct HiddenBackward {
     Halide::RDom score, sum;
 
     HiddenBackward(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores,
-                  Halide::Func weight, Halide::Func offset, Halide::Func slope, Halide::Expr scores, Halide::Expr floor,
-                  Halide::Func compress, Halide::Expr channels);
+                   Halide::Func weight, Halide::Func offset, Halide::Func slope, Halide::Expr scores,
+                   Halide::Expr floor, Halide::Func compress, Halide::Expr channels);
 };
 
 using RecordLayout = Record<Halide::Expr>;
@@ -158,6 +167,14 @@ struct TileSum {
     TileSum(const Grid &grid, const WeightColumns &columns);
 };
 
+// Sums over the pixels of one row of a tile.
+struct RowSum {
+    Halide::Func sum;  // o, i, tap, line, g, tile_x, tile_y, phase, n
+    Halide::RDom pixels;
+
+    RowSum(const Grid &grid, const WeightColumns &columns);
+};
+
 // What d_v gives: gradients of the weights, summed over a tile; of the key, in the frame of a tile; of the query.
 struct DifferenceBackward {
     Halide::Func spread_sum, spread;  // t, x, row, g, phase, n: d_v weighted to taps (none where upsampled) and query
@@ -166,14 +183,14 @@ struct DifferenceBackward {
     Halide::Func record, output;      // t, g, tile_x, tile_y, phase, n
     Halide::RDom back, corners;
     struct Sum {
-        Halide::Func sum;  // o, i, tap, g, tile_x, tile_y, phase, n
+        Halide::Func sum;  // o, i, tap, line, g, tile_x, tile_y, phase, n
         Halide::RDom columns, pixels;
     };
     std::vector<Sum> sums;             // of weights' updates
     std::vector<Halide::RDom> copies;  // of record's
 
     DifferenceBackward(const Difference &difference, Halide::Func d_v, Halide::Func back_weight, Halide::Expr outputs,
-                      const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout);
+                       const Hidden *hidden, const HiddenBackward *adjoint, const RecordLayout &layout);
 };
 
 }  // namespace upwell::pcdc

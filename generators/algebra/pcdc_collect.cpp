@@ -48,6 +48,12 @@ CollectedMap::CollectedMap(Func frames, Func row_of, Func phase_of, Expr side, E
     fold = BorderFold(padded, row_of, phase_of, side, reach_x, reach_y, grid);
 }
 
+CollectedTiles::CollectedTiles(Func frames, Func row_of, Func phase_of, const Grid &grid) : output("d_map") {
+    const Expr row = clamp(row_of(y), 0, grid.rows - 1), phase = clamp(phase_of(y), 0, grid.row_step - 1);
+    output(x, y, i, g, n) = frames(x % grid.tile.columns, row % grid.tile.rows, i, g, x / grid.tile.columns,
+                                   row / grid.tile.rows, phase, n);
+}
+
 CollectedCells::CollectedCells(Func frame, Func first_column, Func first_row, Expr frame_columns, Expr frame_rows,
                                Expr tiles_x, Expr tiles_y, Expr width, Expr height)
     : output("d_coarse"), frames(0, frame_columns, 0, tiles_x, 0, frame_rows, 0, tiles_y, "frames") {

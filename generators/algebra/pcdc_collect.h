@@ -31,6 +31,13 @@ struct CollectedMap {
                  Halide::Expr reach_x, Halide::Expr reach_y, const Grid &grid);
 };
 
+// Frames that do not overlap, since taps reach nowhere: tiles side by side. Without a blur.
+struct CollectedTiles {
+    Halide::Func output;  // x, y, i, g, n
+
+    CollectedTiles(Halide::Func frames, Halide::Func row_of, Halide::Func phase_of, const Grid &grid);
+};
+
 // Frames (o, frame column, frame row, g, tile_x, tile_y, phase, n) -> coarse map o, cell x, cell y, g, n.
 struct CollectedCells {
     Halide::Func output;

@@ -13,15 +13,28 @@ namespace {
 
 using Halide::Expr, Halide::Func;
 
-enum class Pass { Difference, DifferenceBackward, Statistics, Scores, Moments, ScoresBackward };
+// KeptScoresBackward: ScoresBackward of hidden channels that Hidden wrote; see pcdc_hidden.cpp for what else reads
+// them.
+enum class Pass {
+    Difference,
+    DifferenceBackward,
+    Hidden,
+    Statistics,
+    Scores,
+    Moments,
+    ScoresBackward,
+    KeptScoresBackward
+};
 enum class Key { Map, Upsampled };
 
 template<Pass pass, Key source> class PcdcKernel : public Kernel<PcdcKernel<pass, source>> {
     using Base = Kernel<PcdcKernel<pass, source>>;
     using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
     static constexpr bool has_hidden = pass != Pass::Difference && pass != Pass::DifferenceBackward;
-    static constexpr bool has_centre = pass == Pass::Scores || pass == Pass::Moments || pass == Pass::ScoresBackward;
-    static constexpr bool is_backward = pass == Pass::DifferenceBackward || pass == Pass::ScoresBackward;
+    static constexpr bool reads_hidden = pass == Pass::KeptScoresBackward;
+    static constexpr bool of_scores_backward = pass == Pass::ScoresBackward || reads_hidden;
+    static constexpr bool has_centre = pass == Pass::Scores || pass == Pass::Moments || of_scores_backward;
+    static constexpr bool is_backward = pass == Pass::DifferenceBackward || of_scores_backward;
 
 public:
     PcdcKnobs knobs;
@@ -53,6 +66,10 @@ public:
         row_step = this->integer("row_step");
         if (has_hidden) {
             floor = this->real("floor");
+        }
+        if (reads_hidden) {
+            kept = this->map("hidden", "M',W,R,P,G,N");
+        } else if (has_hidden) {
             compress = this->map("compress", "M',L,G");
             compress_bias = this->map("compress_bias", "M',G");
         }
@@ -63,10 +80,10 @@ public:
             score_weight = this->map("score_weight", "K',M,G,N");
             score_bias = this->map("score_bias", "K',N");
         }
-        if (pass == Pass::Moments || pass == Pass::ScoresBackward) {
+        if (pass == Pass::Moments || of_scores_backward) {
             d_scores = this->map("d_scores", "W,R,P,K,N");
         }
-        if (pass == Pass::ScoresBackward) {
+        if (of_scores_backward) {
             d_hidden_weight = this->map("d_hidden_weight", "M',K,G,N");
             d_hidden_offset = this->map("d_hidden_offset", "M',G,N");
             d_hidden_slope = this->map("d_hidden_slope", "M',G,N");
@@ -79,6 +96,7 @@ public:
             back_weight = this->map("back_weight", "T',L,G,N");
         }
         output = pass == Pass::Difference   ? this->out("output", "W,R,P,outputs,G,N")
+                 : pass == Pass::Hidden     ? this->out("hidden", "M',W,R,P,G,N")
                  : pass == Pass::Statistics ? this->out("statistics", "outputs,moments,G,x tiles,y tiles,P,N")
                  : pass == Pass::Scores     ? this->out("scores", "W,R,P,outputs,N")
                  : pass == Pass::Moments    ? this->out("moments", "outputs,moments,G,x tiles,y tiles,P,N")
@@ -102,7 +120,9 @@ public:
         difference.query = stage("query", *query, *query_centre, Expr(), grid);
         difference.query_weight = *query_weight;
         difference.define(*bias);
-        if constexpr (has_hidden) {
+        if constexpr (reads_hidden) {
+            hidden = std::make_unique<Hidden>(*kept, difference, *floor);
+        } else if constexpr (has_hidden) {
             const Expr channels = compress->dim(1).extent();
             hidden = form == Form::Gather
                          ? std::make_unique<Hidden>(difference, *floor, repeat_last(*compress, channels),
@@ -126,6 +146,8 @@ public:
             upwell::place(where, difference, image, Func(*output), knobs);
         } else if constexpr (pass == Pass::Statistics) {
             upwell::place(where, difference, *hidden, *statistics, knobs);
+        } else if constexpr (pass == Pass::Hidden) {
+            upwell::place(where, difference, *hidden, Func(*output), knobs);
         } else if constexpr (pass == Pass::Moments) {
             upwell::place(where, difference, *hidden, *moments, knobs);
         } else if constexpr (pass == Pass::Scores) {
@@ -152,6 +174,8 @@ private:
         } else if constexpr (pass == Pass::Statistics) {
             statistics = std::make_unique<Statistics>(grid, *hidden);
             *output = statistics->output;
+        } else if constexpr (pass == Pass::Hidden) {
+            *output = hidden->image();
         } else if constexpr (pass == Pass::Scores) {
             const Expr channels = score_weight->dim(1).extent(), groups = score_weight->dim(2).extent();
             if (form == Form::Gather) {
@@ -164,7 +188,7 @@ private:
                 *output = scores->output;
             }
         } else if constexpr (pass == Pass::Moments) {
-            moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores);
+            moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores, d_scores->dim(3).extent());
             *output = moments->output;
         } else {
             generate_backward();
@@ -173,7 +197,7 @@ private:
 
     void generate_backward() {
         const Expr outputs = back_weight->dim(1).extent();
-        if constexpr (pass == Pass::ScoresBackward) {
+        if constexpr (of_scores_backward) {
             const Expr hidden_channels = compress_back->dim(1).extent();
             hidden_backward = std::make_unique<HiddenBackward>(
                 grid, *hidden, *centre, *d_scores, *d_hidden_weight, *d_hidden_offset, *d_hidden_slope,
@@ -184,19 +208,19 @@ private:
         }
         if (form == Form::Gather) {
             gathered = std::make_unique<GatheredBackward>(difference, image, *back_weight, outputs, hidden.get(),
-                                                         hidden_backward.get(), layout());
+                                                          hidden_backward.get(), layout());
             *output = gathered->record;
             return;
         }
         adjoint = std::make_unique<DifferenceBackward>(difference, image, *back_weight, outputs, hidden.get(),
-                                                      hidden_backward.get(), layout());
+                                                       hidden_backward.get(), layout());
         *output = adjoint->output;
     }
 
     RecordLayout layout() const {
         const Expr taps = key_weight ? key_weight->dim(2).extent() : Expr(0);
         const RecordColumns<Expr> first{grid.channels, taps};
-        const Expr columns = compress ? first.compressor() + compress->dim(1).extent() + 1 : first.compressor();
+        const Expr columns = has_hidden ? first.compressor() + back_weight->dim(1).extent() + 1 : first.compressor();
         const bool of_key = source == Key::Map;
         return {grid.tile,
                 bias->dim(0).extent(),
@@ -256,6 +280,7 @@ private:
     Integer phase_rows = nullptr, row_step = nullptr, reach_x = nullptr, reach_y = nullptr, frame_columns = nullptr,
             frame_rows = nullptr;
     Real side = nullptr, floor = nullptr;
+    Input kept = nullptr;
     Output output = nullptr;
 };
 
@@ -269,6 +294,10 @@ using upsampled_statistics = PcdcKernel<Pass::Statistics, Key::Upsampled>;
 using upsampled_scores = PcdcKernel<Pass::Scores, Key::Upsampled>;
 using upsampled_moments = PcdcKernel<Pass::Moments, Key::Upsampled>;
 using upsampled_scores_backward = PcdcKernel<Pass::ScoresBackward, Key::Upsampled>;
+using hidden = PcdcKernel<Pass::Hidden, Key::Map>;
+using hidden_scores_backward = PcdcKernel<Pass::KeptScoresBackward, Key::Map>;
+using upsampled_hidden = PcdcKernel<Pass::Hidden, Key::Upsampled>;
+using upsampled_hidden_scores_backward = PcdcKernel<Pass::KeptScoresBackward, Key::Upsampled>;
 
 }  // namespace
 }  // namespace upwell::pcdc
@@ -283,3 +312,7 @@ HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_statistics, pcdc_upsampled_sta
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_scores, pcdc_upsampled_scores)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_moments, pcdc_upsampled_moments)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_scores_backward, pcdc_upsampled_scores_backward)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::hidden, pcdc_hidden)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::hidden_scores_backward, pcdc_hidden_scores_backward)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_hidden, pcdc_upsampled_hidden)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::upsampled_hidden_scores_backward, pcdc_upsampled_hidden_scores_backward)

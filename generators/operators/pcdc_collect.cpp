@@ -55,6 +55,40 @@ private:
     std::unique_ptr<GatheredMap> gathered;
 };
 
+// frames (tile columns, tile rows, E, G, x tiles, y tiles, P, N), row_of and phase_of (H), width W, phase_rows -> d_map
+// (W, H, E, G, N).
+class CollectTiles : public Kernel<CollectTiles> {
+public:
+    void configure() {
+        frames = map("frames", "frame columns,frame rows,E,G,x tiles,y tiles,P,N");
+        row_of = table("row_of", "H");
+        phase_of = table("phase_of", "H");
+        width = integer("width");
+        phase_rows = integer("phase_rows");
+        d_map = out("d_map", "W,H,E,G,N");
+    }
+
+    void generate() {
+        const Grid grid{plan(where()).tile, *width, *phase_rows, size("P"), size("E"), {}};
+        tiles = std::make_unique<CollectedTiles>(*frames, *row_of, *phase_of, grid);
+        *d_map = tiles->output;
+        set_size("W", *width);
+        fix_outputs();
+    }
+
+    void place() {
+        if (!default_schedule) {
+            upwell::place(where(), *tiles);
+        }
+    }
+
+private:
+    Input frames = nullptr, row_of = nullptr, phase_of = nullptr;
+    Integer width = nullptr, phase_rows = nullptr;
+    Output d_map = nullptr;
+    std::unique_ptr<CollectedTiles> tiles;
+};
+
 // frames (L', frame columns, frame rows, G, x tiles, y tiles, 1, N), first cell of each tile on both axes, width w + 2,
 // height h + 2 -> d_coarse (L', w + 2, h + 2, G, N).
 class CollectCells : public Kernel<CollectCells> {
@@ -106,3 +140,4 @@ private:
 
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::CollectMap, pcdc_collect)
 HALIDE_REGISTER_GENERATOR(upwell::pcdc::CollectCells, pcdc_collect_cells)
+HALIDE_REGISTER_GENERATOR(upwell::pcdc::CollectTiles, pcdc_collect_tiles)

@@ -137,8 +137,10 @@ void Call::collect(const Tensor &records, int64_t columns, const Backward &resul
     const auto own = [&](const Tensor &whole) { return part ? part_of(whole, *part, 0, 1, 1) : whole; };
     const auto d_map = [&](const Tensor &map) { return own(split(map, 1, channels.groups)); };
     sum_tiles(host_, unfolded(records, 0, {columns, channels.padded}), own(result.weights));
-    collect_map(unfolded(records, layout.query(), {channels.of_group, tiling.tile.rows, tiling.tile.columns}), 0, 0, 0,
-                d_map(result.d_query));
+    if (result.d_query) {
+        collect_map(unfolded(records, layout.query(), {channels.of_group, tiling.tile.rows, tiling.tile.columns}), 0, 0,
+                    0, d_map(*result.d_query));
+    }
     if (!cells_) {
         collect_map(unfolded(records, layout.frame(), {channels.of_group, layout.frame_rows, layout.frame_columns}),
                     blur_, tiling.reach_x, tiling.reach_y, d_map(*result.d_key));
@@ -155,6 +157,15 @@ void Call::collect(const Tensor &records, int64_t columns, const Backward &resul
 }
 
 void Call::collect_map(const Tensor &frames, double blur, int64_t reach_x, int64_t reach_y, const Tensor &d_map) const {
+    if (host_.backend() == Backend::Cpu && blur == 0 && reach_x == 0 && reach_y == 0) {
+        host_.run("pcdc_collect_tiles", {{"frames", frames},
+                                         {"row_of", tiling.row_of},
+                                         {"phase_of", tiling.phase_of},
+                                         {"width", tiling.W},
+                                         {"phase_rows", tiling.rows()},
+                                         {"d_map", d_map}});
+        return;
+    }
     host_.run("pcdc_collect", {{"frames", frames},
                                {"row_of", tiling.row_of},
                                {"phase_of", tiling.phase_of},

@@ -42,7 +42,7 @@ private:
 // What an adjoint finds of the weights, N,G,columns,padded (RecordColumns), and of the maps.
 struct Backward {
     Tensor weights;
-    Tensor d_query;                       // N,D,H,W
+    std::optional<Tensor> d_query = {};   // N,D,H,W; none: not asked for
     std::optional<Tensor> d_key = {};     // the same, with taps
     std::optional<Tensor> d_coarse = {};  // N,G,h + 2,w + 2,padded, where the key is upsampled
 };

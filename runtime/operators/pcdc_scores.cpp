@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "tensor.h"
 #include "views.h"
 
 namespace upwell::pcdc {
@@ -21,12 +22,13 @@ constexpr Ratio beside_each_other{1, 1, 1, 1};
 class Block {
 public:
     Block(Host &host, const ScoresInputs &in, const ScoresOptions &options, const ScoresOutputs &out)
-        : host(host), in(in), options(options), coarse(out.coarse), channels(channels_of(in, options)),
-          M(in.compress_weight.sizes[0]), S(in.score_weight.sizes[0]), each(M / channels.groups),
-          key_stats(stats(out, 0)), query_stats(stats(out, 1)), hidden_stats(stats(out, 2)),
+        : host(host), in(in), options(options), coarse(out.coarse), hidden_map(out.hidden),
+          channels(channels_of(in, options)), M(in.compress_weight.sizes[0]), S(in.score_weight.sizes[0]),
+          each(M / channels.groups), key_stats(stats(out, 0)), query_stats(stats(out, 1)), hidden_stats(stats(out, 2)),
           taps(host, in.weight, options.ratio.value_or(beside_each_other)) {}
 
     bool is_upsampled() const { return !options.ratio; }
+    bool keeps_hidden() const { return host.backend() == Backend::Cpu && element_count(hidden_map) > 0; }
     int64_t H() const { return in.query.sizes[2]; }
     int64_t W() const { return in.query.sizes[3]; }
 
@@ -79,17 +81,27 @@ public:
     }
     Tensor own_channels(const Tensor &of_coarse) const { return narrowed(of_coarse, 4, 0, channels.before); }
 
-    // What passes with hidden channels take before their own arguments.
+    // What passes that find hidden channels take before their own arguments.
     Arguments hidden() const {
         const Tensor weight = host.scratch({channels.groups, channels.before, channels.padded}),
                      bias = host.scratch({channels.groups, channels.padded});
         host.contract({weight, "gam"}, {compress_weight(), "gma"});
         host.contract({bias, "gm"}, {reshaped(in.compress_bias, {channels.groups, each}), "gm"});
         Arguments arguments;
-        arguments.add("floor", options.relu ? 0 : -static_cast<double>(std::numeric_limits<float>::max()));
+        add_floor(arguments);
         arguments.add("compress", weight, -1, 0);
         arguments.add("compress_bias", bias, -1, 0);
         return arguments;
+    }
+    void add_floor(Arguments &arguments) const {
+        arguments.add("floor", options.relu ? 0 : -static_cast<double>(std::numeric_limits<float>::max()));
+    }
+    // Those that are kept, as kernels index them.
+    void add_kept(Arguments &arguments, const Tiling &tiling) const {
+        arguments.add(
+            "hidden",
+            reshaped(hidden_map, {channels.N, channels.groups, tiling.step, tiling.rows(), tiling.W, channels.padded}),
+            0, 1);
     }
     Tensor compress_weight() const { return reshaped(in.compress_weight, {channels.groups, each, channels.before}); }
 
@@ -120,7 +132,7 @@ public:
     Host &host;
     const ScoresInputs &in;
     const ScoresOptions &options;
-    const Tensor coarse;
+    const Tensor coarse, hidden_map;
     const Channels channels;
     const int64_t M, S, each;
     const GroupStats key_stats, query_stats, hidden_stats;
@@ -213,11 +225,22 @@ void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, co
     }
     const Call call = b.call(fold);
     const Arguments hidden = b.hidden();
+    const bool keeps = b.keeps_hidden();
 
-    Arguments statistics = hidden;
+    Arguments statistics;
     const Tensor of_tiles = host.scratch(call.tiling.of_tiles({options.groups, 2, b.channels.padded}));
     statistics.add("statistics", of_tiles);
-    call.run("_statistics", statistics);
+    if (keeps) {
+        Arguments kept;
+        b.add_kept(kept, call.tiling);
+        statistics.add(kept);
+        kept.add(hidden);
+        call.run("_hidden", kept);
+        host.run("pcdc_hidden_statistics", statistics.of({}));
+    } else {
+        statistics.add(hidden);
+        call.run("_statistics", statistics);
+    }
     combine(b, call.tiling, of_tiles);
 
     const int64_t padded = padded_scores(b.S);
@@ -226,21 +249,33 @@ void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, co
     host.contract({weight, "ngms"}, b.score_weight(), {b.in_groups(b.hidden_scale()), "ngm"});
     host.contract({bias, "s"}, {in.score_weight, "sm"}, {in.hidden_bias, "m"}, 1, {in.score_bias, "s"});
     host.contract({packed_bias, "ns"}, {bias, "s"});
-    Arguments result = hidden;
+    Arguments result;
     result.add("centre", b.packed(b.hidden_stats.mean));
     result.add("score_weight", weight);
     result.add("score_bias", packed_bias);
     result.add("scores", call.tiling.phased(out.scores));
-    call.run("_scores", result);
+    if (keeps) {
+        b.add_kept(result, call.tiling);
+        host.run("pcdc_hidden_scores", result.of({}));
+    } else {
+        result.add(hidden);
+        call.run("_scores", result);
+    }
 }
 
 void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
-                    const ScoresOutputs &saved, const ScoresInputs &d) {
+                     const ScoresOutputs &saved, const ScoresInputs &d) {
     const Block b(host, in, options, saved);
     const Fold fold = b.fold();
     const Call call = b.call(fold);
-    const Arguments hidden = b.hidden();
     const auto &[N, G, E, before, padded] = b.channels;
+    const bool keeps = b.keeps_hidden();
+    Arguments hidden;
+    if (keeps) {
+        b.add_kept(hidden, call.tiling);
+    } else {
+        hidden = b.hidden();
+    }
     const Tensor centre = b.packed(b.hidden_stats.mean), rstd = b.hidden_stats.rstd;
 
     // Sums over pixels of d_score (h - mean), and of d_score.
@@ -250,7 +285,11 @@ void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in,
     moments.add("centre", centre);
     moments.add("d_scores", call.tiling.phased(d_scores));
     moments.add("moments", of_tiles);
-    call.run("_moments", moments);
+    if (keeps) {
+        host.run("pcdc_hidden_moments", moments.of({}));
+    } else {
+        call.run("_moments", moments);
+    }
     const Tensor padded_moments = host.scratch({N, G, b.S, padded});
     sum_tiles(host, of_tiles, padded_moments);
     const Lettered of_scores{narrowed(padded_moments, 3, 0, b.each), "ngsm"};
@@ -272,6 +311,9 @@ void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in,
     host.contract({squared, "nq"}, {rstd, "nq"}, {rstd, "nq"});
 
     Arguments adjoint = hidden;
+    if (keeps) {
+        b.add_floor(adjoint);
+    }
     const Lettered scale{b.in_groups(b.hidden_scale()), "ngm"};
     add_hidden_gradient(adjoint, b, d_scores, centre, scale, times_mean(rstd, plain), times_mean(squared, through),
                         call.tiling);
@@ -283,7 +325,7 @@ void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in,
     } else {
         found.d_key = host.scratch(in.key.sizes);
     }
-    call.run_backward("_scores_backward", adjoint, before + 1, found);
+    call.run_backward(keeps ? "_hidden_scores_backward" : "_scores_backward", adjoint, before + 1, found);
 
     const Fold::Found rest{found.weights, call.columns()};
     Fold::Gradients folded;
@@ -294,17 +336,17 @@ void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in,
         Arguments difference;
         difference.add("d_output", low.call.tiling.phased(planar), 0, 1);
         difference.add("back_weight", fold.back(Fold::Columns::Taps), 0, 1);
-        Backward of_low{host.scratch({N, G, low.call.columns().compressor(), padded}), host.scratch(low.key.sizes)};
+        Backward of_low{host.scratch({N, G, low.call.columns().compressor(), padded})};
         of_low.d_key = host.scratch(low.key.sizes);
         low.call.run_backward("_backward", difference, 0, of_low);
         folded = fold.unfold({of_low.weights, low.call.columns()}, rest, d.bias, d.norm_weight);
         upsampled_group_stats_backward(host, in.key, b.H(), b.W(), b.key_stats, folded.d_key, b.unpad(*of_low.d_key),
-                                      d.key);
+                                       d.key);
     } else {
         folded = fold.unfold(rest, rest, d.bias, d.norm_weight);
         group_stats_backward(host, in.key, options.blur, b.key_stats, folded.d_key, *found.d_key, d.key);
     }
-    group_stats_backward(host, in.query, false, b.query_stats, folded.d_query, found.d_query, d.query);
+    group_stats_backward(host, in.query, false, b.query_stats, folded.d_query, *found.d_query, d.query);
     b.taps.gather(folded.d_taps, folded.d_sum, d.weight);
 
     const Tensor of_hidden = narrowed(found.weights, 3, 0, b.each);

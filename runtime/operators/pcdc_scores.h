@@ -36,11 +36,14 @@ struct ScoresOutputs {
     Tensor scores;      // N,S,H,W
     Tensor statistics;  // 6,N,norm_groups: mean and rstd of key, query and hidden channels
     Tensor coarse;      // without a ratio: what the key becomes at low resolution, N,groups,h + 2,w + 2,padded channels
+    // The hidden channels after their rectifier, N,groups,H * W,padded channels, pixels as tilings have them; without
+    // elements, or on a GPU, they are found anew by every pass that needs them: the same bits.
+    Tensor hidden;
 };
 
 void scores(Host &host, const ScoresInputs &in, const ScoresOptions &options, const ScoresOutputs &out);
 // saved: outputs of the call; the scores are not needed. Gradients of all inputs are written.
 void scores_backward(Host &host, const Tensor &d_scores, const ScoresInputs &in, const ScoresOptions &options,
-                    const ScoresOutputs &saved, const ScoresInputs &d);
+                     const ScoresOutputs &saved, const ScoresInputs &d);
 
 }  // namespace upwell::pcdc

@@ -146,24 +146,6 @@ Var schedule_image(Func f, const std::vector<Var> &channels, const Tile &tile, i
     return row_in;
 }
 
-// A sum over the pixels of a tile, for blocks of channels x `column`.
-void schedule_tile_sum(Func sum, Var column, const Block &b, const std::vector<RVar> &pixels, LoopLevel level) {
-    Var lane_block("lane_block"), lane("lane"), vector("vector"), block("block"), inner("inner");
-    sum.compute_at(level).vectorize(o, b.lanes, whole);
-    std::vector<VarOrRVar> order{lane, vector, inner};
-    order.insert(order.end(), pixels.begin(), pixels.end());
-    order.push_back(block);
-    order.push_back(lane_block);
-    sum.update()
-        .split(o, lane_block, lane, b.channels(), guard)
-        .split(lane, vector, lane, b.lanes, guard)
-        .split(column, block, inner, b.pixels, guard)
-        .reorder(order)
-        .vectorize(lane)
-        .unroll(vector)
-        .never_partition_all();
-}
-
 void schedule_staged(Staged &s, LoopLevel level, int lanes) {
     for (Func f : {s.vertical, s.padded}) {
         if (f.defined()) {
@@ -226,16 +208,12 @@ void schedule_on_cpu(const Difference &d, Func stored, Func output, const PcdcKn
     schedule_difference(d, stored, schedule_blocks(stored, o, x, b), b);
 }
 
-void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
-                     const Target &target) {
-    Choice choice(knobs, target, d.v.types()[0]);
-    add_hidden_blocks(choice);
-    choice.add_narrow_block(knobs.scores, "scores");
-    choice.add_tile({&knobs.difference, &knobs.hidden, &knobs.scores});
-    choice.settle();
-    const Block one = choice[knobs.scores];
+namespace {
+
+// Returns the loop over tasks.
+LoopLevel schedule_scores(Scores &s, const Choice &choice) {
+    const Block one = choice[choice.knobs.scores];
     const Var row_in = schedule_image(s.output, {c}, choice.tile(), one.lanes);
-    schedule_inputs(d, {s.output, task}, one.lanes);
     Var lane_block("lane_block"), pixel_block("pixel_block"), lane_inner("lane_inner"), pixel_inner("pixel_inner");
     s.sum.compute_at(s.output, row_in).vectorize(c, one.lanes, whole);
     s.sum.update()
@@ -247,8 +225,54 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const
         .never_partition_all();
     s.part.compute_at(s.sum, pixel_block);
     schedule_sum(s.part, c, x, one, {{s.channels}});
+    return {s.output, task};
+}
+
+}  // namespace
+
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Scores &s, const PcdcKnobs &knobs,
+                     const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    add_hidden_blocks(choice);
+    choice.add_narrow_block(knobs.scores, "scores");
+    choice.add_tile({&knobs.difference, &knobs.hidden, &knobs.scores});
+    choice.settle();
+    schedule_inputs(d, schedule_scores(s, choice), choice.lanes);
     schedule_hidden(d, hidden, s.h, {s.sum, s.groups}, choice);
 }
+
+void schedule_on_cpu(Scores &s, const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, s.h.types()[0]);
+    choice.add_narrow_block(knobs.scores, "scores");
+    choice.add_tile({&knobs.scores});
+    choice.settle();
+    schedule_scores(s, choice);
+    s.h.compute_at(s.sum, s.groups).vectorize(o, choice.lanes, whole);
+}
+
+namespace {
+
+void schedule_statistics(Statistics &s, int lanes) {
+    s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, lanes, guard);
+    parallel_tiles(s.output);
+    for (Func f : {s.mean, s.scatter}) {
+        f.compute_at(s.output, g).vectorize(o, lanes, whole);
+        Var block("block"), inner("inner"), line_sum("line_sum"), lines_block("lines_block"), line("line");
+        // Row by row: a sum of so many squares, all positive, would lose digits in one go. Some rows side by side,
+        // since a sum waits for the one before it.
+        Func lines = f.update().rfactor(s.pixels.y, line_sum);
+        lines.compute_at(s.output, g).vectorize(o, lanes, whole);
+        lines.update()
+            .split(o, block, inner, lanes, whole)
+            .split(line_sum, lines_block, line, 4, whole)
+            .reorder(inner, line, s.pixels.x, lines_block, block)
+            .vectorize(inner)
+            .unroll(line);
+        f.update().vectorize(o, lanes, whole);
+    }
+}
+
+}  // namespace
 
 void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, const PcdcKnobs &knobs,
                      const Target &target) {
@@ -256,42 +280,89 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Statistics &s, c
     add_hidden_blocks(choice);
     choice.keep_tile({&knobs.difference, &knobs.hidden});
     choice.settle();
-    const int lanes = choice.lanes;
-    s.output.reorder(o, t, g, tile_x, tile_y, phase, n).bound(t, 0, 2).unroll(t).vectorize(o, lanes, guard);
-    parallel_tiles(s.output);
-    schedule_inputs(d, {s.output, g}, lanes);
+    schedule_inputs(d, {s.output, g}, choice.lanes);
     schedule_hidden(d, hidden, s.h, {s.output, g}, choice);
-    for (Func f : {s.mean, s.scatter}) {
-        f.compute_at(s.output, g).vectorize(o, lanes, whole);
-        Var block("block"), inner("inner"), line_sum("line_sum");
-        // Row by row: a sum of so many squares, all positive, would lose digits in one go.
-        Func lines = f.update().rfactor(s.pixels.y, line_sum);
-        lines.compute_at(s.output, g).vectorize(o, lanes, whole);
-        lines.update()
-            .split(o, block, inner, lanes, whole)
-            .reorder(inner, s.pixels.x, line_sum, block)
-            .vectorize(inner);
-        f.update().vectorize(o, lanes, whole);
-    }
+    schedule_statistics(s, choice.lanes);
 }
+
+void schedule_on_cpu(Statistics &s, const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, s.h.types()[0]);
+    choice.settle();
+    schedule_statistics(s, choice.lanes);
+}
+
+void schedule_on_cpu(const Difference &d, const Hidden &hidden, Func kept, const PcdcKnobs &knobs,
+                     const Target &target) {
+    Choice choice(knobs, target, d.v.types()[0]);
+    add_hidden_blocks(choice);
+    choice.add_tile({&knobs.difference, &knobs.hidden});
+    choice.settle();
+    const Block b = choice[knobs.hidden];
+    const Tile tile = choice.tile();
+    Var x_in("x_in"), row_in("row_in"), lane_block("lane_block"), lane("lane"), vector("vector"),
+        pixel_block("pixel_block"), pixel("pixel");
+    kept.split(x, tile_x, x_in, tile.columns, guard)
+        .split(row, tile_y, row_in, tile.rows, guard)
+        .split(x_in, pixel_block, pixel, b.pixels, guard)
+        .split(o, lane_block, lane, b.channels(), whole)
+        .split(lane, vector, lane, b.lanes, whole)
+        .reorder({lane, vector, pixel, pixel_block, lane_block, row_in, g, tile_x, tile_y, phase, n})
+        .vectorize(lane)
+        .unroll(vector)
+        .unroll(pixel);
+    parallel_tiles(kept);
+    Func s = hidden.s;
+    s.compute_at(kept, pixel_block);
+    schedule_sum(s, o, x, b, {{hidden.sum}});
+    schedule_inputs(d, {kept, g}, b.lanes);
+    schedule_input(d, hidden, {kept, row_in}, choice[knobs.difference]);
+}
+
+namespace {
+
+void schedule_moments(Moments &m, const Choice &choice) {
+    const int lanes = choice.lanes;
+    const Block b = choice[choice.knobs.weights];
+    Var lane_block("lane_block"), lane("lane"), vector("vector"), block("block"), inner("inner");
+    m.output.split(o, lane_block, lane, b.channels(), guard)
+        .split(lane, vector, lane, lanes, guard)
+        .split(c, block, inner, b.pixels, guard)
+        .reorder(lane, vector, inner, block, lane_block, g, tile_x, tile_y, phase, n)
+        .vectorize(lane);
+    parallel_tiles(m.output);
+    m.sum.compute_at(m.output, block);
+    schedule_sum(m.sum, o, c, b, {{m.pixels.x, m.pixels.y}});
+    m.d_scores.compute_at(m.output, task)
+        .reorder_storage(x, row, c, phase, n)
+        .reorder(x, row, c)
+        .vectorize(x, lanes, whole);
+}
+
+void add_moment_blocks(Choice &choice) {
+    // As many as taps have scores, or a part.
+    choice.add_sum_block("moments", choice.registers == 32 ? 9 : 5);
+}
+
+}  // namespace
 
 void schedule_on_cpu(const Difference &d, const Hidden &hidden, Moments &m, const PcdcKnobs &knobs,
                      const Target &target) {
     Choice choice(knobs, target, d.v.types()[0]);
     add_hidden_blocks(choice);
-    choice.add_sum_block("moments", 4);
+    add_moment_blocks(choice);
     choice.keep_tile({&knobs.difference, &knobs.hidden});
     choice.settle();
-    const int lanes = choice.lanes;
-    m.output.reorder(o, c, g, tile_x, tile_y, phase, n).vectorize(o, lanes, guard);
-    parallel_tiles(m.output);
-    schedule_inputs(d, {m.output, g}, lanes);
-    m.d_scores.compute_at(m.output, task)
-        .reorder_storage(x, row, c, phase, n)
-        .reorder(x, row, c)
-        .vectorize(x, lanes, whole);
+    schedule_moments(m, choice);
+    schedule_inputs(d, {m.output, g}, choice.lanes);
     schedule_hidden(d, hidden, m.h, {m.output, g}, choice);
-    schedule_tile_sum(m.sum, c, choice[knobs.weights], {m.pixels.x, m.pixels.y}, {m.output, g});
+}
+
+void schedule_on_cpu(Moments &m, const PcdcKnobs &knobs, const Target &target) {
+    Choice choice(knobs, target, m.h.types()[0]);
+    add_moment_blocks(choice);
+    choice.keep_tile({});
+    choice.settle();
+    schedule_moments(m, choice);
 }
 
 void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *adjoint, Func d_v,
@@ -326,8 +397,10 @@ void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *
         const Block b = choice[knobs.hidden], back = choice[knobs.back];
         adjoint->d_s.compute_at(group);
         const Var block = schedule_blocks(adjoint->d_s, o, x, b);
-        s.compute_at(adjoint->d_s, block);
-        schedule_sum(s, o, x, b, {{hidden->sum}});
+        if (!hidden->is_kept()) {
+            s.compute_at(adjoint->d_s, block);
+            schedule_sum(s, o, x, b, {{hidden->sum}});
+        }
         adjoint->d_h.compute_at(adjoint->d_s, block);
         schedule_sum(adjoint->d_h, o, x, b, {{adjoint->score}});
         d_v.compute_at(group);
@@ -349,11 +422,11 @@ void schedule_on_cpu(const Difference &d, const Hidden *hidden, HiddenBackward *
         a.weights.update(int(k))
             .split(o, lane_block, lane, b.channels(), whole)
             .split(columns.x, block, inner, b.pixels, guard)
-            .reorder({lane, inner, block, columns.y, lane_block})
+            .reorder({lane, inner, block, columns.y, lane_block, columns.z})  // a row stays in the first-level cache
             .vectorize(lane, b.lanes)
             .never_partition_all();
         sum.compute_at(a.weights, block);
-        schedule_sum(sum, o, i, b, {{pixels.x, pixels.y}});
+        schedule_sum(sum, o, i, b, {{pixels}});
     }
 
     a.frame.compute_at(group).vectorize(a.frame.args()[0], 8, whole);
@@ -396,6 +469,17 @@ void schedule_on_cpu(CollectedMap &m, const Target &target) {
         .parallel(task);
     fold.folded.compute_at(fold.output, line).store_at(fold.output, task).vectorize(x, lanes, whole);
     fold.along.compute_at(fold.output, line).store_at(fold.output, task).vectorize(x, lanes, whole);
+}
+
+void schedule_on_cpu(CollectedTiles &tiles, const Target &target) {
+    Var strip("strip"), line("line"), x_in("x_in");
+    tiles.output.split(y, strip, line, cpu_tile.rows, guard)
+        .split(x, tile_x, x_in, cpu_tile.columns, guard)
+        .reorder(x_in, tile_x, line, strip, i, g, n)
+        .vectorize(x_in, target.natural_vector_size(tiles.output.types()[0]), guard)
+        .fuse(i, g, task)
+        .fuse(task, n, task)
+        .parallel(task);
 }
 
 void schedule_on_cpu(CollectedCells &c, const Target &target) {

@@ -32,6 +32,8 @@ void check_pass(const std::string &pass, const Pcdc &q, const Build<float> &buil
     const reference::Hidden hidden = reference::hidden(q, in);
     if (pass == "statistics") {
         check_close("statistics", 32, kernels.statistics(), reference::statistics(q, hidden.h));
+    } else if (pass == "hidden") {
+        check_close("hidden", 32, kernels.hidden(), by_phases(q, hidden.h));
     } else if (pass == "scores") {
         check_close("scores", 32, kernels.scores(), reference::scores(q, in, hidden.h));
     } else if (pass == "moments") {
@@ -67,7 +69,7 @@ TEST_CASE("any point of the PCDC kernels' spaces computes the formula", "[pcdc][
     for (const char *pass : {"scores", "scores_backward"}) {
         check_points(pass, Halide::get_host_target(), 4);
     }
-    for (const char *pass : {"", "backward", "statistics", "moments"}) {
+    for (const char *pass : {"", "backward", "statistics", "moments", "hidden"}) {
         check_points(pass, Halide::get_host_target(), 1);
     }
     check_points("scores", Target("x86-64-linux"), 1);

@@ -39,6 +39,25 @@ TEST_CASE("the adjoint of the scores is their gradient with statistics held", "[
     check_scores_backward(interpolated, Build<float>(), Build<double>());
 }
 
+TEST_CASE("passes make the same bits of hidden channels that were kept", "[pcdc]") {
+    check_kept(convolved, Build<float>(), Build<double>());
+    check_kept(interpolated, Build<float>(), Build<double>());
+}
+
+TEST_CASE("tiles that do not overlap are collected as frames without a reach are", "[pcdc]") {
+    for (const Pcdc &convolution : convolved) {
+        Pcdc q = convolution;
+        q.tap_columns = q.tap_rows = {0};
+        q.side = 0;
+        CAPTURE(describe(q));
+        const Array tiles = Random()({q.tile.columns, q.tile.rows, q.E, q.G, q.tiles_x(), q.tiles_y(), q.step, q.N});
+        const PcdcInputs none;
+        Lines<float> lines(tiles);
+        Kernels<float> kernels(q, none);
+        CHECK(kernels.collect(lines.buffer(), true).values == kernels.collect(lines.buffer()).values);
+    }
+}
+
 // <stage(map), frames> = <map, collect(frames)>.
 TEST_CASE("collecting frames is the transpose of blurring and repeating the border", "[pcdc]") {
     for (const Pcdc &q : convolved) {

@@ -235,6 +235,37 @@ public:
         return output;
     }
 
+    // Hidden channels as they are kept, o, x, row, phase, g, n, and what is made of them.
+    Array hidden() {
+        Lines<T> output({width, q.W, q.rows, q.step, q.G, q.N});
+        call_hidden("hidden", output.buffer());
+        return output.array();
+    }
+    Array statistics_of(const Array &hidden) {
+        Lines<T> output({width, 2, q.G, q.tiles_x(), q.tiles_y(), q.step, q.N});
+        run("pcdc_hidden_statistics", given(hidden), output.buffer());
+        return output.array();
+    }
+    Array scores_of(const Array &hidden) {
+        Lines<T> output(in.d_scores.sizes);
+        run("pcdc_hidden_scores", given(hidden), wide(in.centre),
+            given(padded(in.score_weight, int(pcdc::padded_scores(q.K)))),
+            given(padded(in.score_bias, int(pcdc::padded_scores(q.K)))), output.phases(q.step));
+        return output.array();
+    }
+    Array moments_of(const Array &hidden) {
+        Lines<T> output({width, q.K, q.G, q.tiles_x(), q.tiles_y(), q.step, q.N});
+        run("pcdc_hidden_moments", given(hidden), wide(in.centre), phases(in.d_scores), output.buffer());
+        return output.array();
+    }
+    Lines<T> scores_record_of(const Array &hidden) {
+        Lines<T> output(record_sizes(q.L + 1));
+        call(q.upsampled() ? "pcdc_upsampled_hidden_scores_backward" : "pcdc_hidden_scores_backward", T(q.floor),
+             given(hidden), wide(in.centre), phases(in.d_scores), wide(in.d_hidden_weight), wide(in.d_hidden_offset),
+             wide(in.d_hidden_slope), wide(transposed(q, in.compress)), spread(), output.buffer());
+        return output;
+    }
+
     // hidden: 0, or L + 1, columns of the compressor.
     PcdcGradients gradients(Lines<T> record, int hidden) {
         const int columns = q.E * (q.taps() + 1) + 1 + hidden, query = width * columns,
@@ -258,15 +289,20 @@ public:
         return d;
     }
 
-    Array collect(const Halide::Buffer<> &frames) {
+    // tiles: frames that do not overlap, by the kernel for them.
+    Array collect(const Halide::Buffer<> &frames, bool tiles = false) {
         std::vector<int> rows(q.H()), phase(q.H());
         for (int y = 0; y < q.H(); y++) {
             rows[y] = y / q.step;
             phase[y] = y % q.step;
         }
         Lines<T> output({q.W, q.H(), q.E, q.G, q.N});
-        run("pcdc_collect", frames, table(rows), table(phase), T(q.side), reach_x, reach_y, q.W, q.rows,
-            output.buffer());
+        if (tiles) {
+            run("pcdc_collect_tiles", frames, table(rows), table(phase), q.W, q.rows, output.buffer());
+        } else {
+            run("pcdc_collect", frames, table(rows), table(phase), T(q.side), reach_x, reach_y, q.W, q.rows,
+                output.buffer());
+        }
         Array map = output.array();
         map.sizes = {q.W, q.H(), q.E * q.G, q.N};
         return map;
@@ -276,7 +312,9 @@ private:
     Halide::Buffer<> given(const Array &a) { return memory.emplace_back(a).buffer(); }
     Halide::Buffer<> wide(const Array &a) { return given(padded(a, width)); }
     Halide::Buffer<> phases(const Array &map) { return memory.emplace_back(map).phases(q.step); }
-    Halide::Buffer<> spread() { return given(padded(back_weight(q, in), int(pcdc::padded_back_columns(q.E * (q.taps() + 1))))); }
+    Halide::Buffer<> spread() {
+        return given(padded(back_weight(q, in), int(pcdc::padded_back_columns(q.E * (q.taps() + 1)))));
+    }
     static Halide::Buffer<int> table(std::vector<int> values) {
         return Halide::Buffer<int>(values.data(), int(values.size())).copy();
     }

@@ -128,6 +128,17 @@ inline Array planar(const Pcdc &q, const Array &image) {
     return result;
 }
 
+// o, x, row, phase, g, n of o, x, y, g, n.
+inline Array by_phases(const Pcdc &q, const Array &image) {
+    Array result({image.sizes[0], q.W, q.rows, q.step, q.G, q.N});
+    reference::for_each_pixel(q, [&](int x, int y, int g, int n) {
+        for (int o = 0; o < image.sizes[0]; o++) {
+            result(o, x, y / q.step, y % q.step, g, n) = image(o, x, y, g, n);
+        }
+    });
+    return result;
+}
+
 // What lies behind the expected lines should be zero.
 inline void check_close(const char *what, int bits, const Array &actual, const Array &expected) {
     CAPTURE(what, bits);
@@ -170,6 +181,25 @@ template<class... T> void check_hidden(const std::vector<Pcdc> &problems, const 
             check_close("statistics", bits, kernels.statistics(), statistics);
             check_close("scores", bits, kernels.scores(), scores);
             check_close("moments", bits, kernels.moments(), moments);
+        };
+        (check(builds.kernels(q, in), builds.bits), ...);
+    }
+}
+
+// Hidden channels that are kept are the formula, and passes that read them make the same bits as those that find them.
+template<class... T> void check_kept(const std::vector<Pcdc> &problems, const Build<T> &...builds) {
+    for (const Pcdc &q : problems) {
+        CAPTURE(describe(q));
+        const PcdcInputs in = random_inputs(q);
+        const Array expected = by_phases(q, reference::hidden(q, in).h);
+        const auto check = [&](auto kernels, int bits) {
+            CAPTURE(bits);
+            const Array kept = kernels.hidden();
+            check_close("hidden", bits, kept, expected);
+            CHECK(kernels.statistics_of(kept).values == kernels.statistics().values);
+            CHECK(kernels.scores_of(kept).values == kernels.scores().values);
+            CHECK(kernels.moments_of(kept).values == kernels.moments().values);
+            CHECK(kernels.scores_record_of(kept).array().values == kernels.scores_record().array().values);
         };
         (check(builds.kernels(q, in), builds.bits), ...);
     }

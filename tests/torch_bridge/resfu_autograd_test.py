@@ -115,9 +115,12 @@ def test_opcheck_passes_on_what_autograd_calls_for_scores(name):
     inputs = detached(inputs)
     forward = torch.ops.upwell.pcdc_scores_forward
     opcheck(forward.default, (*inputs, *options))
-    scores, statistics, coarse = forward(*inputs, *options)
-    backward = torch.ops.upwell.pcdc_scores_backward.default
-    opcheck(backward, (torch.randn_like(scores), statistics, coarse, *inputs, *options))
+    for keep_mib in (0, 256):
+        kept = (*options, keep_mib)
+        scores, statistics, coarse, hidden = forward(*inputs, *kept)
+        assert (hidden.numel() > 0) == (keep_mib > 0)
+        backward = torch.ops.upwell.pcdc_scores_backward.default
+        opcheck(backward, (torch.randn_like(scores), statistics, coarse, hidden, *inputs, *kept))
 
 
 @every_operator
@@ -206,8 +209,9 @@ def saved_bytes(call) -> int:
     return sum(storages.values())
 
 
-def test_resfu_saves_a_tenth_of_what_the_composition_saves():
-    module = upwell.nn.ReSFU(16, 32)
+@pytest.mark.parametrize(("keep_mib", "part"), [(0, 10), (-1, 6)])
+def test_resfu_saves_a_tenth_of_what_the_composition_saves_or_a_sixth_with_hidden_channels(keep_mib, part):
+    module = upwell.nn.ReSFU(16, 32, keep_mib=keep_mib)
     y, x = (random(shape, torch.float32, 0).requires_grad_() for shape in ((2, 16, 32, 32), (2, 32, 8, 8)))
     own, composed = saved_bytes(lambda: module(y, x)), saved_bytes(lambda: composition.resfu(module, y, x))
-    assert 10 * own <= composed, f"{own} bytes, the composition {composed}"
+    assert part * own <= composed, f"{own} bytes, the composition {composed}"

@@ -132,6 +132,7 @@ def test_maps_of_two_sizes_and_even_or_oblong_kernels_are_refused(operator, name
         *[("pcdc", {"dilation": dilation}) for dilation in ((0, 1), (1, -1), (1, 2, 3), (), (2**62, 1))],
         *[("pcdc_scores", {"groups": groups}) for groups in (0, -1, 3, 16)],
         *[("pcdc_scores", {"norm_groups": groups}) for groups in (0, -1, 3)],
+        *[("pcdc_scores", {"keep_mib": keep_mib}) for keep_mib in (-2, 1024)],
     ],
     ids=str,
 )
@@ -197,7 +198,7 @@ INNER = {
         *given, groups, 4, ratio
     ),
     "pcdc_scores_backward": lambda given, groups=2, ratio=RATIO: torch.ops.upwell.pcdc_scores_backward(
-        zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(0, 2, 8, 7, 32), *given, groups, 4, ratio
+        zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(0, 2, 8, 7, 32), zeros(2, 2, 30, 32), *given, groups, 4, ratio
     ),
 }
 BACKWARD = lambda given, groups=2, dilation=(1, 1): torch.ops.upwell.pcdc_backward(*given, groups, dilation)  # noqa: E731
@@ -232,9 +233,9 @@ def test_an_inner_operator_refuses_groups_and_taps_that_make_no_sense(operator):
 
 def test_the_gradient_of_scores_refuses_what_no_forward_pass_returned():
     backward = torch.ops.upwell.pcdc_scores_backward
-    coarse = zeros(0, 2, 8, 7, 32)
-    for wrong in ((zeros(2, 9, 6, 4), zeros(6, 2, 4), coarse), (zeros(2, 9, 6, 5), zeros(6, 2, 3), coarse),
-                  (zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(1, 2, 8, 7, 32))):
+    scores, statistics, coarse, hidden = zeros(2, 9, 6, 5), zeros(6, 2, 4), zeros(0, 2, 8, 7, 32), zeros(2, 2, 30, 32)
+    for wrong in ((zeros(2, 9, 6, 4), statistics, coarse, hidden), (scores, zeros(6, 2, 3), coarse, hidden),
+                  (scores, statistics, zeros(1, 2, 8, 7, 32), hidden), (scores, statistics, coarse, zeros(0, 2, 30, 32))):
         with refused("pcdc_scores_backward: ", "should be", "but is"):
             backward(*wrong, *score_inputs(), 2, 4, RATIO)
     with refused("pcdc_scores: blur needs a key of the query's size"):

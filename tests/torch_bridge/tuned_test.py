@@ -77,11 +77,12 @@ def filter_call(kernel: str, samples: int, channels: int, pixels: int) -> Call |
     if re.fullmatch("pcdc(_backward)?", kernel):
         options = {"groups": groups, "dilation": (2, 2)}
         return Call("pcdc", (image, image, weight, bias), options, (1, 1, fan_in(weight), 1))
-    if re.fullmatch("pcdc_(upsampled_)?(statistics|scores|moments|scores_backward)", kernel):
+    kept = re.fullmatch("pcdc_(upsampled_)?hidden(_statistics|_scores|_moments|_scores_backward)?", kernel)
+    if kept or re.fullmatch("pcdc_(upsampled_)?(statistics|scores|moments|scores_backward)", kernel):
         key = (samples, channels, 3, 4) if "upsampled" in kernel else image
         block = ((channels,), weight, bias, (128, 32 // groups), (128,), (128,), (128,), (9, 128), (9,))
         spread = (1, 1, 1, fan_in(weight), 0.3, 0.3, 0.3, 1, 1, 0.1, 1)
-        options = {"groups": groups, "norm_groups": groups}
+        options = {"groups": groups, "norm_groups": groups, "keep_mib": 1023 if kept else 0}
         options |= {} if "upsampled" in kernel else {"ratio": (2, 1, 2, 1)}
         return Call("pcdc_scores", (key, image, *block), options, spread)
     return None

@@ -126,7 +126,7 @@ at::Tensor PCDCBlockImpl::scores(const at::Tensor &k, const at::Tensor &q, std::
                             scaled(first.bias), scaled(middle.weight), scaled(middle.bias), scaled(last.weight),
                             scaled(last.bias), options.groups(), options.gn_dim(),
                             ratio ? at::OptionalSymIntArrayRef(apart) : std::nullopt, options.layout() == "published",
-                            blur);
+                            blur, options.keep_mib());
 }
 
 // norm of a map with these statistics; the gradients of its parameters times lr_mult.

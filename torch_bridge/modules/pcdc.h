@@ -28,6 +28,7 @@ struct PCDCBlockOptions {
     TORCH_ARG(int64_t, gn_dim) = 8;                // groups of the GroupNorms; divides D and 128
     TORCH_ARG(double, lr_mult) = 1;                // factor on the gradients of the parameters
     TORCH_ARG(std::string, layout) = "published";  // L = 128; or "paper": L = 32, no ReLU before the compressor
+    TORCH_ARG(int64_t, keep_mib) = -1;             // what hidden channels may take on a CPU, see ops::pcdc_scores
 };
 
 // v = conv(k, w, taps one ratio apart) - conv1x1(q, sum of w) + bias, then two 1x1 convolutions to K*K scores.

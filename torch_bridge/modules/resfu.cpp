@@ -51,7 +51,8 @@ void ReSFUImpl::reset() {
                           .groups(options.groups())
                           .gn_dim(options.gn_dim())
                           .lr_mult(options.lr_mult())
-                          .layout(options.layout());
+                          .layout(options.layout())
+                          .keep_mib(options.keep_mib());
     semantic_scores = register_module("semantic_scores", PCDCBlock(pcdc));
     detail_scores = register_module("detail_scores", PCDCBlock(pcdc));
     apply(small_convolutions);

@@ -30,6 +30,7 @@ struct ReSFUOptions {
     TORCH_ARG(int64_t, gf_scale) = 2;
     TORCH_ARG(std::string, layout) = "published";  // of the PCDC blocks, or "paper"
     TORCH_ARG(bool, gf_centred) = false;           // correct the published filter's shift
+    TORCH_ARG(int64_t, keep_mib) = -1;             // of each PCDC block, see ops::pcdc_scores
 };
 
 struct ReSFUImpl : torch::nn::Cloneable<ReSFUImpl> {

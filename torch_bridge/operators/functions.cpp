@@ -120,10 +120,10 @@ Tensor pcdc_scores(const Tensor &key, const Tensor &query, const Tensor &norm_we
                    const Tensor &bias, const Tensor &compress_weight, const Tensor &compress_bias,
                    const Tensor &hidden_weight, const Tensor &hidden_bias, const Tensor &score_weight,
                    const Tensor &score_bias, int64_t groups, int64_t norm_groups, at::OptionalSymIntArrayRef ratio,
-                   bool relu, bool blur) {
+                   bool relu, bool blur, int64_t keep_mib) {
     static const auto op = bridge::find_torch_operator<decltype(pcdc_scores)>("upwell::pcdc_scores");
     return op.call(key, query, norm_weight, weight, bias, compress_weight, compress_bias, hidden_weight, hidden_bias,
-                   score_weight, score_bias, groups, norm_groups, ratio, relu, blur);
+                   score_weight, score_bias, groups, norm_groups, ratio, relu, blur, query.is_cpu() ? keep_mib : 0);
 }
 
 std::tuple<Tensor, Tensor> wrc_data(const Tensor &x, const Tensor &response) {

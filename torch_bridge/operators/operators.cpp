@@ -6,6 +6,7 @@
 
 #include "../fourier.h"
 #include "../in_float.h"
+#include "../pooled.h"
 #include "gradient.h"
 #include "registration.h"
 #include "runtime/operator_call.h"
@@ -60,7 +61,10 @@ std::vector<Tensor> compute(const Operator &op, Arguments arguments, size_t coun
     for (size_t i = 0; i < count; i++) {
         seen.push_back(dtypes.seen(op, i, arguments.tensors));
         const at::ScalarType made = like.is_meta() ? seen[i] : dtypes.of(op.signature.outputs[i].is_wide);
-        outputs.push_back(at::empty_symint(check.outputs()[i], like.options().dtype(made)));
+        const at::TensorOptions options = like.options().dtype(made);
+        outputs.push_back(op.signature.outputs[i].is_kept && like.is_cpu()
+                              ? pooled(C10_AS_INTARRAYREF_SLOW(check.outputs()[i]), options)
+                              : at::empty_symint(check.outputs()[i], options));
     }
     if (like.is_meta()) {
         return outputs;

@@ -439,9 +439,10 @@ def pcdc_scores(
     ratio: Sequence[int] | None = None,
     relu: bool = True,
     blur: bool = False,
+    keep_mib: int = -1,
 ) -> Tensor:
     """A whole PCDC block (ReSFU, Eq. 12): GroupNorm of key and of query, pcdc, ReLU, grouped 1x1 convolution,
-    ReLU, GroupNorm, 1x1 convolution. No map of L or M channels is stored, in neither direction.
+    ReLU, GroupNorm, 1x1 convolution. No map of L channels is stored, in neither direction, and on a GPU none of M.
 
     Args:
         key: [N, D, H, W] with ratio; without, [N, D, h, w], which stands for its bilinear upsampling to H, W, with
@@ -458,13 +459,17 @@ def pcdc_scores(
             pixels, replicate border.
         relu: between the difference and the first 1x1 convolution (the paper has none).
         blur: the key by the 3x3 Gaussian (sigma 1, replicate border) before anything else.
+        keep_mib: on a CPU the M channels after their ReLU are kept between passes, and for the backward pass, where they
+            take at most so many MiB in float32 (with M/groups as a multiple of 32), 0 .. 1023; otherwise each pass finds
+            them anew, with the same bits. -1: 64, or 0 without a ratio, where finding them anew takes about as long.
 
     Returns:
         [N, S, H, W].
     """
+    keep_mib = keep_mib if query.device.type in ("cpu", "meta") else 0
     block = (norm_weight, weight, bias, compress_weight, compress_bias)
     block += (hidden_weight, hidden_bias, score_weight, score_bias)
-    return torch.ops.upwell.pcdc_scores(key, query, *block, groups, norm_groups, ratio, relu, blur)
+    return torch.ops.upwell.pcdc_scores(key, query, *block, groups, norm_groups, ratio, relu, blur, keep_mib)
 
 
 def wrc_data(x: Tensor, response: Tensor) -> tuple[Tensor, Tensor]:

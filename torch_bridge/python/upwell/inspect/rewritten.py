@@ -2,7 +2,8 @@
 
 But the scores of a PCDC block are found in two evaluations, one for the statistics of its second GroupNorm
 and one for the result, so that no map of L or 128 high-res channels is stored: its inputs are read twice
-and nearly all of its arithmetic is done twice. A GroupNorm is its statistics; scale and shift go into the
+and nearly all of its arithmetic is done twice. (So it is with keep_mib=0; where hidden channels are kept there is
+one evaluation, and a map of 128 channels is written once and read twice.) A GroupNorm is its statistics; scale and shift go into the
 next convolution's weights. What neighbouring tiles of a kernel both need is counted once.
 """
 

@@ -28,6 +28,7 @@ class PCDCBlock(nn.Module):
         gn_dim: groups of the GroupNorms; divides D and 128.
         lr_mult: factor on the gradient of every parameter (not on what passes through to k and q).
         layout: "published" (L = 128, ReLU before the first 1x1 convolution) or "paper" (L = 32, none).
+        keep_mib: how many MiB the 128 hidden channels of a call may take to be kept on a CPU, see ops.pcdc_scores.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class PCDCBlock(nn.Module):
         gn_dim: int = 8,
         lr_mult: float = 1.0,
         layout: str = "published",
+        keep_mib: int = -1,
     ):
         super().__init__()
         check(layout in LAYOUTS, f"PCDCBlock: layout should be 'published' or 'paper' but is {layout!r}")
@@ -51,6 +53,7 @@ class PCDCBlock(nn.Module):
         self.groups = groups
         self.lr_mult = lr_mult
         self.layout = layout
+        self.keep_mib = keep_mib
         self.norm = GroupNorm(gn_dim, in_channels)
         self.channel_compressor = nn.Sequential(
             *([nn.ReLU()] if layout == "published" else []),
@@ -80,6 +83,7 @@ class PCDCBlock(nn.Module):
                 return self._composed(*maps, rows, columns, blur)
         ratio = None if rows is None else [*rows, *columns]
         options = {"groups": self.groups, "norm_groups": self.norm.num_groups, "relu": self.layout == "published"}
+        options["keep_mib"] = self.keep_mib
         return ops.pcdc_scores(k, q, *self._parameters_in_order(), ratio=ratio, blur=blur, **options)
 
     def _is_plain(self) -> bool:

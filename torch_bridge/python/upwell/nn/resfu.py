@@ -31,6 +31,7 @@ class ReSFU(nn.Module):
         lr_mult: factor on the gradients of the PCDC parameters.
         layout: of the PCDC blocks, "published" or "paper".
         gf_centred: correct the published filter's shift by (gf_scale - 1)/2 pixels.
+        keep_mib: of each PCDC block, see ops.pcdc_scores.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ReSFU(nn.Module):
         gf_scale: int = 2,
         layout: str = "published",
         gf_centred: bool = False,
+        keep_mib: int = -1,
     ):
         super().__init__()
         dim_x = dim_y if dim_x is None else dim_x
@@ -80,7 +82,7 @@ class ReSFU(nn.Module):
         self.GF = GuidedFilter(radius, eps, embedding_dim, gf_scale, gf_centred)
         self.q = nn.Conv2d(dim_y, embedding_dim, 1, bias=qkv_bias) if y_conv else nn.Identity()
         self.k = nn.Conv2d(dim_x, embedding_dim, 1, bias=qkv_bias)
-        pcdc = (embedding_dim, kernel_size, groups, gn_dim, lr_mult, layout)
+        pcdc = (embedding_dim, kernel_size, groups, gn_dim, lr_mult, layout, keep_mib)
         self.semantic_scores = PCDCBlock(*pcdc)
         self.detail_scores = PCDCBlock(*pcdc)
         self.apply(small_convolutions)
