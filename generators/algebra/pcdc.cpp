@@ -146,8 +146,8 @@ Moments::Moments(const Grid &grid, const Hidden &hidden, Func centre, Func given
     : h("h"), d_scores("d_scores_staged"), sum("moment_sum"), output("moments"),
       pixels(0, grid.tile.columns, 0, grid.tile.rows, "pixels") {
     h(o, x, row, g, phase, n) = hidden.rectified() - centre(o, g, n);
-    // Blocks of c may reach beyond the last score.
-    const Expr value = given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, min(c, scores - 1), n);
+    const Expr score = scores.defined() ? min(c, scores - 1) : Expr(c);
+    const Expr value = given(min(x, grid.columns - 1), min(row, grid.rows - 1), phase, score, n);
     d_scores(c, x, row, phase, n) = select(grid.inside(x, row), value, zero(given));
     const Expr px = tile_x * grid.tile.columns + pixels.x, prow = tile_y * grid.tile.rows + pixels.y;
     sum(o, c, g, tile_x, tile_y, phase, n) = zero(given);

@@ -128,6 +128,7 @@ struct Moments {
     Halide::Func h, d_scores, sum, output;  // output: o, c, g, tile_x, tile_y, phase, n
     Halide::RDom pixels;
 
+    // scores: where blocks of them may reach beyond the last one; else undefined.
     Moments(const Grid &grid, const Hidden &hidden, Halide::Func centre, Halide::Func d_scores, Halide::Expr scores);
 };
 

@@ -188,7 +188,9 @@ private:
                 *output = scores->output;
             }
         } else if constexpr (pass == Pass::Moments) {
-            moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores, d_scores->dim(3).extent());
+            // A GPU's blocks of scores are whole: there it would only take registers.
+            const Expr scores = form == Form::Scan ? d_scores->dim(3).extent() : Expr();
+            moments = std::make_unique<Moments>(grid, *hidden, *centre, *d_scores, scores);
             *output = moments->output;
         } else {
             generate_backward();

@@ -81,6 +81,7 @@ std::vector<Signature> describe_fold_group_norm() {
             [](Host &host, const OperatorCall &c) {
                 fold(host, inputs_of(c), c.tensor("folded_weight"), c.tensor("folded_bias"));
             },
+        .first = {"mean"},
         .conditions = {{"C%groups == 0", "mean", "should have groups that divide the {C} channels but is {mean}"}},
         .autocast = Signature::Autocast::ToFloat,
     };

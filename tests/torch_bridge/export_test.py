@@ -122,6 +122,7 @@ OPERATORS = {
     "bicubic": (lambda v, g: ops.bicubic(v, g.shape[2:]), (low, high)),
     "nearest": (lambda v, g: ops.nearest(v, g.shape[2:]), (low, high)),
     "nearest by a scale": (lambda v: ops.nearest(v, scale_factor=1.7), (low,)),
+    "fold_group_norm": (ops.fold_group_norm, (fixed(5, 4), fixed(5), fixed(4), fixed(4), fixed(3, 2), fixed(3, 2))),
     "group_stats": (lambda x: ops.group_stats(x, 2, blur=True), (high,)),
     "group_stats of an upsampled map": (lambda x, g: ops.group_stats(x, 2, size=g.shape[2:]), (low, high)),
     "guided_filter": (lambda g, x: ops.guided_filter(g, x, 3, scale=2), (high, low)),

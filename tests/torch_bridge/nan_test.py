@@ -126,12 +126,25 @@ def add_samples() -> None:
 def add_listed_taps() -> None:
     maps = {"value": (2, 3, *LOW), "weight": (2, 25, *LOW)}
     add_operator("adaptive_conv", formula, {"kernel": 5}, **maps)
-    maps = {"query": (2, 3, *LOW), "key": (2, 3, *LOW), "spatial": (9,)}
-    add_operator("range_weights", formula, {"kernel": 3}, **maps)
+    # Factors are positive, as a Gaussian's: of others a sum may be at its floor, and weights too large for float16.
+    own, composed = (
+        lambda query, key, spatial, where=where: where.range_weights(query, key, spatial.square(), 3)
+        for where in (upwell.ops, formula)
+    )
+    add("range_weights", own, composed, {}, query=(2, 3, *LOW), key=(2, 3, *LOW), spatial=(9,))
     add_operator("local_attention", formula, {}, value=(2, 3, *LOW), logits=(2, 13, *DOUBLE))
 
 
+def folded(weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, mean: Tensor, rstd: Tensor):
+    """As fold_group_norm."""
+    mean, rstd = (each.repeat_interleave(len(norm_weight) // each.shape[1], 1) for each in (mean, rstd))
+    scale = norm_weight * rstd
+    return weight * scale[:, None, :], (norm_bias - scale * mean) @ weight.T + bias
+
+
 def add_filters() -> None:
+    parameters = {"weight": (5, 4), "bias": (5,), "norm_weight": (4,), "norm_bias": (4,), "mean": (2, 2), "rstd": (2, 2)}
+    add("fold_group_norm", upwell.ops.fold_group_norm, folded, {}, **parameters)
     for what, options in (("plain", {}), ("blurred", {"blur": True}), ("upsampled", {"size": HIGH})):
         add_operator(f"group_stats {what}", composition, {"groups": 2, **options}, x=(2, 4, *LOW))
     for what, options in (("whole", {}), ("sampled", {"scale": 2}), ("centred", {"scale": 2, "centred": True})):
@@ -412,7 +425,8 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_operator_and_every_module_is_tried():
     assert ON_OPENCL or {name.split()[0] for name in CASES} == set(upwell.ops.__all__)
     modules = {name for name in upwell.nn.__all__ if isinstance(getattr(upwell.nn, name), type)}
-    of_layers = {"AnyUp", "DySample", "JAFAR", "NAF"}  # torch's, and one operator, which is tried
+    # Torch's, and operators or modules that are tried.
+    of_layers = {"AnyUp", "ColourGuidedFilter", "DySample", "JAFAR", "JBUStack", "NAF"}
     assert ON_OPENCL or {name.split()[0] for name in MODULES} == modules - of_layers
 
 

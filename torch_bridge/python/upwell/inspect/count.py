@@ -152,7 +152,7 @@ def _wrc_spectral(call: SimpleNamespace, output: Shape) -> float:
 OPERATORS = {
     "adaptive_conv": lambda call, output: call.kernel**2 * math.prod(output),
     "cross_attention": _cross_attention,
-    "fold_group_norm": lambda call, folded: 2 * math.prod(folded),
+    "fold_group_norm": lambda call, folded: math.prod(folded),  # the biases of norms, through the convolution
     "group_stats": lambda call, _: 0,
     "upsampled_group_stats": lambda call, _: 0,
     "guided_filter": _guided_filter,

@@ -62,6 +62,8 @@ PAPER = {
     "anyup": Row(steps=ONCE, note=f"{ABSENT}; its guide is the image, no ConvBlock"),
     "naf": Row(steps=ONCE, note=f"{ABSENT}; its guide is the image, no ConvBlock"),
     "jafar": Row(steps=ONCE, note=f"{ABSENT}; its guide is the image, no ConvBlock"),
+    "jbu": Row(steps=ONCE, note=f"{ABSENT}, which has a stack of two with a 1x1 convolution behind them"),
+    "local_attender": Row(steps=ONCE, note=ABSENT),
     "lctc": Row(note=ABSENT),
     "wrc": Row(note=f"{ABSENT}; transforms count 0 there"),
     "sapa_exp": Row(note=f"{ABSENT}; layer norms count 5 an element"),

@@ -195,7 +195,7 @@ UPSAMPLERS = {
             "JBU",
             Paper("FeatUp: A Model-Agnostic Framework for Features at Any Resolution", 2024, "2403.10516"),
             _jbu,
-            Guide.IMAGE,
+            Guide.FEATURES,
             Ratios.FREE,
         ),
         Upsampler(
@@ -230,8 +230,8 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float |
     guide is [N, guide_channels, H, W], x is [N, in_channels, h, w], the output [N, in_channels, H, W].
 
     Args:
-        name: "resfu", "sapa", "sapa_exp", "fade", "indexnet" or "local_attender", which look at the guide; "anyup", "naf",
-            "jafar" or "jbu", whose guide is meant to be the image itself; "carafe", "lctc", "wrc", "dysample", "pixelshuffle" or "deconv", which
+        name: "resfu", "sapa", "sapa_exp", "fade", "indexnet", "jbu" or "local_attender", which look at the guide; "anyup",
+            "naf" or "jafar", whose guide is meant to be the image itself; "carafe", "lctc", "wrc", "dysample", "pixelshuffle" or "deconv", which
             take nothing from it but its size; "bilinear" or "nearest", which do not either.
         in_channels, guide_channels: of x and of the guide.
         scale_factor: H/h and W/w. "resfu", "anyup", "naf", "jafar" and "jbu" take any ratio and None, "bilinear" and "nearest"

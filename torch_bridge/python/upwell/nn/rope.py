@@ -36,10 +36,9 @@ class LearnedRoPE(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [N, D, H, W], of the same shape."""
         freqs = _of_32_bits(self.freqs)
-        # torch.linspace would fix the size in an exported program.
-        rows, columns = (
-            torch.arange(n, dtype=freqs.dtype, device=x.device) / torch.sym_max(n - 1, 1) for n in x.shape[2:]
-        )
+        # Not torch.linspace, which fixes the size of an exported program.
+        places = (torch.arange(n, dtype=freqs.dtype, device=x.device) for n in x.shape[2:])
+        rows, columns = (place / max(n - 1, 1) for place, n in zip(places, x.shape[2:]))
         of_rows, of_columns = freqs[:, :, None, None]  # D, 1, 1
         return turn(x, of_rows * rows[:, None] + of_columns * columns)
 
