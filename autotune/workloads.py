@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -52,15 +53,19 @@ class Workload:
     @property
     def weighted(self) -> bool:
         """Whether the operator takes weights or logits N,groups*K*K,H,W beside the value."""
-        return self.kernel > 0
+        return "kernel" in self._parameters
 
     @property
     def options(self) -> tuple:
         """The arguments after the tensors."""
         if not self.weighted:
             return (self.size,)
-        takes = inspect.signature(getattr(upwell.ops, self.operator)).parameters
-        return (self.kernel, self.groups) if "groups" in takes else (self.kernel,)
+        return (self.kernel, self.groups) if "groups" in self._parameters else (self.kernel,)
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        """Of the function in upwell.ops."""
+        return inspect.signature(getattr(upwell.ops, self.operator)).parameters
 
     @property
     def window(self) -> int:

@@ -5,7 +5,6 @@ import sys
 
 import torch
 
-from upwell.memory import keep_memory
 from upwell.train.arguments import parse_arguments
 from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
@@ -14,7 +13,6 @@ from upwell.train.training import train
 
 def main(words: list[str] | None = None) -> None:
     arguments = parse_arguments(words)
-    keep_memory()
     try:
         with Group(arguments.device, arguments.upsampler) as group:
             train(arguments, group)
