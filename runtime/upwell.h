@@ -18,7 +18,8 @@
 //   group_stats, upsampled_group_stats
 //                       x [N, C, h, w]                                      -> mean, rstd [N, groups]
 //   fold_group_norm     weight [O, C], bias [O], norm_weight, norm_bias [C],
-//                       mean, rstd [N, groups]                              -> folded_weight [N, O, C], folded_bias [N, O]
+//                       mean, rstd [N, groups]                              -> folded_weight [N, O, C],
+//                                                                              folded_bias [N, O]
 //   guided_filter       guide [N, D, H, W], input [N, D, h, w]              -> output [N, D, H, W]
 //   colour_guided_filter
 //                       guide [N, 3, H, W], input [N, C, h, w]              -> output [N, C, H, W]

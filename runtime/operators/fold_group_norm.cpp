@@ -23,7 +23,7 @@ public:
         host.contract(grouped(offset), grouped(scale), mean(), -1, of_group(in.norm_bias));
     }
 
-    Lettered grouped(const Tensor &map) const { return {split(map, 1, groups), "nqc"}; }      // N,C
+    Lettered grouped(const Tensor &map) const { return {split(map, 1, groups), "nqc"}; }            // N,C
     Lettered of_group(const Tensor &channels) const { return {split(channels, 0, groups), "qc"}; }  // C
     Lettered mean() const { return {in.stats.mean, "nq"}; }
     Lettered rstd() const { return {in.stats.rstd, "nq"}; }
@@ -43,7 +43,8 @@ void fold(Host &host, const FoldInputs &in, const Tensor &weight, const Tensor &
 }
 
 // d_weight N,O,C and d_bias N,O: of what fold() made.
-void fold_backward(Host &host, const FoldInputs &in, const Tensor &d_weight, const Tensor &d_bias, const FoldInputs &d) {
+void fold_backward(Host &host, const FoldInputs &in, const Tensor &d_weight, const Tensor &d_bias,
+                   const FoldInputs &d) {
     const Host::Scope scope(host);
     const Fold f(host, in);
     const Lettered of_weight{d_weight, "noc"}, of_bias{d_bias, "no"};
