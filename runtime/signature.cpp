@@ -97,6 +97,14 @@ OptionArgument fourier() {
     return {"fourier", Kind::Fourier};
 }
 
+std::vector<std::string> input_names(const Signature &of) {
+    std::vector<std::string> names;
+    for (const TensorArgument &input : of.inputs) {
+        names.push_back(input.name);
+    }
+    return names;
+}
+
 Signature add_backward(Signature &of, const std::vector<std::string> &saved, Signature::Run run) {
     Signature backward;
     backward.name = of.name + "_backward";
@@ -120,11 +128,10 @@ Signature add_backward(Signature &of, const std::vector<std::string> &saved, Sig
         backward.inputs.push_back(argument(name));
     }
     backward.options = of.options;
-    Gradient gradient{Gradient::Rule::Call, {}, backward.name};
+    Gradient gradient{Gradient::Rule::Call, input_names(of), backward.name};
     for (const TensorArgument &input : of.inputs) {
         backward.outputs.push_back({"d_" + input.name, input.sizes});
         backward.outputs.back().is_wide = input.is_wide;
-        gradient.of.push_back(input.name);
     }
     backward.run = std::move(run);
     backward.first = of.first.empty() ? std::vector{of.inputs[0].name} : of.first;

@@ -118,6 +118,8 @@ struct Signature {
     std::optional<Chain> chain{};  // its gradients are theirs
 };
 
+std::vector<std::string> input_names(const Signature &of);
+
 // The operator <name>_backward: of d_<output> for each output that callers see, and of some of the inputs and outputs it
 // makes d_<input> for each input. Becomes the signature's one gradient.
 Signature add_backward(Signature &of, const std::vector<std::string> &saved, Signature::Run run);

@@ -1,12 +1,13 @@
 #include "algebra/guided_filter.h"
 
+#include "algebra/centre.h"
 #include "algebra/dimensions.h"
 #include "algebra/tuples.h"
 
 namespace upwell {
 
 using namespace Halide;
-using Internal::make_const, Internal::make_zero;
+using Internal::make_zero;
 
 namespace {
 
@@ -15,17 +16,6 @@ Func finite(Func f) {
     Func result("finite");
     result(x, y, c) = select(is_finite(f(x, y, c)), f(x, y, c), make_zero(f.type()));
     return result;
-}
-
-// Mean of 8 x 8 samples spread over the plane: near enough to the mean of all.
-Func plane_centre(const std::string &name, Func samples, const GuidedFilterProblem &p) {
-    constexpr int grid = 8;
-    Func centre(name);
-    const RDom r(0, grid, 0, grid, "grid");
-    const Expr column = r.x * (p.sample_columns() - 1) / (grid - 1), row = r.y * (p.sample_rows() - 1) / (grid - 1);
-    centre(c) = make_zero(p.type);
-    centre(c) += samples(column, row, c) * make_const(p.type, 1.0 / (grid * grid));
-    return centre;
 }
 
 // Some values of a tuple.
@@ -48,8 +38,9 @@ GuidedFilterFit::GuidedFilterFit(const GuidedFilterProblem &p)
     samples(x, y, c) = p.guide(column * p.scale, row * p.scale, c);
     const auto along_x = [&](Func rows) { return interpolate("input_samples", rows, 0, p.key_columns); };
     const auto along_y = [&](Func input) { return interpolate("input_rows", input, 1, p.key_rows); };
-    guide_centre = plane_centre("guide_centre", finite(samples), p);
-    input_centre = plane_centre("input_centre", along_x(along_y(finite(p.input))), p);
+    guide_centre = plane_centre("guide_centre", samples, p.sample_columns(), p.sample_rows());
+    // What is not finite spoils no other place that is interpolated.
+    input_centre = plane_centre("input_centre", along_x(along_y(finite(p.input))), p.sample_columns(), p.sample_rows());
     centred_input(x, y, c) = p.input(x, y, c) - input_centre(c);
     input_rows = along_y(centred_input);
     input_samples = along_x(input_rows);

@@ -10,18 +10,17 @@
 #include "algebra/colour_guided_filter.h"
 
 #include "algebra/dimensions.h"
-#include "kernel.h"
+#include "operators/guided_filter_kernel.h"
 #include "schedules/colour_guided_filter.h"
-#include "schedules/form.h"
 
 namespace upwell {
 namespace {
 
 using Halide::Expr, Halide::Func;
 
-template<class Parts> class ColourGuidedFilterKernel : public Kernel<ColourGuidedFilterKernel<Parts>> {
+template<class Parts> class ColourGuidedFilterKernel : public GuidedFilterArguments<ColourGuidedFilterKernel<Parts>> {
     using Base = Kernel<ColourGuidedFilterKernel<Parts>>;
-    using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
+    using typename Base::Input, typename Base::Integer, typename Base::Output;
     static constexpr bool is_forward = std::is_same_v<Parts, ColourGuidedFilter>,
                           has_input = !std::is_same_v<Parts, ColourGuidedFilterInputGradient>;
 
@@ -39,21 +38,14 @@ public:
         if (!is_forward) {
             d_output = this->map("d_output", "W,H,C,N");
         }
-        for (Table *table : {&key_columns, &key_rows, &columns, &rows}) {
-            table->lower = this->table(table->name + "s", table->places);
-            table->fraction = this->map(table->name + "_fraction", table->places);
-        }
-        radius = this->integer("radius");
-        scale = this->integer("scale");
-        eps = this->real("eps");
+        this->add_places_and_options();
         result = is_forward  ? this->out("output", "W,H,C,N")
                  : has_input ? this->out("d_guide", "W,H,3,N")
                              : this->out("d_input", "w,h,C,N");
     }
 
     void generate() {
-        this->set_size("W", columns.lower->dim(0).extent());
-        this->set_size("H", rows.lower->dim(0).extent());
+        this->set_image_size();
         if (!has_input) {
             this->set_size("w", *width);
             this->set_size("h", *height);
@@ -82,29 +74,10 @@ public:
     }
 
 private:
-    struct Table {
-        std::string name, places;
-        Input lower = nullptr, fraction = nullptr;
-
-        LinearAxis axis(Expr low, Form form) const { return {*lower, *fraction, low, lower->dim(0).extent(), form}; }
-    };
-
     ColourGuidedFilterProblem make_problem() {
-        const Form form = form_of_sums(this->where());
-        const Expr sample_columns = this->size("Ws"), sample_rows = this->size("Hs"), channels = this->size("C");
-        const GuidedFilterProblem problem{*guide,
-                                          has_input ? channels_of(input) : Func(),
-                                          key_columns.axis(this->size("w"), form),
-                                          key_rows.axis(this->size("h"), form),
-                                          columns.axis(sample_columns, form),
-                                          rows.axis(sample_rows, form),
-                                          BoxAxis("box_columns", *radius, sample_columns, this->type, form),
-                                          BoxAxis("box_rows", *radius, sample_rows, this->type, form),
-                                          *scale,
-                                          *eps,
-                                          this->type};
+        const GuidedFilterProblem problem = this->problem(*guide, has_input ? channels_of(input) : Func());
         const bool in_chunks = this->where().on_gpu() && !this->default_schedule;
-        return {problem, channels, group_channels(in_chunks, problem, knobs)};
+        return {problem, this->size("C"), group_channels(in_chunks, problem, knobs)};
     }
 
     // The last channel stands for those that a rounded-up block asks for.
@@ -116,9 +89,6 @@ private:
 
     Input guide = nullptr, input = nullptr, d_output = nullptr;
     Integer width = nullptr, height = nullptr;
-    Table key_columns{"key_column", "Ws"}, key_rows{"key_row", "Hs"}, columns{"column", "W"}, rows{"row", "H"};
-    Integer radius = nullptr, scale = nullptr;
-    Real eps = nullptr;
     Output result = nullptr;
     std::unique_ptr<Parts> parts;
 };

@@ -19,8 +19,7 @@
 #include "algebra/guided_filter.h"
 
 #include "algebra/dimensions.h"
-#include "kernel.h"
-#include "schedules/form.h"
+#include "operators/guided_filter_kernel.h"
 #include "schedules/guided_filter.h"
 
 namespace upwell {
@@ -28,9 +27,9 @@ namespace {
 
 using Halide::Expr, Halide::Func;
 
-template<class Parts> class GuidedFilterKernel : public Kernel<GuidedFilterKernel<Parts>> {
+template<class Parts> class GuidedFilterKernel : public GuidedFilterArguments<GuidedFilterKernel<Parts>> {
     using Base = Kernel<GuidedFilterKernel<Parts>>;
-    using typename Base::Input, typename Base::Integer, typename Base::Output, typename Base::Real;
+    using typename Base::Input, typename Base::Output;
     static constexpr bool adjoint = std::is_same_v<Parts, GuidedFilterBackward>;
 
 public:
@@ -42,13 +41,7 @@ public:
         if (adjoint) {
             d_output = this->map("d_output", "W,H,P");
         }
-        for (Table *table : {&key_columns, &key_rows, &columns, &rows}) {
-            table->lower = this->table(table->name + "s", table->places);
-            table->fraction = this->map(table->name + "_fraction", table->places);
-        }
-        radius = this->integer("radius");
-        scale = this->integer("scale");
-        eps = this->real("eps");
+        this->add_places_and_options();
         output = this->out(adjoint ? "d_guide" : "output", "W,H,P");
         if (adjoint) {
             d_input = this->out("d_input", "w,h,P");
@@ -56,9 +49,8 @@ public:
     }
 
     void generate() {
-        this->set_size("W", columns.lower->dim(0).extent());
-        this->set_size("H", rows.lower->dim(0).extent());
-        const GuidedFilterProblem problem = make_problem();
+        this->set_image_size();
+        const GuidedFilterProblem problem = this->problem(planes_of(guide), planes_of(input));
         if constexpr (adjoint) {
             parts = std::make_unique<Parts>(problem, planes_of(d_output));
             *output = parts->d_guide;
@@ -79,29 +71,6 @@ public:
     }
 
 private:
-    struct Table {
-        std::string name, places;
-        Input lower = nullptr, fraction = nullptr;
-
-        LinearAxis axis(Expr low, Form form) const { return {*lower, *fraction, low, lower->dim(0).extent(), form}; }
-    };
-
-    GuidedFilterProblem make_problem() {
-        const Form form = form_of_sums(this->where());
-        const Expr sample_columns = this->size("Ws"), sample_rows = this->size("Hs");
-        return {planes_of(guide),
-                planes_of(input),
-                key_columns.axis(this->size("w"), form),
-                key_rows.axis(this->size("h"), form),
-                columns.axis(sample_columns, form),
-                rows.axis(sample_rows, form),
-                BoxAxis("box_columns", *radius, sample_columns, this->type, form),
-                BoxAxis("box_rows", *radius, sample_rows, this->type, form),
-                *scale,
-                *eps,
-                this->type};
-    }
-
     // The last plane stands for those that a rounded-up block asks for.
     Func planes_of(Input map) {
         Func planes("planes");
@@ -110,9 +79,6 @@ private:
     }
 
     Input guide = nullptr, input = nullptr, d_output = nullptr;
-    Table key_columns{"key_column", "Ws"}, key_rows{"key_row", "Hs"}, columns{"column", "W"}, rows{"row", "H"};
-    Integer radius = nullptr, scale = nullptr;
-    Real eps = nullptr;
     Output output = nullptr, d_input = nullptr;
     std::unique_ptr<Parts> parts;
 };

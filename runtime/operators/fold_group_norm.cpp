@@ -86,11 +86,7 @@ std::vector<Signature> describe_fold_group_norm() {
         .conditions = {{"C%groups == 0", "mean", "should have groups that divide the {C} channels but is {mean}"}},
         .autocast = Signature::Autocast::ToFloat,
     };
-    std::vector<std::string> saved;
-    for (const TensorArgument &input : op.inputs) {
-        saved.push_back(input.name);
-    }
-    Signature backward = add_backward(op, saved, [](Host &host, const OperatorCall &c) {
+    Signature backward = add_backward(op, input_names(op), [](Host &host, const OperatorCall &c) {
         fold_backward(host, inputs_of(c), c.tensor("d_folded_weight"), c.tensor("d_folded_bias"), inputs_of(c, "d_"));
     });
     return {op, backward};

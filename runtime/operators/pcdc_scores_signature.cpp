@@ -84,10 +84,8 @@ std::vector<Signature> describe_pcdc_scores() {
                        {"K%2 == 1", "weight", "should have an odd kernel but is {weight}"}},
         .autocast = Signature::Autocast::ToFloat,
     };
-    std::vector<std::string> saved{"statistics", "coarse", "hidden"};
-    for (const TensorArgument &input : op.inputs) {
-        saved.push_back(input.name);
-    }
+    std::vector<std::string> saved = input_names(op);
+    saved.insert(saved.begin(), {"statistics", "coarse", "hidden"});
     Signature backward = add_backward(op, saved, [](Host &host, const OperatorCall &c) {
         scores_backward(host, c.tensor("d_output"), inputs_of(c), options_of(c), outputs_of(c, {}), inputs_of(c, "d_"));
     });

@@ -31,6 +31,13 @@ def group_stats(x: Tensor, groups: int, eps: float = NORM_EPS, blur: bool = Fals
     return grouped.mean(2), (grouped.var(2, correction=0) + eps).rsqrt()
 
 
+def _samples(guide: Tensor, input: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """Every scale-th pixel of the guide, and of the input upsampled to its size."""
+    if input.shape[2:] != guide.shape[2:]:
+        input = formula.bilinear(input, guide.shape[2:])
+    return _subsample(guide, scale), _subsample(input, scale)
+
+
 def guided_filter(
     guide: Tensor,
     input: Tensor,
@@ -41,15 +48,12 @@ def guided_filter(
     border: str = "inside",
 ) -> Tensor:
     """The guided filter of guide [N, D, H, W] on input [N, D, h, w], upsampled first."""
-    size = guide.shape[2:]
-    if input.shape[2:] != size:
-        input = formula.bilinear(input, size)
-    I, p = _subsample(guide, scale), _subsample(input, scale)
+    I, p = _samples(guide, input, scale)
     R = radius // scale
     mean_I, mean_p, mean_Ip, mean_II = box_mean(torch.stack([I, p, I * p, I * I]), R, border).unbind()
     a = (mean_Ip - mean_I * mean_p) / (mean_II - mean_I * mean_I + eps)
     b = mean_p - a * mean_I
-    a, b = _put_back(box_mean(torch.stack([a, b]), R, border), size, scale, centred).unbind()
+    a, b = _put_back(box_mean(torch.stack([a, b]), R, border), guide.shape[2:], scale, centred).unbind()
     return a * guide + b
 
 
@@ -63,10 +67,7 @@ def colour_guided_filter(
     border: str = "inside",
 ) -> Tensor:
     """The guided filter of guide [N, 3, H, W] on input [N, C, h, w], upsampled first."""
-    size = guide.shape[2:]
-    if input.shape[2:] != size:
-        input = formula.bilinear(input, size)
-    I, p = _subsample(guide, scale), _subsample(input, scale)
+    I, p = _samples(guide, input, scale)
 
     def mean(fields: Tensor) -> Tensor:
         """[N, ..., h, w]"""
@@ -79,7 +80,7 @@ def colour_guided_filter(
     S = variance.permute(pixels_first) + eps * torch.eye(3, dtype=I.dtype, device=I.device)
     a = torch.linalg.solve(S, covariance.permute(pixels_first)).permute(0, 3, 4, 1, 2)  # [N, 3, C, h, w]
     b = mean_p - (a * mean_I[:, :, None]).sum(1)
-    a, b = (_put_back(mean(fit)[None].flatten(2, -3), size, scale, centred)[0] for fit in (a, b))
+    a, b = (_put_back(mean(fit)[None].flatten(2, -3), guide.shape[2:], scale, centred)[0] for fit in (a, b))
     return (a.unflatten(1, (3, -1)) * guide[:, :, None]).sum(1) + b
 
 
