@@ -1,5 +1,7 @@
 # The front door: `make demo` and `make test` set up whatever is missing, build what changed, and run.
-PRESET ?= cpu
+# native: kernels for this machine. The tests take cpu, whose kernels are for every processor, CUDA and OpenCL.
+PRESET ?= native
+TEST_PRESET := $(if $(filter file,$(origin PRESET)),cpu,$(PRESET))
 PYTHON ?= python3
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -12,35 +14,53 @@ GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
 PACKAGE ?= $(BUILD)/python
 # Set up once per content of these files.
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
+TEST_STAMP := $(STAMP:.stamp=-test.stamp)
+
+WHEEL_FOR ?= every
+wheel_for_native := -C cmake.define.UPWELL_GPU=auto -C cmake.define.UPWELL_INSTRUCTION_SETS=native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install test test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
+.PHONY: help setup package build install wheel test run-tests test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-setup: $(STAMP) ## Install what is missing: system packages (as root) and .venv
+setup: $(STAMP) $(TEST_STAMP) ## Install what is missing: system packages (as root) and .venv
 
 $(STAMP): | requirements.txt
-	@bash cmake/system-packages.sh
+	@bash cmake/system-packages.sh build
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Upwell needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
 	@rm -f $(VENV)/upwell-*.stamp
 	@touch $@
 
+$(TEST_STAMP): | $(STAMP)
+	@bash cmake/system-packages.sh test
+	@touch $@
+
 $(BUILD)/build.ninja: | $(STAMP)
 	$(BIN)/cmake --preset $(PRESET)
 
-build: $(BUILD)/build.ninja ## Compile the kernels, the runtime and the torch bridge; install the command upwell
-	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
-	@test ! -d $(BUILD)/python || echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
+package: $(BUILD)/build.ninja ## Compile what Python needs; install the command upwell
+	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS) --target upwell_package
+	@echo "$(CURDIR)/$(BUILD)/python" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/upwell.pth
 	@printf '#!%s\nfrom upwell.__main__ import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/upwell && chmod +x $(BIN)/upwell
+
+build: $(BUILD)/build.ninja ## Compile everything, the C++ modules among it
+	@$(BIN)/cmake --build --preset $(PRESET) --parallel $(JOBS)
+	@test ! -d $(BUILD)/python || $(MAKE) --no-print-directory package
 
 install: build ## Install libraries, headers and the CMake package to PREFIX
 	@$(BIN)/cmake --install $(BUILD) --prefix $(PREFIX)
 
-test: build ## Run every test
+wheel: $(STAMP) ## Make dist/upwell-<version>+torch<version>-....whl, for every processor and CUDA; WHEEL_FOR=native: for this machine
+	$(BIN)/python -m pip wheel . --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist $(wheel_for_$(WHEEL_FOR))
+
+test: $(TEST_STAMP) ## Run every test
+	@$(MAKE) --no-print-directory PRESET=$(TEST_PRESET) run-tests
+
+run-tests: build
 	@$(BIN)/ctest --preset $(PRESET) --parallel $(JOBS)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/torch_bridge
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/autotune
@@ -48,7 +68,7 @@ test: build ## Run every test
 test-gpu: ## Test the built package on a GPU; ARGS go to tests/gpu/run.py
 	@$(GPU_PYTHON) tests/gpu/run.py --package $(PACKAGE) $(ARGS)
 
-demo: build ## Train ReSFU on a stereo pair and draw the result
+demo: package ## Train ReSFU on a stereo pair and draw the result
 	@$(BIN)/python examples/disparity.py
 
 demo-cpp: build ## The same with the C++ modules, on the maps that make demo writes
@@ -56,13 +76,13 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 	@test -f build/demo/train_low.pt || $(BIN)/python examples/disparity.py --methods bilinear
 	@$(BUILD)/examples/disparity
 
-demo-wrc: build ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
+demo-wrc: package ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
 	@$(BIN)/python examples/wrc.py
 
-artefacts: build ## Train a restoration model with each upsampler and draw what they leave in its spectra
+artefacts: package ## Train a restoration model with each upsampler and draw what they leave in its spectra
 	@$(BIN)/python examples/artefacts.py
 
-ablation: build ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
+ablation: package ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
 	@$(BIN)/python examples/ablation.py
 
 tune: build ## Search faster schedules for this machine; ARGS go to upwell tune (docs/tuning.md)

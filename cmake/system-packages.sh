@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that Upwell needs and that are missing; without root it says which and stops.
+# Installs the Debian packages that Upwell needs and that are missing; without root it says which and stops. Usage:
+# system-packages.sh build|test
 set -euo pipefail
-packages=(g++ make python3 python3-venv catch2 pocl-opencl-icd ocl-icd-libopencl1 postgresql)
+case "${1:-}" in
+build) packages=(g++ make python3 python3-venv) ;;
+test) packages=(catch2 pocl-opencl-icd ocl-icd-libopencl1 postgresql) ;;
+*)
+    echo "usage: system-packages.sh build|test" >&2
+    exit 2
+    ;;
+esac
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "This is not a Debian system: please install the equivalents of ${packages[*]} (Catch2 2.x or 3.x)." >&2
+    echo "This is not a Debian system: please install the equivalents of ${packages[*]} (Catch2: 2.x or 3.x)." >&2
     echo "Continuing; the build says what is missing." >&2
     exit 0
 fi

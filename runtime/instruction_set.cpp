@@ -7,20 +7,10 @@
 
 #include <HalideRuntime.h>
 
+#include "processor.h"
+
 namespace upwell {
 namespace {
-
-InstructionSet processor() {
-    __builtin_cpu_init();
-    const auto all = [](auto... has) { return (has && ...); };
-    if (!all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"), __builtin_cpu_supports("f16c"))) {
-        return InstructionSet::Baseline;
-    }
-    const bool avx512 =
-        all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"), __builtin_cpu_supports("avx512vl"),
-            __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512dq"));
-    return avx512 ? InstructionSet::Avx512 : InstructionSet::Avx2;
-}
 
 InstructionSet limit_from_environment() {
     const char *const variable = std::getenv("UPWELL_INSTRUCTION_SET");

@@ -256,7 +256,7 @@ endfunction()
 # The library for kernels of a target; empty: none in this build.
 function(upwell_library_for target result)
     set(library "")
-    if (target MATCHES "^avx")
+    if (target STREQUAL upwell_instruction_set OR (target MATCHES "^avx" AND upwell_instruction_set STREQUAL "all"))
         set(library upwell_runtime)
     elseif (target IN_LIST upwell_gpu_backends)
         set(library ${upwell_library_of_${target}})

@@ -22,11 +22,6 @@ if (NOT UPWELL_VARIANTS MATCHES "^(minimal|default|all)$")
     message(FATAL_ERROR "UPWELL_VARIANTS should be minimal, default or all but is ${UPWELL_VARIANTS}")
 endif ()
 
-set(UPWELL_GPU cuda CACHE STRING "Kernels for GPUs: cuda or nothing")
-if (UPWELL_GPU AND NOT UPWELL_GPU STREQUAL "cuda")
-    message(FATAL_ERROR "UPWELL_GPU should be cuda or empty but is ${UPWELL_GPU}")
-endif ()
-
 set(upwell_avx512 x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41)
 set(upwell_avx2 x86-64-linux-avx-avx2-f16c-fma-sse41)
 set(upwell_baseline x86-64-linux)
@@ -35,16 +30,39 @@ set(upwell_baseline x86-64-linux)
 set(upwell_cuda x86-64-linux-cuda-cuda_capability_75)
 set(upwell_opencl x86-64-linux-opencl-cl_doubles)
 
-set(upwell_processors ${upwell_avx512} ${upwell_avx2} ${upwell_baseline})
-add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_cuda} ${upwell_processors})
+add_halide_runtime(upwell.halide_runtime TARGETS ${upwell_cuda} ${upwell_avx512} ${upwell_avx2} ${upwell_baseline})
 target_link_libraries(upwell_runtime PRIVATE upwell.halide_runtime)
 if (TARGET upwell_runtime_opencl)
     add_halide_runtime(upwell.halide_runtime_opencl TARGETS ${upwell_opencl})
     target_link_libraries(upwell_runtime_opencl PRIVATE upwell.halide_runtime_opencl)
-    set(upwell_gpu_backends ${UPWELL_GPU} opencl)
+    set(upwell_gpu_backends ${upwell_gpu} opencl)
 else ()
-    set(upwell_gpu_backends ${UPWELL_GPU})
+    set(upwell_gpu_backends ${upwell_gpu})
 endif ()
+
+# Of the instruction sets that a kernel is to be compiled for, best first, those of this build.
+function(upwell_sets_of_build result)
+    set(sets ${ARGN})
+    if (NOT upwell_instruction_set STREQUAL "all")
+        set(sets "")
+        list(FIND upwell_instruction_sets ${upwell_instruction_set} best)
+        foreach (set IN LISTS ARGN)
+            list(FIND upwell_instruction_sets ${set} place)
+            if (place GREATER_EQUAL best)  # the first one that the processor has
+                set(sets ${set})
+                break()
+            endif ()
+        endforeach ()
+    endif ()
+    set(${result} ${sets} PARENT_SCOPE)
+endfunction()
+
+# What nobody took from the cache of kernels for 60 days (cmake/compile_kernel.sh).
+execute_process(
+    COMMAND bash -c [[find "${UPWELL_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/upwell/kernels}" -maxdepth 1 -type f \
+        -mtime +60 -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete]]
+    OUTPUT_QUIET ERROR_QUIET
+)
 
 # Compiles one function into a library: upwell_compile(<library> <symbol> <generator program> GENERATOR <name> PARAMS
 # <name=value>... TARGETS <Halide target>... FEATURES <further features>...). There are more than a thousand: a file each
@@ -56,7 +74,8 @@ function(upwell_compile library symbol program)
     list(JOIN targets "," targets)
     add_custom_command(
         OUTPUT lib${symbol}.a
-        COMMAND ${program} -g ${arg_GENERATOR} -f ${symbol} -n lib${symbol} -e static_library -o .
+        COMMAND bash ${PROJECT_SOURCE_DIR}/cmake/compile_kernel.sh ${Halide_VERSION} lib${symbol}.a
+                $<TARGET_FILE:${program}> -g ${arg_GENERATOR} -f ${symbol} -n lib${symbol} -e static_library -o .
                 target=${targets} ${arg_PARAMS}
         DEPENDS ${program}
         COMMENT "Compiling ${symbol}"
@@ -127,13 +146,14 @@ function(upwell_add_variant generator direction)
     endif ()
     upwell_declare(${variant} KIND variants ROW "${row}" SOURCE ${source} CPU_FEATURES ${cpu_features})
 
-    if (arg_TARGETS)
+    upwell_sets_of_build(sets ${arg_TARGETS})
+    if (sets)
         set(targets "")
-        foreach (target IN LISTS arg_TARGETS)
-            list(APPEND targets ${upwell_${target}})
+        foreach (set IN LISTS sets)
+            list(APPEND targets ${upwell_${set}})
         endforeach ()
         upwell_compile(upwell_runtime ${variant} ${source} TARGETS ${targets} FEATURES user_context ${cpu_features})
-        list(GET arg_TARGETS -1 least)
+        list(GET sets -1 least)
         upwell_add_row(upwell_runtime variants "${row}" Cpu ${upwell_name_of_${least}} ${variant} ${upwell_by_hand})
     endif ()
     foreach (backend IN LISTS gpu_backends)
@@ -144,7 +164,7 @@ function(upwell_add_variant generator direction)
             ${library} variants "${row}" ${upwell_name_of_${backend}} Baseline ${symbol} ${upwell_by_hand}
         )
     endforeach ()
-    list(JOIN arg_TARGETS ", " target_names)
+    list(JOIN sets ", " target_names)
     set_property(
         GLOBAL APPEND_STRING PROPERTY upwell_variant_list
         "| ${full_name} | ${arg_KERNEL} | ${arg_RATIO} | ${arg_DTYPE} | ${target_names} |\n"
@@ -249,15 +269,21 @@ function(upwell_add_kernel program generator)
     endif ()
     foreach (dtype IN ITEMS float32 float64)
         set(symbol upwell_${generator}_${dtype})
-        set(targets ${upwell_avx2} ${upwell_baseline})
+        set(sets avx2 baseline)
         if (dtype STREQUAL "float32")
-            list(PREPEND targets ${upwell_avx512})
+            list(PREPEND sets avx512)
         endif ()
+        upwell_sets_of_build(sets ${sets})
+        set(targets "")
+        foreach (set IN LISTS sets)
+            list(APPEND targets ${upwell_${set}})
+        endforeach ()
+        list(GET sets -1 least)
         set(source ${program} GENERATOR ${generator} PARAMS type=${dtype})
         set(row "${generator}, ${map}, ${upwell_name_of_${dtype}}")
         upwell_declare(${symbol} KIND kernels ROW "${row}" SOURCE ${source} FEATURES ${ARGN})
         upwell_compile(upwell_runtime ${symbol} ${source} TARGETS ${targets} FEATURES user_context ${ARGN})
-        upwell_add_row(upwell_runtime kernels "${row}" Cpu Baseline ${symbol} ${upwell_by_hand})
+        upwell_add_row(upwell_runtime kernels "${row}" Cpu ${upwell_name_of_${least}} ${symbol} ${upwell_by_hand})
         foreach (backend IN LISTS gpu_backends)
             set(library ${upwell_library_of_${backend}})
             upwell_compile(
@@ -339,7 +365,7 @@ get_property(lines GLOBAL PROPERTY upwell_variant_list)
 get_property(tuned_lines GLOBAL PROPERTY upwell_tuned_list)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/variants.md CONTENT
 "Kernels in this build (UPWELL_VARIANTS=${UPWELL_VARIANTS}); every other size, ratio and mask takes the row `any`.
-Kernels for GPUs: ${UPWELL_GPU}.
+Kernels for GPUs: ${upwell_gpu}. Instruction sets: ${upwell_instruction_set}.
 
 | operator | kernel | ratio | dtype | targets |
 |---|---|---|---|---|

@@ -11,6 +11,7 @@ foreach (target IN ITEMS avx512 avx2 opencl)
     set(upwell_${target} ${target})
 endforeach ()
 set(upwell_gpu_backends opencl)
+set(upwell_instruction_set all)
 set(upwell_library_of_opencl upwell_runtime_opencl)
 
 function(upwell_compile)

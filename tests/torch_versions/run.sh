@@ -8,7 +8,7 @@ folder=${2:-$(mktemp -d)}
 python=$folder/venv/bin/python
 
 if [ ! -f "$root/build/cpu/python/upwell/libupwell_runtime.so" ]; then
-    echo "torch_versions: $root/build/cpu has no kernels; run make build" >&2
+    echo "torch_versions: $root/build/cpu has no kernels; run make build PRESET=cpu" >&2
     exit 1
 fi
 [ -x "$python" ] || python3 -m venv "$folder/venv"
