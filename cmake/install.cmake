@@ -1,9 +1,12 @@
-# `make install`: libraries, headers, the compiler of descriptions, and a CMake package (find_package(Upwell)).
+# `make install`: libraries, headers, the compiler of descriptions, and a CMake package (find_package(Upwell)). The wheel
+# (pyproject.toml) has the same in one folder, the Python package's.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME wheel)
 
 set(headers ${UPWELL_HEADERS})
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/Upwell)
+cmake_path(NORMAL_PATH package)
 
 install(
     TARGETS upwell_runtime upwell.generator EXPORT UpwellTargets
@@ -30,3 +33,11 @@ install(
     FILES ${PROJECT_BINARY_DIR}/UpwellConfig.cmake ${PROJECT_BINARY_DIR}/UpwellConfigVersion.cmake
     DESTINATION ${package}
 )
+if (SKBUILD)
+    install(DIRECTORY ${PROJECT_BINARY_DIR}/python/upwell/ DESTINATION . FILES_MATCHING PATTERN "*.py")
+    # Side by side in one site-packages: upwell, torch, halide.
+    set_target_properties(
+        upwell_torch upwell_nn PROPERTIES INSTALL_RPATH "\$ORIGIN;\$ORIGIN/../torch/lib" INSTALL_RPATH_USE_LINK_PATH OFF
+    )
+    set_target_properties(upwell.generator PROPERTIES INSTALL_RPATH "\$ORIGIN/../../halide/lib64")
+endif ()

@@ -3,6 +3,7 @@
 upwell_wheel_directory(torch torch_directory)
 file(STRINGS "${torch_directory}/version.py" torch_version REGEX "^__version__ = ")
 string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${torch_version}")
+string(REGEX MATCH "^([0-9]+)\\.([0-9]+)" LibTorch_VERSION_MAJOR_MINOR "${LibTorch_VERSION}")
 if (LibTorch_VERSION VERSION_LESS LibTorch_FIND_VERSION)
     message(FATAL_ERROR "torch should be ${LibTorch_FIND_VERSION} or newer but is ${LibTorch_VERSION}, in ${torch_directory}")
 endif ()

@@ -5,6 +5,13 @@ from pathlib import Path
 
 import torch
 
+from upwell import built
+
+if torch.__version__.split(".")[:2] != built.TORCH.split("."):
+    raise ImportError(
+        f"upwell: this build is for torch {built.TORCH}, but torch is {torch.__version__}; take the wheel whose version ends in "
+        f"+torch{'.'.join(torch.__version__.split('.')[:2])}, or torch {built.TORCH}"
+    )
 LIBRARY = Path(os.environ.get("UPWELL_LIBRARY") or Path(__file__).with_name("libupwell_torch.so"))
 if not LIBRARY.exists():
     raise ImportError(f"upwell: no library at {LIBRARY}; build it, or point UPWELL_LIBRARY at it")
@@ -14,6 +21,8 @@ from upwell import nn, ops  # noqa: E402  the modules call the operators that th
 from upwell.build import BuildError, build, load  # noqa: E402
 from upwell.flops import flop_formulas  # noqa: E402
 from upwell.memory import keep_memory  # noqa: E402
+
+cmake_prefix_path = str(Path(__file__).parent)  # of an installed wheel: for find_package(Upwell)
 
 
 def compile_cost() -> tuple[int, float]:
@@ -45,6 +54,7 @@ def tuned_kernels() -> list[tuple[str, tuple[int, int], tuple[int, int], tuple[i
 __all__ = [
     "BuildError",
     "build",
+    "cmake_prefix_path",
     "compile_cost",
     "flop_formulas",
     "keep_memory",

@@ -5,6 +5,7 @@ import sys
 
 from upwell.build import BuildError, load
 from upwell.catalogue import add_list
+from upwell.doctor import add_doctor
 from upwell.inspect.command import add_operators
 
 
@@ -44,6 +45,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     add_operators(inspect)
     add_list(commands.add_parser("list", help="every upsampler: paper, guide, ratios, parameters and multiply-adds"))
+    add_doctor(commands.add_parser("doctor", help="versions, processor, kernels, GPU, and what is wrong"))
     commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
     commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser
