@@ -39,6 +39,9 @@ public:
         if (direction != Direction::Forward) {
             d_output = this->map("d_output", "W,H,C,N", stored);
         }
+        if (direction == Direction::DWeight && describe(kernel).has_bias) {
+            bias = this->map("bias", "taps,groups", wide);
+        }
         if (ratio == 0) {
             columns = this->table("columns", "W,3");
             rows = this->table("rows", "H,3");
@@ -53,9 +56,9 @@ public:
         }
         const bool of_weights = direction == Direction::DWeight;
         output = this->out("output",
-                           of_weights                             ? "W,H,taps,N"
+                           of_weights                       ? "W,H,taps,N"
                            : direction == Direction::DValue ? "w,h,C,N"
-                                                                  : "W,H,C,N",
+                                                            : "W,H,C,N",
                            {of_weights ? wide : stored});
     }
 
@@ -67,7 +70,8 @@ public:
         } else if constexpr (direction == Direction::DValue) {
             parts = std::make_unique<Parts>(problem, weights, storage().load(*d_output));
         } else {
-            parts = std::make_unique<Parts>(problem, storage().load(*value), weights, storage().load(*d_output));
+            parts = std::make_unique<Parts>(problem, storage().load(*value), weights, storage().load(*d_output),
+                                            bias ? bias_of_sample() : Halide::Func());
         }
         *output = parts->output;
         fix_sizes(problem);
@@ -89,8 +93,20 @@ private:
         none(x, y, tap, n) = Halide::Internal::make_zero(storage().arithmetic());
         return none;
     }
+    // A sample of a kernel is a group of one: groups follow each other in it.
+    Halide::Func bias_of_sample() const {
+        Halide::Func of_sample("bias_of_sample");
+        const Halide::Expr groups = bias->dim(1).extent();
+        of_sample(tap, n) = (*bias)(tap, Halide::unsafe_promise_clamped(n % groups, 0, groups - 1));
+        return of_sample;
+    }
     Operator described() const {
         const Window window = describe(kernel);
+        if (ratio > 0 && window.taps.border == Border::Inside) {
+            throw std::invalid_argument(window.name +
+                                        ": where taps move inside cells differ, so that there are kernels "
+                                        "of any size alone");
+        }
         return {window.taps, window.normaliser};
     }
     Storage storage() const { return upwell::storage(this->type, this->where()); }
@@ -142,11 +158,14 @@ private:
         fix(value, w.low, h.low);
         fix(logits, w.high, h.high);
         fix(d_output, w.high, h.high);
-        fix(output, direction == Direction::DValue ? w.low : w.high,
-            direction == Direction::DValue ? h.low : h.high);
+        fix(output, direction == Direction::DValue ? w.low : w.high, direction == Direction::DValue ? h.low : h.high);
+        if (bias) {
+            bias->dim(0).set_bounds(0, problem.op.taps.count());
+            bias->dim(1).set_min(0);
+        }
     }
 
-    Input value = nullptr, logits = nullptr, d_output = nullptr, columns = nullptr, rows = nullptr,
+    Input value = nullptr, logits = nullptr, d_output = nullptr, bias = nullptr, columns = nullptr, rows = nullptr,
           column_fraction = nullptr, row_fraction = nullptr, column_begin = nullptr, row_begin = nullptr;
     Integer column_cell = nullptr, row_cell = nullptr;
     Output output = nullptr;

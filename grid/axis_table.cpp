@@ -13,8 +13,18 @@ struct Range {
     int64_t first, last;
 };
 
+// Where no tap is outside, the cell that the taps are centred on: the pixel's own, moved away from an edge. In a map of
+// fewer cells than a side has taps it is one from which the square covers all of them, and lies among them.
+int64_t moved_inside(const Taps &taps, int64_t base, int64_t low) {
+    const int64_t radius = taps.radius();
+    return low < taps.kernel ? low / 2 : std::clamp(base, radius, low - 1 - radius);
+}
+
 // Offsets, in taps, of the neighbours that count. The pixel itself always does.
 Range valid_offsets(const AxisRule &rule, int64_t p, int64_t base, int64_t low, int64_t high) {
+    if (rule.taps.border == Border::Inside) {
+        return {-base, low - 1 - base};
+    }
     if (rule.taps.border != Border::Masked) {
         return {-rule.taps.radius(), rule.taps.radius()};
     }
@@ -56,8 +66,11 @@ AxisTable make_axis_table(const AxisRule &rule, int64_t low, int64_t high) {
     table.taps.resize(3 * high);
     table.fraction.resize(high);
     for (int64_t p = 0; p < high; p++) {
-        const auto [base, fraction] = rule.scale > 0 ? position_by_scale(sampling, p, low, rule.scale, rule.in_float64)
-                                                     : position(sampling, p, low, high);
+        auto [base, fraction] = rule.scale > 0 ? position_by_scale(sampling, p, low, rule.scale, rule.in_float64)
+                                               : position(sampling, p, low, high);
+        if (rule.taps.border == Border::Inside) {
+            base = moved_inside(rule.taps, base, low);
+        }
         const Range valid = valid_offsets(rule, p, base, low, high);
         table.taps[p] = static_cast<int32_t>(base);
         table.taps[high + p] = static_cast<int32_t>(reach + std::max(valid.first, -reach));

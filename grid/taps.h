@@ -3,6 +3,7 @@
 
 #include <array>
 #include <compare>
+#include <cstdint>
 
 namespace upwell {
 
@@ -42,18 +43,51 @@ inline constexpr Sampling Sampling::Bilinear{true, 0, 2, {{{1, -1, 0, 0}, {0, 1,
 inline constexpr Sampling Sampling::Bicubic{
     true, -1, 4, {{{0, -0.75, 1.5, -0.75}, {1, 0, -2.25, 1.25}, {0, 0.75, 1.5, -1.25}, {0, 0, -0.75, 0.75}}}};
 
-// What a tap outside the image is: the nearest edge value, zero, or no tap at all (it leaves the softmax).
-enum class Border { Replicate, Zero, Masked };
+// What a tap outside the image is: the nearest edge value, zero, no tap at all (it leaves the softmax), or what a
+// mirror in the edge cell shows: c b | a b c | b a. Inside: near an edge all taps of a pixel move by whole cells until
+// none is outside (NATTEN); those beyond a map that has fewer cells than a side has taps are masked.
+enum class Border { Replicate, Zero, Masked, Reflect, Inside };
 
-// kernel x kernel taps, row-major, centred on the pixel, one low-res cell apart on each axis.
+struct Offset {
+    int row, column;  // from the pixel's own place, in steps between taps
+
+    auto operator<=>(const Offset &) const = default;
+};
+
+// Taps at some places of a square alone, in an order of their own.
+struct OffsetList {
+    static constexpr int most = 81, farthest = 6;
+
+    int count = 0;  // 0: at every place, row-major
+    std::array<Offset, most> offsets{};
+
+    auto operator<=>(const OffsetList &) const = default;
+};
+
+// Taps in a square of kernel x kernel places, centred on the pixel, one low-res cell apart on each axis.
 struct Taps {
-    int kernel;  // taps per side, odd
+    int kernel;  // places per side, odd
     Grid grid;
     Sampling sampling;
     Border border;
+    OffsetList listed{};
 
-    int count() const { return kernel * kernel; }
+    int count() const { return listed.count > 0 ? listed.count : kernel * kernel; }
     int radius() const { return (kernel - 1) / 2; }
+    // A tap's place in the square.
+    int row(int tap) const { return listed.count > 0 ? listed.offsets[tap].row + radius() : tap / kernel; }
+    int column(int tap) const { return listed.count > 0 ? listed.offsets[tap].column + radius() : tap % kernel; }
+    // The tap at a place; -1: there is none.
+    int at(int row, int column) const {
+        for (int tap = 0; tap < listed.count; tap++) {
+            if (this->row(tap) == row && this->column(tap) == column) {
+                return tap;
+            }
+        }
+        return listed.count > 0 ? -1 : row * kernel + column;
+    }
+    // That of the pixel's own place; -1: there is none.
+    int central() const { return at(radius(), radius()); }
     auto operator<=>(const Taps &) const = default;
 };
 

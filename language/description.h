@@ -15,22 +15,24 @@ namespace upwell {
 std::string generator_name(const std::string &window, Direction direction);
 
 struct MapArgument {
-    enum class Kind { LowRes, HighRes, Weights };
+    enum class Kind { LowRes, HighRes, Weights, Bias };
 
-    std::string name, channels, doc;
+    std::string name;
+    std::string channels;  // Weights: taps of all groups; Bias: of one
+    std::string doc;
     Kind kind;
 };
 
 // An operator for one number of taps per side and one border.
 struct Description {
     std::string name, doc;
-    std::vector<MapArgument> maps;  // the tensors it takes, in order
-    std::optional<int> usual_kernel;  // of an operator that takes `kernel`
+    std::vector<MapArgument> maps;      // the tensors it takes, in order
+    std::optional<int> usual_kernel;    // of an operator that takes `kernel`
     std::vector<BorderChoice> borders;  // of one that takes `border`, else none
     bool has_groups = false;
-    Window window;               // of the result
-    std::optional<Window> dot;   // of weights that are products: kernels of its Direction::DWeight
-    int value = -1, weights = -1, query = -1, key = -1;  // maps by their part in it
+    Window window;              // of the result
+    std::optional<Window> dot;  // of weights that are products: kernels of its Direction::DWeight
+    int value = -1, weights = -1, query = -1, key = -1, bias = -1;  // maps by their part in it
 
     // Where the border mask is found in high-res pixels, how far taps lie apart is an argument, `mask_ratio`.
     bool has_mask_ratio() const { return window.taps.grid == Grid::HighRes && window.taps.border == Border::Masked; }

@@ -42,7 +42,8 @@ bool is_derived(const std::string &name) {
     const auto ends_with = [&](const std::string &end) {
         return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
     };
-    return name.find("_d_") != std::string::npos || ends_with("_scores") || ends_with("_sum");
+    return name.find("_d_") != std::string::npos || name.find("_scores_") != std::string::npos ||
+           ends_with("_scores") || ends_with("_sum") || ends_with("_and_weights");
 }
 
 // Names that the derived operators give to arguments of their own.
@@ -61,7 +62,8 @@ Map add_map(const std::string &name, const std::string &channels, const std::str
     if (std::any_of(maps.begin(), maps.end(), [&](const MapArgument &map) { return map.name == name; })) {
         refuse("two maps are called " + name);
     }
-    if (kind != MapArgument::Kind::Weights && (!is_identifier(channels) || taken.count(channels))) {
+    const bool has_channels = kind == MapArgument::Kind::LowRes || kind == MapArgument::Kind::HighRes;
+    if (has_channels && (!is_identifier(channels) || taken.count(channels))) {
         refuse(name + ": the channels should have a name, and not that of another size, but are '" + channels + "'");
     }
     maps.push_back({name, channels, doc, kind});
@@ -81,22 +83,47 @@ const MapArgument &find(const Map &map, const std::string &use, MapArgument::Kin
     return found;
 }
 
-std::string side(const Taps &taps) {
-    return std::to_string(taps.kernel) + " x " + std::to_string(taps.kernel) + " taps";
+std::string text_of(const Taps &taps) {
+    return taps.listed.count > 0 ? std::to_string(taps.listed.count) + " listed taps"
+                                 : std::to_string(taps.kernel) + " x " + std::to_string(taps.kernel) + " taps";
 }
 
-constexpr int most_reach = 16;
+// How many there are, as a size of an argument.
+std::string count_of(const Taps &taps) {
+    return taps.listed.count > 0 ? std::to_string(taps.listed.count) : "K*K";
+}
+
+constexpr int most_reach = 16, most_side = 13;  // of more, compiling one kernel takes minutes
+
+void check_border(const Taps &taps) {
+    const bool is_on_cells = !taps.sampling.between_cells && 2 * taps.sampling.first + taps.sampling.cells == 1;
+    if (taps.border == Border::Reflect && !is_on_cells) {
+        refuse("a border that mirrors needs a sampling that lies on cells and reads as many to both sides, as nearest");
+    }
+    if (taps.border == Border::Inside && (!is_on_cells || taps.sampling.cells > 1 || taps.grid != Grid::LowRes)) {
+        refuse("a border that moves taps inside needs taps on the low-res grid and a sampling that reads one cell, as "
+               "nearest");
+    }
+    if ((taps.border == Border::Masked || taps.border == Border::Inside) && taps.central() < 0) {
+        refuse("where taps may be masked one should be at the pixel's own place, (0, 0)");
+    }
+}
 
 void check_taps(const Taps &taps) {
     if (taps.kernel < 1 || taps.kernel % 2 == 0) {
         refuse("taps per side should be odd and positive but are " + std::to_string(taps.kernel));
     }
+    if (taps.kernel > most_side) {
+        refuse("taps per side should be at most " + std::to_string(most_side) + " but are " +
+               std::to_string(taps.kernel));
+    }
+    check_border(taps);
     const Description &description = current().description;
     const int expected = description.usual_kernel ? draft->kernel : 1;
-    if (taps.kernel != expected) {
+    if (taps.listed.count == 0 && taps.kernel != expected) {
         refuse("taps per side should be " +
                (description.usual_kernel ? "taps_per_side(), here " + std::to_string(expected) + ","
-                                         : std::string("1, or taps_per_side(),")) +
+                                         : std::string("1, or taps_per_side(), or taps_at(offsets, ...),")) +
                " but are " + std::to_string(taps.kernel));
     }
     const auto &[between_cells, first, cells, weights] = taps.sampling;
@@ -114,7 +141,8 @@ void check_taps(const Taps &taps) {
 // Every map is one of those that the result is made of.
 void check_all_used(const Description &description) {
     for (int i = 0; i < static_cast<int>(description.maps.size()); i++) {
-        if (i != description.value && i != description.weights && i != description.query && i != description.key) {
+        if (i != description.value && i != description.weights && i != description.query && i != description.key &&
+            i != description.bias) {
             refuse(description.maps[i].name + " is not used");
         }
     }
@@ -129,8 +157,9 @@ void complete(Description &description, const Upsampled &result) {
                                   : weights.softmaxes ? Normaliser::Softmax
                                                       : Normaliser::None;
     check_taps(result.taps);
-    if (has_weights && weights.taps.kernel != result.taps.kernel) {
-        refuse("reassemble: the weights are of " + side(weights.taps) + ", the value is read at " + side(result.taps));
+    if (has_weights && weights.taps.count() != result.taps.count()) {
+        refuse("reassemble: the weights are of " + text_of(weights.taps) + ", the value is read at " +
+               text_of(result.taps));
     }
     if (result.taps.border == Border::Masked && normaliser != Normaliser::Softmax) {
         refuse("a masked border leaves taps out of a softmax, and there is none");
@@ -141,13 +170,18 @@ void complete(Description &description, const Upsampled &result) {
     description.weights = weights.map;
     description.query = weights.query;
     description.key = weights.key;
+    description.bias = weights.bias;
     if (weights.query >= 0) {
-        description.dot = Window{description.name + "_scores" + suffix, weights.taps, Normaliser::None};
+        description.dot =
+            Window{description.name + "_scores" + suffix, weights.taps, Normaliser::None, weights.bias >= 0};
         if (description.key == description.value) {
             refuse("dot: key and value are one map; they should be two arguments, which a call may give one tensor");
         }
         if (weights.taps.border == Border::Masked && result.taps.border != Border::Masked) {
             refuse("dot: taps that are masked leave the softmax, so those of reassemble should be masked too");
+        }
+        if ((weights.taps.border == Border::Inside) != (result.taps.border == Border::Inside)) {
+            refuse("dot: where taps move inside the map, those of reassemble should do so too");
         }
     }
     check_all_used(description);
@@ -171,13 +205,27 @@ std::vector<std::string> &refusals() {
     return all;
 }
 
+// [] where there is a tap at every place.
+std::string offsets_as_json(const Taps &taps) {
+    std::string list;
+    for (int tap = 0; tap < taps.listed.count; tap++) {
+        const Offset &offset = taps.listed.offsets[tap];
+        list += (tap ? ", [" : "[") + std::to_string(offset.row) + ", " + std::to_string(offset.column) + "]";
+    }
+    return "[" + list + "]";
+}
+
 std::string window_as_json(const Window &window) {
     const Taps &taps = window.taps;
-    const char *const normalisers[] = {"constant", "none", "softmax"}, *const borders[] = {"replicate", "zero", "masked"};
+    const char *const normalisers[] = {"constant", "none", "softmax"}, *const borders[] = {"replicate", "zero",
+                                                                                           "masked", "reflect",
+                                                                                           "inside"};
     return "{\"name\": " + quoted(window.name) + ", \"grid\": \"" +
-           (taps.grid == Grid::LowRes ? "low_res" : "high_res") + "\", \"between_cells\": " +
-           (taps.sampling.between_cells ? "true" : "false") + ", \"cells_per_tap\": " +
-           std::to_string(taps.sampling.cells) + ", \"border\": \"" + borders[static_cast<int>(taps.border)] +
+           (taps.grid == Grid::LowRes ? "low_res" : "high_res") +
+           "\", \"between_cells\": " + (taps.sampling.between_cells ? "true" : "false") +
+           ", \"cells_per_tap\": " + std::to_string(taps.sampling.cells) +
+           ", \"side\": " + std::to_string(taps.kernel) + ", \"taps\": " + std::to_string(taps.count()) +
+           ", \"offsets\": " + offsets_as_json(taps) + ", \"border\": \"" + borders[static_cast<int>(taps.border)] +
            "\", \"normaliser\": \"" + normalisers[static_cast<int>(window.normaliser)] + "\"}";
 }
 
@@ -188,9 +236,10 @@ std::string as_json(const Author &author) {
         all += (all.empty() ? "" : ", ") + window_as_json(window);
     }
     for (const MapArgument &map : d.maps) {
-        const bool low = map.kind == MapArgument::Kind::LowRes;
-        maps += (maps.empty() ? "" : ", ") + std::string("{\"name\": ") + quoted(map.name) + ", \"sizes\": \"N, " +
-                map.channels + (low ? ", h, w" : ", H, W") + "\", \"doc\": " + quoted(map.doc) + "}";
+        const bool low = map.kind == MapArgument::Kind::LowRes, is_bias = map.kind == MapArgument::Kind::Bias;
+        const std::string sizes = is_bias ? map.channels : "N, " + map.channels + (low ? ", h, w" : ", H, W");
+        maps += (maps.empty() ? "" : ", ") + std::string("{\"name\": ") + quoted(map.name) + ", \"sizes\": \"" + sizes +
+                "\", \"doc\": " + quoted(map.doc) + "}";
     }
     for (const BorderChoice &choice : d.borders) {
         borders += (borders.empty() ? "" : ", ") + quoted(choice.name);
@@ -198,8 +247,9 @@ std::string as_json(const Author &author) {
     return "{\"name\": " + quoted(d.name) + ", \"doc\": " + quoted(d.doc) + ", \"maps\": [" + maps +
            "], \"kernel\": " + (d.usual_kernel ? std::to_string(*d.usual_kernel) : "null") +
            ", \"groups\": " + (d.has_groups ? "true" : "false") + ", \"borders\": [" + borders +
-           "], \"mask_ratio\": " + (d.has_mask_ratio() ? "true" : "false") + ", \"scores\": " +
-           (d.dot ? "true" : "false") + ", \"windows\": [" + all + "]}";
+           "], \"mask_ratio\": " + (d.has_mask_ratio() ? "true" : "false") +
+           ", \"scores\": " + (d.dot ? "true" : "false") + ", \"bias\": " + (d.bias >= 0 ? "true" : "false") +
+           ", \"windows\": [" + all + "]}";
 }
 
 }  // namespace
@@ -214,8 +264,33 @@ Map high_res(const std::string &name, const std::string &channels, const std::st
 
 TapWeights tap_weights(const std::string &name, const Taps &taps, Groups groups, const std::string &doc) {
     check_taps(taps);
-    const std::string channels = groups == Groups::Any ? "G*K*K" : "K*K";
-    return {add_map(name, channels, doc, MapArgument::Kind::Weights).index, -1, -1, taps, groups, 0};
+    const std::string channels = (groups == Groups::Any ? "G*" : "") + count_of(taps);
+    return {add_map(name, channels, doc, MapArgument::Kind::Weights).index, -1, -1, -1, taps, groups, 0};
+}
+
+Taps taps_at(const std::vector<Offset> &offsets, Grid grid, const Sampling &sampling, Border border) {
+    current();
+    const int most = OffsetList::most, farthest = OffsetList::farthest;
+    if (offsets.empty() || offsets.size() > most) {
+        refuse("taps_at: there should be 1 .. " + std::to_string(most) + " offsets but there are " +
+               std::to_string(offsets.size()));
+    }
+    Taps taps{1, grid, sampling, border};
+    for (const Offset &offset : offsets) {
+        const std::string text = "(" + std::to_string(offset.row) + ", " + std::to_string(offset.column) + ")";
+        const auto &known = taps.listed.offsets;
+        if (std::find(known.begin(), known.begin() + taps.listed.count, offset) != known.begin() + taps.listed.count) {
+            refuse("taps_at: offset " + text + " is there twice");
+        }
+        const int reach = std::max(std::abs(offset.row), std::abs(offset.column));
+        if (reach > farthest) {
+            refuse("taps_at: an offset should be at most " + std::to_string(farthest) +
+                   " rows and columns away but is " + text);
+        }
+        taps.kernel = std::max(taps.kernel, 2 * reach + 1);
+        taps.listed.offsets[taps.listed.count++] = offset;
+    }
+    return taps;
 }
 
 TapWeights dot(const Map &query, const Map &key, const Taps &taps, Groups groups) {
@@ -225,7 +300,34 @@ TapWeights dot(const Map &query, const Map &key, const Taps &taps, Groups groups
         refuse("dot: " + high.name + " has " + high.channels + " channels and " + low.name + " has " + low.channels);
     }
     check_taps(taps);
-    return {-1, query.index, key.index, taps, groups, 0};
+    return {-1, query.index, key.index, -1, taps, groups, 0};
+}
+
+TapBias tap_bias(const std::string &name, const Taps &taps, Groups groups, const std::string &doc) {
+    check_taps(taps);
+    const std::string sizes = (groups == Groups::Any ? "G, " : "") + count_of(taps);
+    return {add_map(name, sizes, doc, MapArgument::Kind::Bias).index, taps, groups};
+}
+
+TapWeights operator+(const TapWeights &products, const TapBias &bias) {
+    const std::vector<MapArgument> &maps = current().description.maps;
+    const bool is_map = bias.map >= 0 && bias.map < static_cast<int>(maps.size());
+    if (!is_map) {
+        refuse("the bias is none of this operator: tap_bias(name, taps) makes one");
+    }
+    const std::string &name = maps[bias.map].name;
+    if (products.query < 0 || products.softmaxes > 0 || products.bias >= 0) {
+        refuse(name + ": a bias is added to dot(query, key, taps), once, before a softmax of it");
+    }
+    if (products.taps.count() != bias.taps.count()) {
+        refuse(name + ": the products are of " + text_of(products.taps) + ", the bias of " + text_of(bias.taps));
+    }
+    if (products.groups != bias.groups) {
+        refuse(name + ": the bias should have groups as the products have, or none as they");
+    }
+    TapWeights sum = products;
+    sum.bias = bias.map;
+    return sum;
 }
 
 TapWeights softmax(const TapWeights &weights) {
@@ -266,12 +368,14 @@ Border border(std::initializer_list<BorderChoice> choices) {
     }
     std::set<std::string> names, suffixes;
     for (const BorderChoice &choice : choices) {
-        const bool is_suffix = choice.suffix.empty() || (choice.suffix[0] == '_' && is_identifier(choice.suffix) &&
-                                                         !is_derived(choice.suffix));
+        const bool is_suffix = choice.suffix.empty() ||
+                               (choice.suffix[0] == '_' && is_identifier(choice.suffix) && !is_derived(choice.suffix));
         if (!is_identifier(choice.name) || !names.insert(choice.name).second || !is_suffix ||
             !suffixes.insert(choice.suffix).second) {
-            refuse("border: every choice should have a name and a suffix of its own (none, or _ and a word) but there is "
-                   "'" + choice.name + "' with '" + choice.suffix + "'");
+            refuse(
+                "border: every choice should have a name and a suffix of its own (none, or _ and a word) but there is "
+                "'" +
+                choice.name + "' with '" + choice.suffix + "'");
         }
     }
     own.description.borders = choices;

@@ -19,6 +19,7 @@ struct Window {
     std::string name;  // of its generators: name, name_d_value, name_d_weight
     Taps taps;
     Normaliser normaliser;
+    bool has_bias = false;  // Direction::DWeight adds an argument, of each tap and group, to what it makes
 
     bool has_weights() const { return normaliser != Normaliser::Constant; }
 };

@@ -67,8 +67,9 @@ void Arguments::add_table(const std::vector<int32_t> &table, const std::vector<i
     add_table(table.data(), halide_type_t(halide_type_int, 32), table.size() * sizeof(int32_t), extents, min);
 }
 
-void Arguments::add_table(const std::vector<double> &table, const std::vector<float> &narrow) {
-    const std::vector<int64_t> extents{static_cast<int64_t>(table.size())};
+void Arguments::add_table(const std::vector<double> &table, const std::vector<float> &narrow,
+                          const std::vector<int64_t> &given) {
+    const std::vector<int64_t> extents = given.empty() ? std::vector{static_cast<int64_t>(table.size())} : given;
     if (dtype == Dtype::Float64) {
         add_table(table.data(), halide_type(dtype), table.size() * sizeof(double), extents, 0);
     } else {

@@ -22,7 +22,9 @@ public:
     // Tables in host memory, of extents[0] x extents[1] x ..., the first dimension from min on. With a queue they are
     // copied.
     void add_table(const std::vector<int32_t> &table, const std::vector<int64_t> &extents, int64_t min = 0);
-    void add_table(const std::vector<double> &table, const std::vector<float> &narrow);  // the one of the dtype
+    // The one of the dtype; extents: without them those of a list.
+    void add_table(const std::vector<double> &table, const std::vector<float> &narrow,
+                   const std::vector<int64_t> &extents = {});
 
     // Calls the kernel. Throws what failed.
     void run(const char *symbol, Kernel kernel);

@@ -132,7 +132,8 @@ void check_memory(const OperatorCall &call, Dtype dtype) {
     for (size_t i = 0; i < call.inputs.size(); i++) {
         const TensorArgument &argument = signature.inputs[i];
         if (!argument.is_optional || call.inputs[i].data) {
-            check(argument.name, call.inputs[i], argument.is_wide, signature.takes_strides);
+            const bool is_map = call.op.inputs[i].size() == 4;
+            check(argument.name, call.inputs[i], argument.is_wide, signature.takes_strides && is_map);
         }
     }
     for (size_t i = 0; i < call.outputs.size(); i++) {

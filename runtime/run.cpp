@@ -15,8 +15,7 @@ namespace {
 
 struct AxisTables {
     explicit AxisTables(const WindowCall &call)
-        : columns(of(call, call.scale()[1], call.w, call.W)),
-          rows(of(call, call.scale()[0], call.h, call.H)) {}
+        : columns(of(call, call.scale()[1], call.w, call.W)), rows(of(call, call.scale()[0], call.h, call.H)) {}
 
     std::shared_ptr<const AxisTable> columns, rows;
 
@@ -47,6 +46,18 @@ void run_kernel(const Row &row, const WindowCall &call, const Queue *queue) {
     for (const Tensor *input : {call.value, call.weights, call.d_output}) {
         if (input) {
             arguments.add_map(*input, call.parameters.groups);
+        }
+    }
+    std::vector<double> zeros;  // these stay too
+    std::vector<float> narrow_zeros;
+    if (call.op->takes_bias) {
+        const int64_t taps = call.op->tap_count(call.parameters.kernel), groups = call.parameters.groups;
+        if (call.bias) {
+            arguments.add(Tensor{call.bias->data, call.bias->dtype, {groups, taps}, {}});
+        } else {
+            zeros.resize(groups * taps);
+            narrow_zeros.resize(groups * taps);
+            arguments.add_table(zeros, narrow_zeros, {taps, groups});
         }
     }
     std::optional<AxisTables> tables;  // stays until the kernel has run

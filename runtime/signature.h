@@ -93,6 +93,7 @@ struct Gradient {
 struct Chain {
     std::string scores, sum;
     std::string value, query, key;  // what the inputs are called here
+    std::string bias{};             // of scores; empty: it has none
 };
 
 struct Signature {
@@ -116,6 +117,7 @@ struct Signature {
     bool has_16_bits = false;      // kernels for GPUs take and make maps of 16 bits; else these are float32 meanwhile
     bool takes_strides = false;    // inputs, N,C,H,W, may have strides
     std::optional<Chain> chain{};  // its gradients are theirs
+    bool has_tap_weights = false;  // torch may ask for them beside the output, which is a sum over taps
 };
 
 std::vector<std::string> input_names(const Signature &of);

@@ -61,6 +61,8 @@ private:
                         : direction == Direction::DValue ? makes.value
                                                          : makes.weights;
             op.is_derivative = name != pattern.name;
+            op.takes_bias = direction == Direction::DWeight && !pattern.bias.empty();
+            op.bias.clear();
             for (const std::string *input : {&op.d_output, &op.value, &op.weights}) {
                 if (!input->empty()) {
                     op.inputs.push_back(*input);
@@ -73,7 +75,9 @@ private:
         const std::string &own = pattern.name;
         add(Direction::DValue, own + "_" + makes.value);
         if (pattern.has_weights()) {
-            add(Direction::DWeight, makes_weights ? own : own + "_" + makes.weights);
+            add(Direction::DWeight, !makes_weights         ? own + "_" + makes.weights
+                                    : pattern.bias.empty() ? own
+                                                           : own + "_without_" + pattern.bias);
         }
         add(Direction::Forward, makes_weights ? own + "_" + makes.d_output : own);
         for (WindowOperator *op : made) {
@@ -87,7 +91,23 @@ private:
                 add_operator(signature_of(*op, op->name == own ? doc : "A gradient of " + own + "."));
             }
         }
+        if (!pattern.bias.empty()) {
+            add_biased(*made[static_cast<int>(Direction::DWeight)], pattern.bias, own, doc);
+        }
         return *operators_.at(own);
+    }
+
+    // The same products with a bias. They are not a direction of the window: gradients of its gradients have no bias.
+    void add_biased(const WindowOperator &products, const std::string &bias, const std::string &name,
+                    const std::string &doc) {
+        WindowOperator &op = order_.emplace_back(products);
+        op.name = name;
+        op.bias = bias;
+        op.inputs.push_back(bias);
+        op.is_derivative = false;
+        operators_[name] = &op;
+        add_operator(signature_of_bias_gradient(op));
+        add_operator(signature_of(op, doc));
     }
 
     void add(const Author &author) {
@@ -103,6 +123,7 @@ private:
         scores.name = first.name + "_scores";
         scores.normaliser = Normaliser::None;
         scores.has_mask_ratio = false;
+        scores.bias = first.bias < 0 ? "" : first.maps[first.bias].name;
         for (size_t border = 0; border < std::max<size_t>(1, first.borders.size()); border++) {
             const Description description = author.describe(0, static_cast<int>(border));
             const std::string choice = first.borders.empty() ? "" : first.borders[border].name;
@@ -189,9 +210,14 @@ const WindowOperator &window_operator(const std::string &name) {
 WindowCall window_call(const WindowOperator &op, const Parameters &parameters, const std::vector<Tensor> &inputs,
                        const Tensor &output) {
     WindowCall call{&op, parameters, inputs[0].dtype, 0, 0, 0, 0, 0, 0, nullptr, nullptr, nullptr, &output};
+    if (!op.has_kernel) {
+        call.parameters.kernel = op.choices[parameters.border].taps.kernel;
+    }
     const Tensor *next = inputs.data();
-    for (const auto &[name, role] :
-         {std::pair{&op.d_output, &call.d_output}, {&op.value, &call.value}, {&op.weights, &call.weights}}) {
+    for (const auto &[name, role] : {std::pair{&op.d_output, &call.d_output},
+                                     {&op.value, &call.value},
+                                     {&op.weights, &call.weights},
+                                     {&op.bias, &call.bias}}) {
         if (!name->empty()) {
             *role = next++;
         }

@@ -13,7 +13,7 @@ class WindowKernels;
 
 // What a call of a window may choose.
 struct Parameters {
-    int64_t kernel = 1;      // taps per side, odd; 1 for operators without
+    int64_t kernel = 1;      // places of taps per side, odd
     int64_t groups = 1;      // channel groups with weights of their own
     int64_t mask_ratio = 0;  // high-res pixels between taps where the border mask is found; 0: the true ratio H/h
     int border = 0;          // which of the operator's choices
@@ -36,18 +36,22 @@ struct WindowOperator {
     Direction direction;
     Normaliser normaliser;
     std::string value, weights, d_output, output;  // what the arguments are called; empty: there is none
+    std::string bias;                              // what is added to weights that are made; empty: nothing
+    bool takes_bias = false;                       // its kernels add one: zeros where nothing is added
     std::vector<std::string> inputs;               // those that are taken, in order
     std::vector<Choice> choices;
     bool has_kernel, has_groups, has_mask_ratio;
-    bool is_derivative;                             // of another operator, not described by anybody
+    bool is_derivative;                                  // of another operator, not described by anybody
     std::array<const WindowOperator *, 3> directions{};  // of the same window; null: it has none
 
     bool has_weights() const { return normaliser != Normaliser::Constant; }
     bool has_border() const { return choices.size() > 1; }
+    // Of a call with so many places per side; those of an operator without `kernel` are its own.
+    int64_t tap_count(int64_t kernel) const { return has_kernel ? kernel * kernel : choices.front().taps.count(); }
     const Sampling &sampling() const { return choices.front().taps.sampling; }
 };
 
-// Taps per side that there are kernels for, ascending.
+// Places of taps per side that there are kernels for, ascending.
 const std::vector<int64_t> &sides_of(const WindowOperator &op);
 
 // Adds an operator for each direction of each window that is described, now and later.
@@ -71,6 +75,7 @@ struct WindowCall {
     Dtype dtype;
     int64_t N, C, h, w, H, W;
     const Tensor *value, *weights, *d_output, *output;
+    const Tensor *bias = nullptr;
 
     Taps taps() const;
 

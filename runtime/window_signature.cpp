@@ -13,8 +13,16 @@ namespace {
 
 const std::string low_res_map = "N,C,h,w", high_res_map = "N,C,H,W";
 
+std::string tap_count(const WindowOperator &op) {
+    return op.has_kernel ? "kernel*kernel" : std::to_string(op.tap_count(0));
+}
+
 std::string weight_map(const WindowOperator &op) {
-    return std::string("N,") + (op.has_groups ? "groups*" : "") + (op.has_kernel ? "kernel*kernel" : "1") + ",H,W";
+    return std::string("N,") + (op.has_groups ? "groups*" : "") + tap_count(op) + ",H,W";
+}
+
+std::string bias_sizes(const WindowOperator &op) {
+    return (op.has_groups ? "groups," : "") + tap_count(op);
 }
 
 // Where a call has what a window's kernels are chosen by; of what the operator does not take: -1.
@@ -108,9 +116,39 @@ void add_gradients(Signature &signature, const WindowOperator &op) {
         }
         signature.gradients.push_back(std::move(gradient));
     }
+    if (!op.bias.empty()) {
+        signature.gradients.push_back({Gradient::Rule::Call, {op.bias}, op.name + "_d_" + op.bias});
+    }
+}
+
+// The sum over samples and pixels of d_weights N,T,H,W; first of the rows of each column, with columns side by side.
+void sum_over_pixels(Host &host, const Tensor &d_weights, const Tensor &sums) {
+    const int64_t N = d_weights.sizes[0], T = d_weights.sizes[1], H = d_weights.sizes[2], W = d_weights.sizes[3];
+    const Tensor rows{d_weights.data, d_weights.dtype, {N, T, 1, H, W}, {}};
+    const Tensor columns = host.scratch({T, 1, W});
+    host.contract({columns, "tox"}, {rows, "ntoyx"});
+    host.contract({{sums.data, sums.dtype, {T}, {}}, "t"}, {columns, "tox"});
 }
 
 }  // namespace
+
+Signature signature_of_bias_gradient(const WindowOperator &op) {
+    Signature signature;
+    signature.name = op.name + "_d_" + op.bias;
+    signature.doc = "A gradient of " + op.name + ".";
+    signature.inputs = {tensor("d_" + op.output, "N,T,H,W")};
+    if (op.has_groups) {
+        signature.options = {integer("groups", 1, INT_MAX, 1)};
+        signature.conditions = {
+            {"T%groups == 0", "groups", "should divide the {T} weights of a pixel but is {groups}"}};
+    }
+    signature.outputs = {{"d_" + op.bias, op.has_groups ? "groups,T/groups" : "T"}};
+    signature.gradients = {{Gradient::Rule::Spread, {"d_" + op.output}}};
+    signature.run = [](Host &host, const OperatorCall &call) {
+        sum_over_pixels(host, call.inputs[0], call.outputs[0]);
+    };
+    return signature;
+}
 
 Signature signature_of(const WindowOperator &op, const std::string &doc) {
     Signature signature;
@@ -124,6 +162,11 @@ Signature signature_of(const WindowOperator &op, const std::string &doc) {
     }
     if (!op.weights.empty()) {
         signature.inputs.push_back(wide_tensor(op.weights, weight_map(op)));
+    }
+    if (!op.bias.empty()) {
+        signature.inputs.push_back(wide_tensor(op.bias, bias_sizes(op)));
+        // Of no channels there would be the bias alone, which kernels do not make.
+        signature.conditions.push_back({"1 <= C", op.d_output, "should have channels but is {" + op.d_output + "}"});
     }
     // Of what no tensor has.
     if (!op.has_weights()) {
@@ -142,11 +185,12 @@ Signature signature_of(const WindowOperator &op, const std::string &doc) {
     if (op.has_weights() && !op.is_derivative) {
         signature.autocast = Signature::Autocast::ToNarrow;
     }
+    signature.has_tap_weights = op.has_weights() && op.direction == Direction::Forward && !op.is_derivative;
     signature.has_16_bits = signature.takes_strides = true;
     signature.run = [&op, calls = ParametersOfCalls()](Host &, const OperatorCall &call) {
         const Parameters parameters = calls.of(call);
         for (size_t i = 0; i < call.inputs.size(); i++) {
-            if (parameters.groups > 1 && !is_splittable(call.inputs[i])) {
+            if (parameters.groups > 1 && op.inputs[i] != op.bias && !is_splittable(call.inputs[i])) {
                 throw Error(op.name, op.inputs[i], "should have its channels and batch contiguous when groups > 1");
             }
         }
@@ -163,9 +207,17 @@ Signature signature_of(const Description &description, const WindowOperator &sco
     const bool is_one = maps[description.value].channels == maps[description.query].channels;
     const std::string channels = is_one ? "C" : "D";
     for (int i = 0; i < static_cast<int>(maps.size()); i++) {
+        if (i == description.bias) {
+            signature.inputs.push_back(wide_tensor(maps[i].name, bias_sizes(scores)));
+            continue;
+        }
         signature.inputs.push_back(tensor(maps[i].name, i == description.value   ? low_res_map
                                                         : i == description.query ? "N," + channels + ",H,W"
                                                                                  : "N," + channels + ",h,w"));
+    }
+    if (description.bias >= 0) {
+        const std::string &query = maps[description.query].name;
+        signature.conditions.push_back({"1 <= " + channels, query, "should have channels but is {" + query + "}"});
     }
     signature.first = {maps[description.value].name, maps[description.query].name};
     add_options(signature, sum);
@@ -173,23 +225,29 @@ Signature signature_of(const Description &description, const WindowOperator &sco
         signature.conditions.push_back({"D%groups == 0", "groups", "should divide the {D} channels but is {groups}"});
     }
     signature.outputs = {{"output", high_res_map}};
+    signature.has_tap_weights = true;
     signature.has_16_bits = signature.takes_strides = true;
-    signature.chain = Chain{scores.name, sum.name, maps[description.value].name, maps[description.query].name,
-                            maps[description.key].name};
+    signature.chain = Chain{
+        scores.name, sum.name, maps[description.value].name, maps[description.query].name, maps[description.key].name,
+        scores.bias};
     // The weights are made in memory of the call.
     signature.run = [&scores, &sum, d = description, calls = ParametersOfCalls()](Host &host,
                                                                                   const OperatorCall &call) {
         const Tensor &value = call.inputs[d.value], &query = call.inputs[d.query], &key = call.inputs[d.key];
         const Parameters parameters = calls.of(call);
         std::vector<int64_t> sizes = query.sizes;
-        sizes[1] = parameters.groups * parameters.kernel * parameters.kernel;
+        sizes[1] = parameters.groups * sum.tap_count(parameters.kernel);
         const Tensor weights = host.scratch(sizes);
         if (query.sizes[1] == 0) {  // a sum over no channels
             host.fill(weights, 0);
         } else {
             Parameters of_scores = parameters;
             of_scores.mask_ratio = 0;
-            run(window_call(scores, of_scores, {query, key}, weights), call.queue);
+            std::vector<Tensor> factors{query, key};
+            if (d.bias >= 0) {
+                factors.push_back(call.inputs[d.bias]);
+            }
+            run(window_call(scores, of_scores, factors, weights), call.queue);
         }
         run(window_call(sum, parameters, {value, weights}, call.outputs[0]), call.queue);
     };

@@ -29,6 +29,12 @@ Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kern
 Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
                       std::string_view border = "zero");
 
+// These, and the weights of taps, which nothing else keeps: N,K*K,H,W, of carafe N,groups,K*K,H,W.
+std::tuple<Tensor, Tensor> fns_and_weights(const Tensor &value, const Tensor &logits, int64_t kernel,
+                                           std::optional<int64_t> mask_ratio = std::nullopt);
+std::tuple<Tensor, Tensor> carafe_and_weights(const Tensor &value, const Tensor &logits, int64_t kernel,
+                                              int64_t groups = 1, std::string_view border = "zero");
+
 // query N,heads*d,H,W, key N,heads*d,h,w, value N,C,h,w: softmax over a pixel's window of query . key / sqrt(d), times
 // value. window: "shifted", "ratio", "masked" or "whole"; kernel: rows and columns of "shifted" and "masked" (odd);
 // ratio: of "ratio". mean_heads: the mean of the heads' weights serves all channels. On a CPU only.

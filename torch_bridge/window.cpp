@@ -7,16 +7,18 @@
 #include <torch/library.h>
 
 #include "language/description.h"
-#include "runtime/window_operators.h"
 #include "runtime/signature_json.h"
+#include "runtime/window_operators.h"
 
 namespace upwell::bridge {
 namespace {
 
-// So many a side, with the first of the operator's borders.
+// So many a side, where an operator takes them, with the first of its borders.
 Taps taps_of(const WindowOperator &op, int64_t kernel) {
     Taps taps = op.choices.front().taps;
-    taps.kernel = static_cast<int>(kernel);
+    if (op.has_kernel) {
+        taps.kernel = static_cast<int>(kernel);
+    }
     return taps;
 }
 
@@ -30,8 +32,8 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         const Taps taps = taps_of(find_result(name), kernel);
         return std::make_tuple(int64_t(taps.sampling.cells), int64_t(lower(taps).size));
     });
-    // On an axis: the first cell of the window, counted from the one at or before the pixel, and for each tap and cell the
-    // coefficients, ascending, of its weight as a polynomial of how far the pixel lies past that cell.
+    // On an axis: the first cell of the window, counted from the one at or before the pixel, and for each tap and cell
+    // the coefficients, ascending, of its weight as a polynomial of how far the pixel lies past that cell.
     m.def("window_matrix(str operator, int kernel) -> (int, float[])", [](const std::string &name, int64_t kernel) {
         const AxisWindow window = lower(taps_of(find_result(name), kernel));
         std::vector<double> coefficients;
@@ -50,7 +52,8 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
         }
         return names;
     });
-    // Of a call: two for each cell of the window, pixel of the high-res map, and channel. first: sizes of the first argument.
+    // Of a call: two for each cell of the window, pixel of the high-res map, and channel. first: sizes of the first
+    // argument.
     m.def("window_flops(str operator, int[] first, int[] made, int kernel) -> int",
           [](const std::string &name, at::IntArrayRef first, at::IntArrayRef made, int64_t kernel) {
               const WindowOperator &op = window_operator(name);
@@ -58,9 +61,7 @@ TORCH_LIBRARY_FRAGMENT(upwell, m) {
               return 2 * side * side * c10::multiply_integers(op.direction == Direction::Forward ? made : first);
           });
     // Taps per side that an operator has kernels for.
-    m.def("kernels(str operator) -> int[]", [](const std::string &name) {
-        return sides_of(find_result(name));
-    });
+    m.def("kernels(str operator) -> int[]", [](const std::string &name) { return sides_of(find_result(name)); });
     // Of every operator that was described, as JSON.
     m.def("described() -> str", [] {
         std::vector<const Author *> all;

@@ -9,10 +9,15 @@ using Internal::make_one, Internal::make_zero;
 
 namespace {
 
-// The low-res map, its edge repeated (beyond a zero border weights are 0), and its last channel for the channels that
-// a rounded-up block asks for.
+// The cell of an axis that stands at a position, inside the map or outside.
+Expr cell_at(const Problem &p, const Axis &axis, Expr position) {
+    return place_of_cell(p.op.taps, p.window, position, axis.low);
+}
+
+// The low-res map with its border (beyond a zero one weights are 0), and its last channel for the channels that a
+// rounded-up block asks for.
 Expr extended(const Problem &p, Func value, Expr column, Expr row) {
-    return value(clamp(column, 0, p.columns->low - 1), clamp(row, 0, p.rows->low - 1), clamp(c, 0, p.channels - 1), n);
+    return value(cell_at(p, *p.columns, column), cell_at(p, *p.rows, row), clamp(c, 0, p.channels - 1), n);
 }
 
 // Exact: pixel column x, shifted so that a cell starts at a multiple of the ratio, holds the value of its cell;
@@ -22,7 +27,7 @@ Func spread_value(const Problem &p, Func value) {
     if (p.exact()) {
         spread(x, y, c, n) = extended(p, value, x / p.columns->ratio(), y);
     } else if (p.few_channels) {
-        spread(x, y, c, n) = value(x, clamp(y, 0, p.rows->low - 1), c, n);
+        spread(x, y, c, n) = value(x, cell_at(p, *p.rows, y), c, n);
     } else {
         spread(c, x, y, n) = extended(p, value, x, y);
     }
@@ -42,7 +47,7 @@ Expr place(Expr entry, Expr count) {
 // Few channels: the low-res column of window column jx of pixel column x, which lies in the map.
 Func low_columns(const Problem &p) {
     Func low_column("low_column");
-    low_column(x, jx) = place_entry(clamp(p.columns->base(x) + p.window.first + jx, 0, p.columns->low - 1));
+    low_column(x, jx) = place_entry(cell_at(p, *p.columns, p.columns->base(x) + p.window.first + jx));
     return low_column;
 }
 
@@ -317,8 +322,8 @@ void ReassemblyValueBackward::define_few_channels(Func d_output) {
     pixels = RDom(0, size, 0, p.rows->high, "pixels");
     const Expr low = tile_y * Problem::few_rows, py = pixels.y;
     pixels.where(py >= begin(*p.rows, low - last) && py < begin(*p.rows, low + Problem::few_rows - first));
-    const Expr cell_row = p.rows->base(py) + first + pixels.x, inside = clamp(cell_row, 0, p.rows->low - 1);
-    const Expr counts = p.op.taps.border == Border::Zero ? cell_row == inside : Internal::const_true();
+    const Expr cell_row = p.rows->base(py) + first + pixels.x, inside = cell_at(p, *p.rows, cell_row);
+    const Expr counts = is_empty_outside(p.op.taps) ? cell_row == inside : Internal::const_true();
     const Expr to = inside - low;
     pixels.where(counts && to >= 0 && to < Problem::few_rows);
     pixels.where(!is_hit(p, *p.rows, py, pixels.x));
@@ -333,7 +338,7 @@ void ReassemblyValueBackward::define_few_channels(Func d_output) {
     }
     // Weights at the left and the right edge, those of cells beyond it given to it.
     const auto fold_columns = [&](Expr pixel, const std::function<Expr(int)> &weight) {
-        return fold(*p.columns, p.window, p.columns->base(pixel), jx, weight);
+        return fold(p.op.taps, *p.columns, p.window, p.columns->base(pixel), jx, weight);
     };
     const auto [px, gives] = cell_pixel(p, *p.columns, x - first - jx, column, jx);
     giver(x, column, jx) = place_entry(px);
@@ -351,7 +356,7 @@ void ReassemblyValueBackward::define_few_channels(Func d_output) {
         given = by * partial(at, row, c, tile, n);
     } else {
         const auto of_column = [&](Expr j) -> Expr { return partial(x, y, j, c, tile_y, n); };
-        edged(x, y, jx, c, tile_y, n) = p.op.taps.border == Border::Zero ? of_column(jx) : fold_columns(x, of_column);
+        edged(x, y, jx, c, tile_y, n) = is_empty_outside(p.op.taps) ? of_column(jx) : fold_columns(x, of_column);
         given = edged(at, row, columns.y, c, tile, n);
     }
     sum(x, y, c, n) = make_zero(type);
@@ -359,7 +364,7 @@ void ReassemblyValueBackward::define_few_channels(Func d_output) {
     output(x, y, c, n) = p.stored(sum(x, y, c, n));
 }
 
-ReassemblyWeightBackward::ReassemblyWeightBackward(const Problem &p, Func value, Func logits, Func d_output)
+ReassemblyWeightBackward::ReassemblyWeightBackward(const Problem &p, Func value, Func logits, Func d_output, Func bias)
     : problem(p), weights(window_weights(p.op, *p.columns, *p.rows, logits)), spread(spread_value(p, value)),
       low_column(low_columns(p)), gradient("gradient"), channel(0, p.channels, "channel"), d_cell("d_cell"),
       d_window("d_window"), output("d_weight") {
@@ -389,12 +394,15 @@ ReassemblyWeightBackward::ReassemblyWeightBackward(const Problem &p, Func value,
     d_counted(x, y, jx, jy, n) =
         select(!p.exact() && is_idle(p, x, y, jx, jy), make_zero(p.type), d_window(x, y, jx, jy, n));
     adjoint = window_weights_backward(p.op, *p.columns, *p.rows, weights, d_counted);
+    const auto made = [&](Expr y, Expr n) -> Expr {
+        const Expr product = adjoint.d_input(x, y, tap, n);
+        return bias.defined() ? product + bias(tap, n) : product;
+    };
     if (p.exact() && !p.plain) {
         pixels = rows_by_cell(p);
-        define_by_cell(p, output, tap, pixels,
-                       [&](Expr, Expr, Expr y, Expr n) { return adjoint.d_input(x, y, tap, n); });
+        define_by_cell(p, output, tap, pixels, [&](Expr, Expr, Expr y, Expr n) { return made(y, n); });
     } else {
-        output(x, y, tap, n) = p.stored(adjoint.d_input(x, y, tap, n));
+        output(x, y, tap, n) = p.stored(made(y, n));
     }
 }
 

@@ -105,7 +105,9 @@ private:
 };
 
 struct ReassemblyWeightBackward {
-    ReassemblyWeightBackward(const Problem &problem, Halide::Func value, Halide::Func logits, Halide::Func d_output);
+    // bias: tap, n: what is added to it; undefined: nothing.
+    ReassemblyWeightBackward(const Problem &problem, Halide::Func value, Halide::Func logits, Halide::Func d_output,
+                             Halide::Func bias = Halide::Func());
 
     Problem problem;
     Weights weights;

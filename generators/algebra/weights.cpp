@@ -42,17 +42,27 @@ private:
 };
 
 Expr tap_is_valid(const Operator &op, const Axis &columns, const Axis &rows, Expr px, Expr py, int tap) {
-    if (op.taps.border != Border::Masked) {
+    if (op.taps.border != Border::Masked && op.taps.border != Border::Inside) {
         return const_true();
     }
-    const int ix = tap % op.taps.kernel, iy = tap / op.taps.kernel;
+    const int ix = op.taps.column(tap), iy = op.taps.row(tap);
     return columns.first_tap(px) <= ix && ix <= columns.last_tap(px) && rows.first_tap(py) <= iy &&
            iy <= rows.last_tap(py);
 }
 
-// Whether window cell (jx, jy) of pixel (x, y) counts: with a zero border, cells outside the map do not.
+// What mirrors in the first and the last cell show at a position at most so many cells outside.
+Expr mirrored(Expr position, Expr length, int farthest) {
+    const auto distance = [](Expr from) { return cast<int>(abs(from)); };
+    const Expr last = length - 1;
+    for (int turn = 0; turn < (farthest + 1) / 2; turn++) {  // each takes it nearer by twice `last`, so by 2 at least
+        position = last - distance(last - distance(position));
+    }
+    return clamp(distance(position), 0, last);  // of one cell too, which is all that its mirrors show
+}
+
+// Whether window cell (jx, jy) of pixel (x, y) counts.
 Expr cell_has_weight(const Operator &op, const Axis &columns, const Axis &rows, const AxisWindow &window) {
-    if (op.taps.border != Border::Zero) {
+    if (!is_empty_outside(op.taps)) {
         return const_true();
     }
     const Expr column = columns.base(x) + window.first + jx, row = rows.base(y) + window.first + jy;
@@ -60,6 +70,10 @@ Expr cell_has_weight(const Operator &op, const Axis &columns, const Axis &rows, 
 }
 
 }  // namespace
+
+bool is_empty_outside(const Taps &taps) {
+    return taps.border == Border::Zero || taps.border == Border::Inside;
+}
 
 Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows, Func logits) {
     const AxisWindow window = lower(op.taps);
@@ -71,8 +85,9 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
 
     std::vector<Expr> taps;
     if (op.normaliser == Normaliser::Softmax) {
-        // The central tap is always inside: it stands in for those that are not.
-        const Expr central = logits(px, py, op.taps.count() / 2, n);
+        // The central tap is always inside: it stands in for those that are not. (Where none can be outside, there need
+        // not be one.)
+        const Expr central = logits(px, py, std::max(0, op.taps.central()), n);
         Expr peak = central, total = make_zero(type), below_peak = make_zero(type);
         std::vector<Expr> exponentials;
         for (int i = 0; i < op.taps.count(); i++) {
@@ -95,14 +110,14 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         const Expr inverse = make_one(type) / total;
         w.inverse_total(x, y, n) = op.keeps_nan ? with_nan_of(below_peak, inverse) : inverse;
     }
-    const auto tap_weight = [&](int ix, int iy) -> Expr {
+    const auto tap_weight = [&](int tap) -> Expr {
         switch (op.normaliser) {
         case Normaliser::Constant:
             return make_one(type);
         case Normaliser::None:
-            return logits(px, py, iy * kernel + ix, n);
+            return logits(px, py, tap, n);
         case Normaliser::Softmax:
-            return w.exponential(x, y, iy * kernel + ix, n);
+            return w.exponential(x, y, tap, n);
         }
         return Expr();
     };
@@ -113,7 +128,9 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
         for (int jx = 0; jx < window.size; jx++) {
             SparseSum sum;
             for (int ix = 0; ix < kernel; ix++) {
-                sum.add(weight_at(window.tap_cells[ix][jx], columns.fraction(x), type), tap_weight(ix, iy));
+                if (const int tap = op.taps.at(iy, ix); tap >= 0) {
+                    sum.add(weight_at(window.tap_cells[ix][jx], columns.fraction(x), type), tap_weight(tap));
+                }
             }
             row_cells.push_back(sum.value(type));
         }
@@ -140,9 +157,27 @@ Expr axis_weight(const AxisWindow &window, const Axis &axis, Expr pixel, Expr ce
     return mux(cell, weights);
 }
 
-Expr fold(const Axis &axis, const AxisWindow &window, Expr base, Var j, const std::function<Expr(int)> &weight) {
+Expr place_of_cell(const Taps &taps, const AxisWindow &window, Expr position, Expr length) {
+    return taps.border == Border::Reflect ? mirrored(position, length, window.last()) : clamp(position, 0, length - 1);
+}
+
+Expr fold(const Taps &taps, const Axis &axis, const AxisWindow &window, Expr base, Var j,
+          const std::function<Expr(int)> &weight) {
     const Type type = axis.type;
     std::vector<Expr> folded;
+    if (taps.border == Border::Reflect) {
+        // A cell that a mirror shows is one of the window: that lies about a cell of the map as far to both sides.
+        for (int cell = 0; cell < window.size; cell++) {
+            const Expr at = base + window.first + cell;
+            Expr value = make_zero(type);
+            for (int other = 0; other < window.size; other++) {
+                const Expr shown = place_of_cell(taps, window, base + window.first + other, axis.low);
+                value = value + select(shown == at, weight(other), make_zero(type));
+            }
+            folded.push_back(value);
+        }
+        return mux(j, folded);
+    }
     for (int cell = 0; cell < window.size; cell++) {
         const Expr at = base + window.first + cell;
         Expr below = make_zero(type), above = make_zero(type);
@@ -163,14 +198,14 @@ FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &r
     const AxisWindow window = lower(op.taps);
     FoldedWeights folded{Func("fold_columns"), Func("folded_weight")};
     Expr along_rows;
-    if (op.taps.border == Border::Zero) {
+    if (is_empty_outside(op.taps)) {
         folded.along_x(x, y, jx, jy, n) = weight(x, y, jx, jy, n);
         along_rows = folded.along_x(x, y, jx, jy, n);
     } else {
-        folded.along_x(x, y, jx, jy, n) =
-            fold(columns, window, columns.base(x), jx, [&](int cell) -> Expr { return weight(x, y, cell, jy, n); });
-        along_rows =
-            fold(rows, window, rows.base(y), jy, [&](int cell) -> Expr { return folded.along_x(x, y, jx, cell, n); });
+        folded.along_x(x, y, jx, jy, n) = fold(op.taps, columns, window, columns.base(x), jx,
+                                               [&](int cell) -> Expr { return weight(x, y, cell, jy, n); });
+        along_rows = fold(op.taps, rows, window, rows.base(y), jy,
+                          [&](int cell) -> Expr { return folded.along_x(x, y, jx, cell, n); });
     }
     folded.window(x, y, jx, jy, n) = select(y >= 0 && y < rows.high, along_rows, make_zero(columns.type));
     return folded;
@@ -198,8 +233,8 @@ WeightsBackward window_weights_backward(const Operator &op, const Axis &columns,
     for (int i = 0; i < op.taps.count(); i++) {
         SparseSum sum;
         for (int j = 0; j < window.size; j++) {
-            sum.add(weight_at(window.tap_cells[i % kernel][j], columns.fraction(x), type),
-                    adjoint.d_row(x, y, j, i / kernel, n));
+            sum.add(weight_at(window.tap_cells[op.taps.column(i)][j], columns.fraction(x), type),
+                    adjoint.d_row(x, y, j, op.taps.row(i), n));
         }
         d_taps.push_back(sum.value(type));
     }

@@ -35,7 +35,8 @@ Weights window_weights(const Operator &op, const Axis &columns, const Axis &rows
 Halide::Expr axis_weight(const AxisWindow &window, const Axis &axis, Halide::Expr pixel, Halide::Expr cell);
 
 // Window weights with the border folded in: a cell outside the image gives its weight to the edge cell, so that
-// sum_j folded_j(p) x[base + j] over the cells inside is exact. (With a zero border they have no weight to give.)
+// sum_j folded_j(p) x[base + j] over the cells inside is exact; a mirror gives it to the cell that it shows. (With a
+// zero border, and where taps move inside, they have no weight to give.)
 // Rows outside the image have weight 0.
 struct FoldedWeights {
     Halide::Func along_x;  // x, y, jx, jy, n: the border's columns folded
@@ -44,8 +45,14 @@ struct FoldedWeights {
 FoldedWeights fold_border(const Operator &op, const Axis &columns, const Axis &rows, Halide::Func window);
 
 // One axis of it, of whatever is linear in the weights: cell j of a pixel whose base cell is base.
-Halide::Expr fold(const Axis &axis, const AxisWindow &window, Halide::Expr base, Halide::Var j,
+Halide::Expr fold(const Taps &taps, const Axis &axis, const AxisWindow &window, Halide::Expr base, Halide::Var j,
                   const std::function<Halide::Expr(int)> &weight);
+
+// Whether cells outside the map have no weight, rather than to give it to others.
+bool is_empty_outside(const Taps &taps);
+
+// The cell of the map, of `length`, that stands at a place of a window, inside or outside.
+Halide::Expr place_of_cell(const Taps &taps, const AxisWindow &window, Halide::Expr position, Halide::Expr length);
 
 // The transpose of window_weights: gradient of the window's weights -> gradient of the operator's input.
 // d_window: x, y, jx, jy, n. Result: x, y, tap, n.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "grid/axis_table.h"
+#include "grid/cell_window.h"
 #include "support/catch.h"
 
 using namespace upwell;
@@ -120,6 +121,27 @@ TEST_CASE("without a masked border every tap is valid", "[axis]") {
         const AxisTable table = make_axis_table({cells(5, border)}, 3, 7);
         for (int64_t p = 0; p < 7; p++) {
             CHECK((table.taps[7 + p] == 0 && table.taps[14 + p] == 4));
+        }
+    }
+}
+
+TEST_CASE("taps that move inside the map are the cells of a window that does", "[axis]") {
+    for (const int kernel : {1, 3, 5, 7}) {
+        for (const int64_t low : {1, 2, 3, 4, 6, 9}) {
+            for (const int64_t ratio : {1, 2, 3}) {
+                CAPTURE(kernel, low, ratio);
+                const int64_t high = ratio * low;
+                const AxisTable table = make_axis_table({cells(kernel, Border::Inside)}, low, high);
+                const CellWindow window = shifted_window(kernel, low, high);
+                for (int64_t p = 0; p < high; p++) {
+                    const int64_t start = table.taps[p] - kernel / 2;
+                    REQUIRE(start + table.taps[high + p] == window.begin[p]);
+                    REQUIRE(start + table.taps[2 * high + p] + 1 == window.end[p]);
+                    // The tap that stands in for those that are not there.
+                    REQUIRE(table.taps[high + p] <= kernel / 2);
+                    REQUIRE(table.taps[2 * high + p] >= kernel / 2);
+                }
+            }
         }
     }
 }

@@ -43,6 +43,13 @@ BODY = """
     const Taps taps{taps_per_side(3), Grid::LowRes, Sampling::Nearest, Border::Zero};
 """
 
+LISTED = """
+    const Map value = low_res("value", "C");
+    const Taps taps = taps_at(OFFSETS, Grid::LowRes, Sampling::Nearest, Border::Replicate);
+    const TapWeights sum = softmax(tap_weights("logits", taps));
+    return reassemble(value, sum, taps);
+"""
+
 
 @pytest.mark.parametrize(
     "body, kernels, message",
@@ -71,18 +78,45 @@ BODY = """
         (BODY + """const Taps masked{taps.kernel, Grid::LowRes, Sampling::Nearest, Border::Masked};
          return reassemble(value, softmax(dot(query, key, masked)), taps);""", [], "should be masked too"),
         (BODY.replace("taps_per_side(3)", "3") + "return reassemble(value, dot(query, key, taps), taps);", [],
-         "wrong: taps per side should be 1, or taps_per_side(), but are 3"),
+         "wrong: taps per side should be 1, or taps_per_side(), or taps_at(offsets, ...), but are 3"),
         ("const Sampling five{true, 0, 5, {}}; return sample(low_res(\"x\", \"C\"), Grid::LowRes, five, Border::Zero);", [],
          "wrong: a sampling should read 1 .. 4 cells, at most 16 away, but reads 5 from 0 on"),
         (BODY + 'border({{"a", Border::Zero, ""}, {"a", Border::Masked, "_m"}});'
          "return reassemble(value, dot(query, key, taps), taps);", [], "wrong: border: every choice should have a name"),
         (BODY + 'border({{"a", Border::Zero, "_d_value"}});'
          "return reassemble(value, dot(query, key, taps), taps);", [], "wrong: border: every choice should have a name"),
+        (BODY + "return reassemble(value, dot(query, key, taps), taps);", [15],
+         "wrong: taps per side should be at most 13 but are 15"),
+        (LISTED.replace("OFFSETS", "{{0, 0}, {0, 1}, {0, 1}}"), [], "wrong: taps_at: offset (0, 1) is there twice"),
+        (LISTED.replace("OFFSETS", "{{0, -7}}"), [],
+         "wrong: taps_at: an offset should be at most 6 rows and columns away but is (0, -7)"),
+        (LISTED.replace("OFFSETS", "{}"), [], "wrong: taps_at: there should be 1 .. 81 offsets but there are 0"),
+        (LISTED.replace("OFFSETS", "{{0, 1}}").replace("Replicate", "Masked"), [],
+         "wrong: where taps may be masked one should be at the pixel's own place, (0, 0)"),
+        (LISTED.replace("OFFSETS", "{{0, 1}, {0, 0}}").replace("sum, taps", "sum, Taps{1, taps.grid, taps.sampling, taps.border}"),
+         [], "wrong: reassemble: the weights are of 2 listed taps, the value is read at 1 x 1 taps"),
+        (BODY.replace("Border::Zero", "Border::Reflect").replace("Nearest", "Bilinear")
+         + "return reassemble(value, dot(query, key, taps), taps);", [],
+         "wrong: a border that mirrors needs a sampling that lies on cells"),
+        (BODY.replace("Border::Zero", "Border::Inside").replace("Nearest", "Bilinear")
+         + "return reassemble(value, dot(query, key, taps), taps);", [],
+         "wrong: a border that moves taps inside needs taps on the low-res grid"),
+        (BODY + "const Taps moved{taps.kernel, taps.grid, taps.sampling, Border::Inside};"
+         "return reassemble(value, dot(query, key, moved), taps);", [],
+         "wrong: dot: where taps move inside the map, those of reassemble should do so too"),
+        (BODY + 'return reassemble(value, softmax(dot(query, key, taps)) + tap_bias("place", taps), taps);', [],
+         "wrong: place: a bias is added to dot(query, key, taps), once, before a softmax of it"),
+        (BODY + 'return reassemble(value, dot(query, key, taps) + tap_bias("place", taps, Groups::Any), taps);', [],
+         "wrong: place: the bias should have groups as the products have, or none as they"),
+        (BODY + "return reassemble(value, dot(query, key, taps) + TapBias{}, taps);", [],
+         "wrong: the bias is none of this operator: tap_bias(name, taps) makes one"),
         ("throw 5;", [], "wrong: the description throws what is no exception"),
         ("return reassemble(value);", [], "wrong.cpp:6"),
     ],
     ids=["even", "unknown", "softmaxes", "sizes", "value", "high-res", "unused", "name", "keyword", "channels",
-         "masked sample", "masked sum", "masked dot", "fixed", "sampling", "choices", "suffix", "throws", "compiler"],
+         "masked sample", "masked sum", "masked dot", "fixed", "sampling", "choices", "suffix", "large", "twice", "far",
+         "none", "centre", "counts", "mirror", "moved", "moved dot", "late bias", "groups of a bias", "no bias", "throws",
+         "compiler"],
 )
 def test_a_wrong_description_is_refused_with_what_is_wrong(tmp_path, body, kernels, message):
     source = write(tmp_path, "wrong.cpp", HEAD + 'UPWELL_OPERATOR(wrong, "") {\n' + body + "\n}\n")
@@ -105,7 +139,7 @@ def test_another_operator_of_a_loaded_name_is_refused_and_the_first_goes_on(kind
     assert torch.ops.upwell.kernels("kindred") == [3]
 
 
-@pytest.mark.parametrize("name", ["pcdc", "described", "math", "Tensor", "fns_d_value", "_x", "other_sum", "lambda"])
+@pytest.mark.parametrize("name", ["pcdc", "described", "math", "Tensor", "fns_d_value", "_x", "other_sum", "other_and_weights", "lambda"])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_compiled(tmp_path, name):
     text = KINDRED.replace("kindred", name)
     with pytest.raises(upwell.BuildError, match=f"^{name}: "):

@@ -20,6 +20,18 @@ Tensor carafe_reassembly(const Tensor &value, const Tensor &weight, int64_t kern
     return op.call(value, weight, kernel, groups);
 }
 
+std::tuple<Tensor, Tensor> fns_and_weights(const Tensor &value, const Tensor &logits, int64_t kernel,
+                                           std::optional<int64_t> mask_ratio) {
+    static const auto op = bridge::find_torch_operator<decltype(fns_and_weights)>("upwell::fns_and_weights");
+    return op.call(value, logits, kernel, mask_ratio);
+}
+
+std::tuple<Tensor, Tensor> carafe_and_weights(const Tensor &value, const Tensor &logits, int64_t kernel, int64_t groups,
+                                              std::string_view border) {
+    static const auto op = bridge::find_torch_operator<decltype(carafe_and_weights)>("upwell::carafe_and_weights");
+    return op.call(value, logits, kernel, groups, border);
+}
+
 Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &key, int64_t kernel,
                       std::string_view border) {
     const char *const name = "sapa_attention";

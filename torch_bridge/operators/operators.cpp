@@ -7,6 +7,7 @@
 #include "../fourier.h"
 #include "../in_float.h"
 #include "../pooled.h"
+#include "../tap_weights.h"
 #include "gradient.h"
 #include "registration.h"
 #include "runtime/operator_call.h"
@@ -186,10 +187,48 @@ private:
     const Operator &op;
 };
 
-// Two operators, one after the other.
+const char *const and_weights = "_and_weights";
+
+// The output, and the weights of its taps: [N, T, H, W], or [N, groups, T, H, W] of an operator that takes groups.
+class WithWeights : public c10::OperatorKernel {
+public:
+    explicit WithWeights(const Operator &op) : op(op) {}
+    void operator()(const OperatorHandle &, c10::DispatchKeySet, Stack *stack) {
+        const size_t count = argument_count(op);
+        Stack own(stack->end() - count, stack->end());
+        const Tensor output = bridge::call(op.signature.name, std::move(own))[0];  // checks them
+        replace(op, stack, [&](const Arguments &arguments) { return std::vector{output, weights(arguments)}; });
+    }
+
+private:
+    Tensor weights(const Arguments &arguments) const {
+        const WindowOperator &window = window_operator(op.signature.name);
+        const auto integer = [&](const char *name, int64_t otherwise) {
+            const int at = op.option(name);
+            return at < 0 || arguments.options[at].isNone() ? otherwise : arguments.options[at].toInt();
+        };
+        Parameters parameters;
+        parameters.kernel = integer("kernel", 1);
+        parameters.groups = integer("groups", 1);
+        parameters.mask_ratio = integer("mask_ratio", 0);
+        if (const int at = op.option("border"); at >= 0) {
+            const std::vector<std::string> &choices = op.signature.options[at].choices;
+            const auto chosen = std::find(choices.begin(), choices.end(), arguments.options[at].toStringRef());
+            parameters.border = static_cast<int>(chosen - choices.begin());
+        }
+        const Tensor &value = arguments.tensors[op.input(window.value)];
+        const Tensor weights = tap_weights(window, arguments.tensors[op.input(window.weights)],
+                                           {value.sym_size(2), value.sym_size(3)}, parameters);
+        return window.has_groups ? weights : weights.squeeze(1);
+    }
+
+    const Operator &op;
+};
+
+// Two operators, one after the other; with the weights of taps too.
 class InTurn : public c10::OperatorKernel {
 public:
-    explicit InTurn(const Operator &op) : op(op), chain(*op.signature.chain) {}
+    InTurn(const Operator &op, bool with_weights) : op(op), chain(*op.signature.chain), with_weights(with_weights) {}
     void operator()(const OperatorHandle &, c10::DispatchKeySet, Stack *stack) {
         replace(op, stack, [&](const Arguments &arguments) -> std::vector<Tensor> {
             const auto tensor = [&](const std::string &name) -> const Tensor & {
@@ -199,8 +238,13 @@ public:
             check_dtypes(value, query, key);
             const Refusal refusal{op.signature.name};
             checked(op, arguments, refusal);
-            const Tensor scores = call(chain.scores, {query, key}, arguments);
-            return {call(chain.sum, {value, scores}, arguments)};
+            std::vector<Tensor> factors{query, key};
+            if (!chain.bias.empty()) {
+                factors.push_back(tensor(chain.bias));
+                check_bias(query, factors.back());
+            }
+            const Tensor scores = call(chain.scores, "", factors, arguments)[0];
+            return call(chain.sum, with_weights ? and_weights : "", {value, scores}, arguments);
         });
     }
 
@@ -219,18 +263,36 @@ private:
                     ", or one of them float32 beside 16 bits, but is ", own);
     }
 
+    void check_bias(const Tensor &query, const Tensor &bias) const {
+        const std::string &name = op.signature.name;
+        check_kind(name, chain.bias, bias);
+        if (is_16_bit(query) && bias.scalar_type() == at::kFloat) {
+            check_device(name, chain.bias, bias, chain.query, query);
+        } else {
+            check_alike(name, chain.bias, bias, chain.query, query);
+        }
+    }
+
     // With the options of the whole that it takes.
-    Tensor call(const std::string &part, std::initializer_list<Tensor> tensors, const Arguments &arguments) const {
+    std::vector<Tensor> call(const std::string &part, const std::string &suffix, const std::vector<Tensor> &tensors,
+                             const Arguments &arguments) const {
         Stack stack(tensors.begin(), tensors.end());
         for (const OptionArgument &option : find_operator(part)->signature.options) {
             stack.push_back(arguments.options[op.option(option.name)]);
         }
-        return bridge::call(part, std::move(stack))[0];
+        return bridge::call(part + suffix, std::move(stack));
     }
 
     const Operator &op;
     const Chain &chain;
+    const bool with_weights;
 };
+
+void define_with_weights(const Operator &op) {
+    std::string text = schema(op, false);
+    text.insert(op.signature.name.size(), and_weights);
+    define(text.substr(0, text.rfind(" -> ")) + " -> (Tensor, Tensor)");
+}
 
 // The kernels of one operator in torch.
 void add(const Operator &op, const std::string &name, bool with_kept) {
@@ -244,10 +306,16 @@ void add(const Operator &op) {
     const std::string &name = op.signature.name;
     if (op.signature.chain) {
         define(schema(op, false));
-        implement<InTurn>(DispatchKey::CompositeImplicitAutograd, name, op);
+        implement<InTurn>(DispatchKey::CompositeImplicitAutograd, name, op, false);
+        define_with_weights(op);
+        implement<InTurn>(DispatchKey::CompositeImplicitAutograd, name + and_weights, op, true);
         return;
     }
     add(op, name, false);
+    if (op.signature.has_tap_weights) {
+        define_with_weights(op);
+        implement<WithWeights>(DispatchKey::CompositeImplicitAutograd, name + and_weights, op);
+    }
     if (op.outputs.size() > op.returned()) {
         add(op, name + "_forward", true);
         refuse_gradients(name + "_forward");

@@ -314,16 +314,17 @@ def _kernels(
     needs = torch.ops.upwell.instruction_set()
     list_of = []
     for operator in operators:
-        sides = [1] if operator["kernel"] is None else kernels or [operator["kernel"]]
         for window in operator["windows"]:
+            sides = [window["side"]] if operator["kernel"] is None else kernels or [operator["kernel"]]
             directions = list(_DIRECTIONS)[: 2 if window["normaliser"] == "constant" else 3]
+            exact = () if window["border"] == "inside" else ratios  # where taps move inside, cells differ
             for backend in backends:
                 stored = list(dtypes) if backend == "cpu" else [*dtypes, "float16", "bfloat16"]
                 list_of += [
                     _Kernel(window["name"], direction, side, ratio, dtype, backend, needs)
                     for direction in directions
                     for side in sides
-                    for ratio in (0, *ratios)
+                    for ratio in (0, *exact)
                     for dtype in stored
                 ]
     return list(dict.fromkeys(list_of))
@@ -392,8 +393,21 @@ def _function(operator: dict, library: Path | None) -> Callable:
         for argument in schema.arguments
     ]
 
-    def function(*arguments, **options):
-        return call(*arguments, **options)
+    # Of a softmax or of products: others the caller gave.
+    makes_weights = operator["scores"] or operator["windows"][0]["normaliser"] == "softmax"
+    if makes_weights:
+        parameters.append(
+            inspect.Parameter("return_weights", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+        )
+        with_weights = getattr(torch.ops.upwell, operator["name"] + "_and_weights")
+
+        def function(*arguments, return_weights=False, **options):
+            return (with_weights if return_weights else call)(*arguments, **options)
+
+    else:
+
+        def function(*arguments, **options):
+            return call(*arguments, **options)
 
     lines = [
         f"        {each['name']}: [{each['sizes']}]" + (f": {each['doc']}." if each["doc"] else ".")
@@ -401,10 +415,16 @@ def _function(operator: dict, library: Path | None) -> Callable:
     ]
     options = _OPTIONS | {"border": " or ".join(f'"{choice}"' for choice in operator["borders"])}
     lines += [f"        {name}: {options[name]}." for name in (each.name for each in schema.arguments) if name in options]
+    made = "[N, C, H, W]"
+    if makes_weights:
+        taps = "K*K" if operator["kernel"] is not None else operator["windows"][0]["taps"]
+        lines.append("        return_weights: the weights of taps too, which nothing else keeps.")
+        made += f"; with return_weights a pair of it and [N, {'G, ' if operator['groups'] else ''}{taps}, H, W]"
     sizes = "\n".join(lines)
     function.__name__ = function.__qualname__ = operator["name"]
     function.__module__ = "upwell.ops"
     function.library = library
-    function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        [N, C, H, W].\n    "
-    function.__signature__ = inspect.Signature(parameters, return_annotation=torch.Tensor)
+    function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        {made}.\n    "
+    result = torch.Tensor | tuple[torch.Tensor, torch.Tensor] if makes_weights else torch.Tensor
+    function.__signature__ = inspect.Signature(parameters, return_annotation=result)
     return function

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from upwell.window_weights import window_weights
+
 __all__ = [
     "adaptive_conv",
     "bicubic",
@@ -54,7 +56,9 @@ def __getattr__(name: str):
     return function
 
 
-def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None) -> Tensor:
+def fns(
+    value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None, *, return_weights: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Fused neighbour selection (ReSFU): each high-res pixel is a softmax-weighted sum of K*K bilinear
     samples of value, one low-res pixel apart; taps outside the image leave the softmax. Pixel p of H reads row
     (p + 1/2) h/H - 1/2: the ratio is that of the sizes, H/h, as with recompute_scale_factor of torch's interpolate.
@@ -65,14 +69,24 @@ def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = Non
         kernel: K.
         mask_ratio: high-res pixels between two taps where it is decided which lie outside, if not H/h and
             W/w.
+        return_weights: the weights of taps too, which nothing else keeps.
 
     Returns:
-        [N, C, H, W].
+        [N, C, H, W]; with return_weights a pair of it and [N, K*K, H, W].
     """
-    return torch.ops.upwell.fns(value, logits, kernel, mask_ratio)
+    call = torch.ops.upwell.fns_and_weights if return_weights else torch.ops.upwell.fns
+    return call(value, logits, kernel, mask_ratio)
 
 
-def carafe(value: Tensor, logits: Tensor, kernel: int, groups: int = 1, border: str = "zero") -> Tensor:
+def carafe(
+    value: Tensor,
+    logits: Tensor,
+    kernel: int,
+    groups: int = 1,
+    border: str = "zero",
+    *,
+    return_weights: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """Content-aware reassembly (CARAFE): each high-res pixel is a softmax-weighted sum of the K*K low-res
     pixels around floor(p h/H), with weights of its own for each group of channels.
 
@@ -83,11 +97,13 @@ def carafe(value: Tensor, logits: Tensor, kernel: int, groups: int = 1, border: 
         groups: channel groups.
         border: "zero" (published): a tap outside counts as 0 and keeps its weight; "mask": it leaves the
             softmax.
+        return_weights: the weights of taps too, which nothing else keeps.
 
     Returns:
-        [N, C, H, W].
+        [N, C, H, W]; with return_weights a pair of it and [N, groups, K*K, H, W].
     """
-    return torch.ops.upwell.carafe(value, logits, kernel, groups, border)
+    call = torch.ops.upwell.carafe_and_weights if return_weights else torch.ops.upwell.carafe
+    return call(value, logits, kernel, groups, border)
 
 
 def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 1) -> Tensor:
@@ -105,7 +121,9 @@ def carafe_reassembly(value: Tensor, weight: Tensor, kernel: int, groups: int = 
     return torch.ops.upwell.carafe_reassembly(value, weight, kernel, groups)
 
 
-def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero") -> Tensor:
+def sapa_attention(
+    value: Tensor, query: Tensor, key: Tensor, kernel: int, border: str = "zero", *, return_weights: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Similarity-aware reassembly (SAPA, arXiv 2209.12866): `carafe` whose logits are the inner products of a pixel's
     query with the keys of the K*K cells around its own. A key outside the map is 0. Beside tensors of 16 bits others may be
     float32.
@@ -117,9 +135,10 @@ def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, borde
         kernel: K.
         border: "zero" (published): a tap outside has score 0 and value 0, and keeps its weight; "mask": it leaves the
             softmax.
+        return_weights: the weights of taps too.
 
     Returns:
-        [N, C, H, W].
+        [N, C, H, W]; with return_weights a pair of it and [N, K*K, H, W].
     """
     tensors = {"value": value, "query": query, "key": key}
     for name, tensor in tensors.items():
@@ -140,7 +159,10 @@ def sapa_attention(value: Tensor, query: Tensor, key: Tensor, kernel: int, borde
         query, key = query.float(), key.float()
     # A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
     scores = torch.ops.upwell.carafe_reassembly_d_weight(query, key, kernel, 1)
-    return carafe(value, scores, kernel, 1, border)
+    if not return_weights:
+        return carafe(value, scores, kernel, 1, border)
+    output, weights = carafe(value, scores, kernel, 1, border, return_weights=True)
+    return output, weights.squeeze(1)
 
 
 def cross_attention(
@@ -152,7 +174,9 @@ def cross_attention(
     kernel: int | Sequence[int] = 0,
     ratio: float = 0.0,
     mean_heads: bool = False,
-) -> Tensor:
+    *,
+    return_weights: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """Attention of each high-res pixel to the low-res cells in a window of its own, the core of AnyUp (arXiv 2510.12764),
     NAF (arXiv 2511.18452) and JAFAR (arXiv 2506.11136): the softmax over the window of query . key / sqrt(d), times value.
     Neither keys nor values are upsampled, and no weights are stored. Gradients are deterministic. On a CPU only, so far.
@@ -169,15 +193,22 @@ def cross_attention(
         kernel: of "shifted" and "masked" (odd): rows and columns, or one number for both.
         ratio: of "ratio".
         mean_heads: the mean of the heads' weights serves all channels of value.
+        return_weights: the weights too, for the T cells of a window, row-major; of cells outside the map, or behind the end of
+            a window that is smaller than others, 0.
 
     Returns:
-        [N, C, H, W].
+        [N, C, H, W]; with return_weights a pair of it and [N, heads, T, H, W], or [N, T, H, W] with mean_heads.
     """
     kernel = [kernel] * 2 if isinstance(kernel, int) else kernel
-    return torch.ops.upwell.cross_attention(query, key, value, heads, window, kernel, ratio, mean_heads)
+    output = torch.ops.upwell.cross_attention(query, key, value, heads, window, kernel, ratio, mean_heads)
+    if not return_weights:
+        return output
+    return output, window_weights(query, key, heads, window, tuple(kernel), ratio, mean_heads)
 
 
-def local_attention(value: Tensor, logits: Tensor) -> Tensor:
+def local_attention(
+    value: Tensor, logits: Tensor, *, return_weights: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Attention to a few neighbours, UPLiFT's local attender (arXiv 2601.17950): each high-res pixel is the softmax-weighted sum
     of the cells at T offsets from its own, those beyond the map the nearest ones in it. T is 5 (the cell and the four next to
     it), 9 (3 x 3), 13 (those at most two steps away), 17 (and the corners of 5 x 5) or 25 (5 x 5), row-major. On a CPU only, so
@@ -186,11 +217,13 @@ def local_attention(value: Tensor, logits: Tensor) -> Tensor:
     Args:
         value: [N, C, h, w].
         logits: [N, T, H, W], H, W multiples of h, w.
+        return_weights: the weights of taps too.
 
     Returns:
-        [N, C, H, W].
+        [N, C, H, W]; with return_weights a pair of it and [N, T, H, W].
     """
-    return torch.ops.upwell.local_attention(value, logits)
+    output = torch.ops.upwell.local_attention(value, logits)
+    return (output, logits.softmax(1)) if return_weights else output
 
 
 def range_weights(query: Tensor, key: Tensor, spatial: Tensor, kernel: int) -> Tensor:

@@ -16,15 +16,18 @@ class Taps:
     kernel: int
     reach: int
     side: int
+    listed: int = 0  # taps at some of the places; 0: at all
 
     @classmethod
     def of(cls, operator: str, kernel: int) -> "Taps":
         """What the library's lowering makes of an operator's taps."""
-        return cls(kernel, *ops.upwell.window(operator, kernel))
+        window = operators()[operator]["windows"][0]
+        listed = len(window["offsets"])
+        return cls(window["side"] if listed else kernel, *ops.upwell.window(operator, kernel), listed)
 
     @property
     def count(self) -> int:
-        return self.kernel**2
+        return self.listed or self.kernel**2
 
     @property
     def as_written(self) -> int:
@@ -57,10 +60,10 @@ def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:
     window = operator["windows"][0]
     weights = {"constant": "1", "none": "as given", "softmax": "softmax"}[window["normaliser"]]
     if operator["scores"]:
-        weights += " of query . key"
+        weights += " of query . key" + (" + bias" if operator["bias"] else "")
     found = {
         "operator": name,
-        "kernel": kernel,
+        "kernel": taps.kernel,
         "ratio": ratio,
         "arguments": ", ".join(f"{each['name']} [{each['sizes']}]" for each in operator["maps"]),
         "weights": weights,
@@ -82,7 +85,8 @@ def matrix(name: str, kernel: int) -> dict[str, list]:
     """L of one axis: the weight of each tap in each cell, as coefficients of a polynomial of the pixel's phase."""
     check_odd(name, "kernel", kernel)
     first, coefficients = ops.upwell.window_matrix(name, kernel)
-    side = Taps.of(name, kernel).side
+    taps = Taps.of(name, kernel)
+    kernel, side = taps.kernel, taps.side
     degree = len(coefficients) // (kernel * side)
     rows = [coefficients[i : i + degree] for i in range(0, len(coefficients), degree)]
     return {
