@@ -59,9 +59,9 @@
 // (-1) of pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h,
 // stride_w (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups
 // (1), high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
-// kernel_w (0), ratio (0), mean_heads (0) of cross_attention; kernel of adaptive_conv and range_weights, which with
-// local_attention run on a CPU alone; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre
-// ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
+// kernel_w (0), ratio (0), mean_heads (0) of cross_attention; kernel of adaptive_conv and range_weights; scale of
+// wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre ("image") of wrc_spectral, which also takes
+// the transforms that it uses, fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.

@@ -8,4 +8,7 @@ namespace upwell::scaled_softmax {
 void schedule_on_cpu(Weights &parts, const Halide::Target &target);
 void schedule_on_cpu(Gradients &parts, const Halide::Target &target);
 
+void schedule_on_gpu(Weights &parts);
+void schedule_on_gpu(Gradients &parts);
+
 }  // namespace upwell::scaled_softmax

@@ -37,13 +37,13 @@ std::tuple<Tensor, Tensor> carafe_and_weights(const Tensor &value, const Tensor 
 
 // query N,heads*d,H,W, key N,heads*d,h,w, value N,C,h,w: softmax over a pixel's window of query . key / sqrt(d), times
 // value. window: "shifted", "ratio", "masked" or "whole"; kernel: rows and columns of "shifted" and "masked" (odd);
-// ratio: of "ratio". mean_heads: the mean of the heads' weights serves all channels. On a CPU only.
+// ratio: of "ratio". mean_heads: the mean of the heads' weights serves all channels.
 Tensor cross_attention(const Tensor &query, const Tensor &key, const Tensor &value, int64_t heads = 1,
                        std::string_view window = "shifted", at::IntArrayRef kernel = {0, 0}, double ratio = 0,
                        bool mean_heads = false);
 
 // weight N,K*K,H,W: each pixel of value N,C,H,W becomes the sum of the K*K around it, times weights; beyond the map it goes on
-// in mirrors (FeatUp, arXiv 2403.10516). On a CPU only, as are the next two.
+// in mirrors (FeatUp, arXiv 2403.10516).
 Tensor adaptive_conv(const Tensor &value, const Tensor &weight, int64_t kernel);
 
 // query, key N,D,H,W, spatial K*K -> N,K*K,H,W: over the pixels around each, beyond the map in mirrors, the softmax of query .

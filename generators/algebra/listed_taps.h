@@ -12,7 +12,7 @@ namespace upwell::listed_taps {
 
 inline const Halide::Var x("x"), s("s"), j("j"), c("c"), t("t"), n("n"), u("u"), b("b"), k("k");
 
-constexpr int tile = 32;      // pixels of a row side by side
+constexpr int tile = 32;      // pixels of a row side by side, on a machine of few lanes
 constexpr int block = 16;     // channels whose products are summed in registers
 constexpr int tap_block = 8;  // taps side by side
 
@@ -27,6 +27,7 @@ struct Map {
     Halide::Func value, columns, rows;
     Halide::Expr w, h;            // cells
     Halide::Expr W, S, channels;  // pixels of a row, rows of pixels in one of cells
+    int tile = 1;                 // pixels of a row that are summed side by side
 };
 
 struct Sum {
@@ -63,7 +64,7 @@ struct Fold {
     Fold(Halide::Func extended, Halide::Func columns, Halide::Func rows, Halide::Expr columns_of_one,
          Halide::Expr rows_of_one, const Map &map);
 
-    Halide::Func of_rows, output;
+    Halide::Func of_rows, sums, output;
     Halide::RDom columns, rows;
 };
 

@@ -2,6 +2,7 @@
 #include "algebra/listed_taps.h"
 
 #include "kernel.h"
+#include "schedules/form.h"
 #include "schedules/listed_taps.h"
 
 namespace upwell::listed_taps {
@@ -47,6 +48,7 @@ public:
     void generate() {
         const Taps taps{*across, *down, this->size("T"), *reach_x, *reach_y};
         Map map{{}, {}, {}, {}, this->size("h"), this->size("W"), this->size("S"), this->size("C")};
+        map.tile = form_of_sums(this->where()) == Form::Gather ? 1 : tile;
         this->set_size("columns", map.W + 2 * taps.reach_x);
         this->set_size("rows", map.h + 2 * taps.reach_y);
         if constexpr (is_sum || is_dot) {

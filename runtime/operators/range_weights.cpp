@@ -27,6 +27,16 @@ struct Range {
     const ListedTaps taps;
 };
 
+// The sum over pixels and samples of each tap's map N,T,H,W. In steps: on a GPU a thread has one number of a step.
+void sum_of_taps(Host &host, const Tensor &maps, const Tensor &sums) {
+    const Host::Scope scope(host);
+    const Tensor of_columns = host.scratch({maps.sizes[0], maps.sizes[1], maps.sizes[3]}),
+                 of_samples = host.scratch({maps.sizes[0], maps.sizes[1]});
+    host.contract({of_columns, "ntx"}, {maps, "ntyx"});
+    host.contract({of_samples, "nt"}, {of_columns, "ntx"});
+    host.contract({sums, "t"}, {of_samples, "nt"});
+}
+
 void run_forward(Host &host, const OperatorCall &c) {
     scaled_softmax(host, Range(host, c).scores(), c.tensor("spatial"), c.tensor("weights"));
 }
@@ -35,7 +45,7 @@ void run_backward(Host &host, const OperatorCall &c) {
     const Range range(host, c);
     const Tensor d_scores = range.map_of_taps(), by_spatial = range.map_of_taps();
     scaled_softmax_backward(host, range.scores(), c.tensor("spatial"), c.tensor("d_weights"), d_scores, by_spatial);
-    host.contract({c.tensor("d_spatial"), "t"}, {by_spatial, "ntyx"});
+    sum_of_taps(host, by_spatial, c.tensor("d_spatial"));
     range.taps.sum(c.tensor("key"), d_scores, c.tensor("d_query"));
     range.taps.d_value(d_scores, c.tensor("query"), c.tensor("d_key"));
 }

@@ -27,9 +27,7 @@ void keep(Func sums, LoopLevel at, Var each, int count, const std::vector<VarOrR
     std::vector<VarOrRVar> order{u, each};
     order.insert(order.end(), over.begin(), over.end());
     sums.compute_at(at).vectorize(u, r.lanes).unroll(u).unroll(each);
-    for (const Var &dimension : sums.args()) {
-        sums.bound_extent(dimension, dimension.same_as(u) ? tile : dimension.same_as(each) ? count : 1);
-    }
+    fix_extents(sums, tile, each, count);
     sums.update().reorder(order).vectorize(u, r.lanes).unroll(u).unroll(each);
 }
 
@@ -106,7 +104,8 @@ void schedule_on_cpu(Transposed &f, const Target &target) {
 void schedule_on_cpu(Fold &f, const Target &target) {
     const int lanes = target.natural_vector_size(f.output.types()[0]);
     f.output.vectorize(x, lanes, guard).parallel(c).parallel(n);
-    f.output.update().reorder(x, f.columns.x, j, c, n).vectorize(x, lanes, guard).parallel(c).parallel(n);
+    f.sums.compute_at(f.output, j).vectorize(x, lanes, guard);
+    f.sums.update().reorder(x, f.columns.x).vectorize(x, lanes, guard);
     f.of_rows.compute_at(f.output, j).vectorize(x, lanes, guard);
     f.of_rows.update().reorder(x, f.rows.x).vectorize(x, lanes, guard);
 }

@@ -1,37 +1,19 @@
 // GPU schedules (CUDA, OpenCL) of samples at offsets. A thread is a pixel and some channels of a group, or a cell and
 // some channels; neighbouring threads are neighbouring columns, so that loads and stores of high-res maps coalesce.
 #include "schedules/offset_samples.h"
+#include "schedules/gpu/pixels.h"
 
 namespace upwell::offset_samples {
 
 using namespace Halide;
+using namespace upwell::pixels;
 
 namespace {
 
 constexpr auto guard = TailStrategy::GuardWithIf;
-constexpr int block_columns = 32, block_rows = 4, block_cells = 128, thread_channels = 8;
+constexpr int block_cells = 128, thread_channels = 8;
 
-const Var tile("tile"), block_x("block_x"), block_y("block_y"), thread_x("thread_x"), thread_y("thread_y"),
-    channels("channels");
-
-// All that is left is one dimension of blocks: others have at most 65535.
-void launch(Func f, const std::vector<Var> &blocks, const std::vector<VarOrRVar> &inner) {
-    std::vector<VarOrRVar> order = inner;
-    order.insert(order.end(), blocks.begin(), blocks.end());
-    f.reorder(order);
-    for (size_t i = 1; i < blocks.size(); i++) {
-        f.fuse(i == 1 ? blocks[0] : tile, blocks[i], tile);
-    }
-    f.gpu_blocks(tile).never_partition_all();
-}
-
-void by_pixels(Func f, const Var &inner, const std::vector<Var> &others) {
-    f.tile(x, y, block_x, block_y, thread_x, thread_y, block_columns, block_rows, guard);
-    std::vector<Var> blocks{block_x, block_y};
-    blocks.insert(blocks.end(), others.begin(), others.end());
-    launch(f, blocks, {inner, thread_x, thread_y});
-    f.gpu_threads(thread_x, thread_y);
-}
+const Var channels("channels");
 
 // First and last of a line of pixels, a thread a line.
 void bounds(Func f, const Var &line) {
@@ -49,7 +31,7 @@ void bounds(Func f, const Var &line) {
 
 void schedule_on_gpu(Samples &s) {
     s.output.split(c, channels, c, thread_channels, guard);
-    by_pixels(s.output, c, {channels, g, n});
+    launch(s.output, x, y, {c}, {channels, g, n});
     s.reads.cells.compute_at(s.output, thread_x);
     s.reads.weights.compute_at(s.output, thread_x);
 }
@@ -73,7 +55,7 @@ void schedule_on_gpu(DValue &d) {
 
 void schedule_on_gpu(DOffsets &d) {
     d.d_offsets.bound(axis, 0, 2).unroll(axis);
-    by_pixels(d.d_offsets, axis, {g, n});
+    launch(d.d_offsets, x, y, {axis}, {g, n});
     d.dots.compute_at(d.d_offsets, thread_x);
     d.lane_dots.compute_at(d.dots, x);
     d.reads.cells.compute_at(d.dots, x);

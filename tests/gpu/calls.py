@@ -63,6 +63,15 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             lambda q, k, v: ops.cross_attention(q, k, v, 4, "ratio", ratio=0.3, mean_heads=True),
             [high, low, low[:, :5].flip(2)],
         ),
+        "adaptive_conv": (
+            lambda v, w: ops.adaptive_conv(v, w, 5),
+            [high, random((2, 25, 12, 15), dtype, 13)],
+        ),
+        "range_weights": (
+            lambda q, k, s: ops.range_weights(q, k, s, 3),
+            [high, high.flip(3), 0.1 + random((9,), dtype, 14).abs()],
+        ),
+        "local_attention": (ops.local_attention, [low, random((2, 13, 12, 15), dtype, 15)]),
         "transposed_conv": (
             lambda x, w, b: ops.transposed_conv(x, w, b, 2, 3, 1, groups=8),
             [low, random((8, 1, 7, 7), dtype, 6), random((8,), dtype, 7)],
@@ -121,6 +130,8 @@ def modules(dtype: torch.dtype = torch.float32) -> dict[str, tuple[torch.nn.Modu
         "anyup": (upwell.nn.AnyUp(3, 16, num_heads=2), [image, x]),
         "jafar": (upwell.nn.JAFAR(3, 16, 8, num_heads=2), [image, x]),
         "naf": (upwell.nn.NAF(16, 2, 2, 3, rope_rescale=None), [image, x]),
+        "jbu": (upwell.nn.make("jbu", 8, 12, 4).eval(), [guide, x]),  # in training it drops channels
+        "local attender": (upwell.nn.make("local_attender", 8, 12, 4, num_connected=13), [guide, x]),
         "lctc": (upwell.nn.LCTC(8, 8, groups=8, stride=4), [x]),
         "lctc dense": (upwell.nn.LCTC(8, 6, 11), [x]),
         "wrc": (upwell.nn.WRC(8, 8, 3, 4), [x]),
@@ -149,6 +160,8 @@ MODULES = [
     "anyup",
     "jafar",
     "naf",
+    "jbu",
+    "local attender",
     "lctc",
     "lctc dense",
     "wrc",

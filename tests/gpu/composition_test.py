@@ -1,4 +1,5 @@
-"""ReSFU's operators, the colour guided filter and the modules beside compositions of torch operations, both on the device."""
+"""ReSFU's operators, the colour guided filter, sums over listed taps and the modules beside compositions of torch operations, both
+on the device."""
 
 import functools
 import random as python_random
@@ -52,6 +53,22 @@ class Composition(DeviceTest):
             given = [t[:0] if i < maps else t for i, t in enumerate(inputs(call, torch.float32))]
             results = with_gradients(lambda *t, call=call: call.run(upwell.ops, list(t)), given)
             self.assertTrue(all(not gradient.any() for gradient in results[-len(given) :]))
+
+    @each(["adaptive_conv", "range_weights", "local_attention"], FLOATS)
+    def test_sums_over_listed_taps(self, name, dtype):
+        for N, C, h, w in ((2, 19, 30, 50), (1, 33, 1, 9), (3, 8, 70, 33)):
+            value = (N, C, h, w)
+            shapes, options = {
+                "adaptive_conv": ([value, (N, 49, h, w)], (7,)),
+                "range_weights": ([value, value, (25,)], (5,)),
+                "local_attention": ([value, (N, 13, 2 * h, 3 * w)], ()),
+            }[name]
+            given = [random(shape, torch.float64, i) for i, shape in enumerate(shapes)]
+            given = [0.1 + tensor.abs() if tensor.dim() == 1 else tensor for tensor in given]  # factors of taps
+            expected = with_gradients(lambda *t: getattr(formula, name)(*t, *options), given)
+            given = [tensor.to(dtype) for tensor in given]
+            actual = with_gradients(lambda *t: getattr(upwell.ops, name)(*t, *options), given)
+            assert_all_close(actual, expected, TOLERANCE[dtype], f"{name} {value}")
 
     @each([torch.float64], range(6))
     def test_resfu_at_random(self, dtype, seed):

@@ -80,6 +80,13 @@ class Golden(DeviceTest):
         module, size = getattr(upwell.nn, kind)(**hyper), case.hyper.get("output_size")
         self.check_module(case, module, lambda image, features: module(image, features, size))
 
+    @each([name for operator in ("jbu", "jbu_stack") for name in cases(operator)], FLOATS)
+    def test_joint_bilateral_upsamplers(self, name, dtype):
+        case = moved(golden.load(name, dtype))
+        case.hyper.pop("mode")
+        kind = {"jbu": "JBULearnedRange", "jbu_stack": "JBUStack"}[name.split("__")[0]]
+        self.check_module(case, getattr(upwell.nn, kind)(**case.hyper))
+
     @each(cases("indexnet"), FLOATS)
     def test_index_blocks(self, name, dtype):
         case = moved(golden.load(name, dtype))

@@ -298,10 +298,9 @@ def add_fields(x: tuple[int, ...]) -> None:
     for variant in ("l2h", "h2l", "lite", "ungated"):
         module = nn.FADE(6, 4, 2, 3, variant)
         add_module(f"FADE {variant}", module, upsamplers.fade, {}, en=high, de=x)
-    if not ON_OPENCL:
-        jbu = nn.JBULearnedRange(6, 4, 5, radius=1).eval()
-        add_module("JBULearnedRange", jbu, upsamplers.jbu, {}, source=x, guidance=high)
-        add_module("LocalAttender", nn.LocalAttender(6), upsamplers.local_attender, {}, guide=high, value=x)
+    jbu = nn.JBULearnedRange(6, 4, 5, radius=1).eval()
+    add_module("JBULearnedRange", jbu, upsamplers.jbu, {}, source=x, guidance=high)
+    add_module("LocalAttender", nn.LocalAttender(6), upsamplers.local_attender, {}, guide=high, value=x)
     add_module("IndexNet", nn.IndexNet(4, 6), upsamplers.index_net, {}, guide=high, x=x)
     for name in ("HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock"):
         # torch's depthwise convolution of bfloat16 spreads a nan to the channel beside.
@@ -320,8 +319,7 @@ add_reassemblies()
 add_attentions()
 add_samples()
 add_cross_attentions()
-if not ON_OPENCL:  # which has no kernels of it
-    add_listed_taps()
+add_listed_taps()
 add_filters()
 add_inverses()
 with torch.random.fork_rng():  # torch's own seed is another in every process

@@ -179,7 +179,7 @@ def cross_attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Attention of each high-res pixel to the low-res cells in a window of its own, the core of AnyUp (arXiv 2510.12764),
     NAF (arXiv 2511.18452) and JAFAR (arXiv 2506.11136): the softmax over the window of query . key / sqrt(d), times value.
-    Neither keys nor values are upsampled, and no weights are stored. Gradients are deterministic. On a CPU only, so far.
+    Neither keys nor values are upsampled, and no weights are stored. Gradients are deterministic.
 
     Args:
         query: [N, heads*d, H, W]; channels g*d to (g+1)*d - 1 are head g's.
@@ -211,8 +211,7 @@ def local_attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Attention to a few neighbours, UPLiFT's local attender (arXiv 2601.17950): each high-res pixel is the softmax-weighted sum
     of the cells at T offsets from its own, those beyond the map the nearest ones in it. T is 5 (the cell and the four next to
-    it), 9 (3 x 3), 13 (those at most two steps away), 17 (and the corners of 5 x 5) or 25 (5 x 5), row-major. On a CPU only, so
-    far.
+    it), 9 (3 x 3), 13 (those at most two steps away), 17 (and the corners of 5 x 5) or 25 (5 x 5), row-major.
 
     Args:
         value: [N, C, h, w].
@@ -228,8 +227,7 @@ def local_attention(
 
 def range_weights(query: Tensor, key: Tensor, spatial: Tensor, kernel: int) -> Tensor:
     """Weights of a joint bilateral filter with a learned range (FeatUp, arXiv 2403.10516): of each pixel over the K*K around it,
-    beyond the map in mirrors, the softmax of query . key times `spatial`, divided by its sum, or by 1e-7 if that is more. On a
-    CPU only, so far.
+    beyond the map in mirrors, the softmax of query . key times `spatial`, divided by its sum, or by 1e-7 if that is more.
 
     Args:
         query, key: [N, D, H, W].
@@ -244,8 +242,7 @@ def range_weights(query: Tensor, key: Tensor, spatial: Tensor, kernel: int) -> T
 
 def adaptive_conv(value: Tensor, weight: Tensor, kernel: int) -> Tensor:
     """Convolution with a kernel of its own at every pixel (FeatUp, arXiv 2403.10516): each pixel is the sum of the K*K pixels
-    around it, times weights; beyond the map it goes on in mirrors (torch's "reflect", however small the map is). On a CPU only,
-    so far.
+    around it, times weights; beyond the map it goes on in mirrors (torch's "reflect", however small the map is).
 
     Args:
         value: [N, C, H, W].
