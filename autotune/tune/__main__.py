@@ -1,4 +1,5 @@
-"""The command line: upwell tune OPERATOR --shape N,C,h,w, or all the shapes of workloads/tune.csv (docs/tuning.md)."""
+"""The command line: upwell tune OPERATOR --shape N,C,h,w, all the shapes of workloads/tune.csv, or FILE.cpp
+(docs/tuning.md)."""
 
 import argparse
 import csv
@@ -10,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 
 from tune.alone import alone
 from tune.case import Finding
+from tune.described import DescribedWorkload, Library, is_source, table_of
 from tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
 from tune.session import Options, Session
 from tune.storage import StorageError
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None, build: Path | None = None) -> None:
     """build: the folder to tune where --build does not say."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parser = command_line(build or _AUTOTUNE.parent / "build" / "cpu")
-    chosen = parser.parse_args(argv)
+    chosen = parser.parse_intermixed_args(argv)
     _check(parser, chosen)
     try:
         if chosen.apply:
@@ -58,17 +61,25 @@ def main(argv: Sequence[str] | None = None, build: Path | None = None) -> None:
 
 def command_line(build: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="upwell tune", description="Search faster schedules for this machine.")
-    parser.add_argument("operator", nargs="?", choices=(*OPERATORS, "all"), metavar="OPERATOR",
-                        help=f"one of {', '.join(OPERATORS)}; or all: the shapes of autotune/workloads/tune.csv")
+    parser.add_argument("operator", nargs="?", type=_operator, metavar="OPERATOR",
+                        help=f"one of {', '.join(OPERATORS)}; or all: the shapes of autotune/workloads/tune.csv; or a "
+                             "FILE.cpp that describes operators, as upwell.build() takes it")
+    parser.add_argument("described", nargs="*", metavar="NAME", help="of the operators in FILE.cpp these alone")
     parser.add_argument("--shape", metavar="N,C,h,w", help="of the low-res map")
     parser.add_argument("--ratio", type=_positive, default=4, help="high-res pixels per low-res cell and axis (4)")
     parser.add_argument("--kernel", type=_positive, help="taps per side (3; carafe 5)")
     parser.add_argument("--groups", type=_positive, help="of channels (1; PCDC 4)")
+    parser.add_argument("--channels", type=_channels, default=(), metavar="D=32,...",
+                        help="of FILE.cpp: maps whose channels are named so have this many, and not C")
+    parser.add_argument("--border", help="of FILE.cpp: one of its choices (the first)")
+    parser.add_argument("--any-size", action="store_true",
+                        help="of FILE.cpp: the kernels that run where upwell.build() was not given this ratio")
     parser.add_argument("--dtype", choices=("float32",), default="float32", help="no other can be tuned yet")
     parser.add_argument("--direction", choices=("all", "forward", "backward", "d_value", "d_weight"), default="all",
                         help="backward: every kernel of the backward pass; d_value, d_weight: one gradient of fns, ...")
-    parser.add_argument("--only", action="append", default=[], metavar="KERNEL",
-                        help="of the kernels that an operator runs only this one, e.g. pcdc_scores_backward; repeatable")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        help="of the compiled kernels that an operator runs only this one, e.g. pcdc_scores_backward; "
+                             "repeatable")
     parser.add_argument("--target", choices=("host", "avx512", "avx2", "cuda", "opencl"), default="host",
                         help="what kernels are compiled for; host: the best that this processor has")
     parser.add_argument("--trials", type=_positive, default=60, help="candidates measured for each kernel (60)")
@@ -102,9 +113,18 @@ def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
         if strange:
             parser.error(f"{'--record' if chosen.record else '--apply'} goes without {', '.join(strange)}")
     elif not chosen.operator:
-        parser.error("which operator? One of " + ", ".join((*OPERATORS, "all")))
+        parser.error("which operator? One of " + ", ".join((*OPERATORS, "all")) + ", or a FILE.cpp")
     elif chosen.operator == "all" and chosen.shape:
         parser.error("all has shapes of its own: --shape goes with one operator")
+    elif is_source(chosen.operator):
+        if chosen.pack or chosen.target != "host":
+            parser.error("operators of a file are tuned for this processor: without --pack and --target")
+    else:
+        given = {" ".join(chosen.described): chosen.described, "--channels": chosen.channels, "--border": chosen.border,
+                 "--any-size": chosen.any_size}
+        strange = [name for name, value in given.items() if value]
+        if strange:
+            parser.error(f"{', '.join(strange)}: for the operators of a FILE.cpp, which {chosen.operator} is not")
     for option, file in (("--results", chosen.results), ("--table", chosen.table)):
         if file and not chosen.apply and not _can_write(file):
             parser.error(f"{option} {file} cannot be written")
@@ -121,14 +141,20 @@ def _can_write(file: Path) -> bool:
 
 def tune(chosen: argparse.Namespace, command: list[str]) -> None:
     """Tunes, prints the table of findings, and writes the report."""
-    session = Session(_options(chosen, command))
+    options, workloads = _options(chosen, command), _workloads(chosen)
+    if source := chosen.operator if is_source(chosen.operator) else None:
+        options = replace(options, library=workloads[0].library, table=chosen.table or table_of(Path(source)))
+    session = Session(options)
     try:
         with nullcontext() if chosen.timings else alone(chosen.threads):
-            for workload in _workloads(chosen):
+            for workload in workloads:
                 session.tune(workload, chosen.direction)
     finally:
         if session.findings:
             conclude(session.findings, session.folder, chosen.results)
+    if source and options.table.exists():
+        given = f", tuned={str(chosen.table)!r}" if chosen.table else ""
+        print(f"Table: {options.table}; upwell.build({source!r}, ...{given}) takes it from the next process on.")
 
 
 def pack(chosen: argparse.Namespace, command: list[str]) -> None:
@@ -155,6 +181,8 @@ def record(chosen: argparse.Namespace) -> None:
 def _options(chosen: argparse.Namespace, command: list[str]) -> Options:
     host = this_instruction_set()
     on_gpu = chosen.target in ("cuda", "opencl")
+    if not on_gpu and host == "baseline":
+        raise TuneError("this processor has no AVX2: there are tables for those that have")
     wanted = host if on_gpu or chosen.target == "host" else chosen.target
     if INSTRUCTION_SETS.index(wanted) > INSTRUCTION_SETS.index(host):
         raise TuneError(f"this processor has no {wanted}")
@@ -169,7 +197,31 @@ def _options(chosen: argparse.Namespace, command: list[str]) -> Options:
 
 
 def _workloads(chosen: argparse.Namespace) -> list[Workload]:
-    return standard_workloads() if chosen.operator == "all" else [_workload(chosen)]
+    if chosen.operator == "all":
+        return standard_workloads()
+    if not chosen.shape:
+        raise TuneError(f"{chosen.operator}: --shape N,C,h,w is missing")
+    return _described(chosen) if is_source(chosen.operator) else [_workload(chosen)]
+
+
+def _described(chosen: argparse.Namespace) -> list[Workload]:
+    """Those of a file, which are compiled for it."""
+    sizes, kernels = parse_shape(chosen.shape), [chosen.kernel] if chosen.kernel else []
+    library = Library.of(Path(chosen.operator), kernels, [] if chosen.any_size else [chosen.ratio])
+    operators = library.operators()
+    for name in chosen.described:
+        if name not in operators:
+            raise TuneError(f"{chosen.operator} describes {', '.join(operators)}, but not {name}")
+    found = []
+    for name in chosen.described or operators:
+        usual = operators[name]["kernel"]
+        if chosen.kernel and usual is None:
+            raise TuneError(f"{name} has no --kernel")
+        found.append(DescribedWorkload(
+            name, *sizes, chosen.ratio, chosen.kernel or usual or 1, chosen.groups or 1, chosen.dtype,
+            channels=chosen.channels, border=chosen.border or "", library=library, description=operators[name],
+        ))
+    return found
 
 
 def conclude(findings: Sequence[Finding], folder: Path, results: Path | None) -> None:
@@ -206,8 +258,6 @@ def standard_workloads() -> list[Workload]:
 
 
 def _workload(chosen: argparse.Namespace) -> Workload:
-    if not chosen.shape:
-        raise TuneError(f"{chosen.operator}: --shape N,C,h,w is missing")
     name = chosen.operator
     for option, value, those in (("--kernel", chosen.kernel, _WITH_KERNEL), ("--groups", chosen.groups, _WITH_GROUPS)):
         if value and name not in those:
@@ -215,6 +265,21 @@ def _workload(chosen: argparse.Namespace) -> Workload:
     taps = chosen.kernel or _TAPS.get(name, 3)
     groups = chosen.groups or (4 if name in _GROUPED else 1)
     return Workload(name, *parse_shape(chosen.shape), chosen.ratio, taps, groups, chosen.dtype)
+
+
+def _operator(text: str) -> str:
+    known = (*OPERATORS, "all")
+    if text not in known and not is_source(text):
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (one of {', '.join(known)}, or a FILE.cpp)")
+    return text
+
+
+def _channels(text: str) -> tuple[tuple[str, int], ...]:
+    """D=32,E=8."""
+    pairs = [part.split("=") for part in text.split(",")]
+    if not all(len(pair) == 2 and pair[0] and pair[1].isdecimal() for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{text} should be NAME=NUMBER, or several of these with commas")
+    return tuple(sorted((name, int(count)) for name, count in pairs))
 
 
 def _positive(text: str) -> int:

@@ -143,11 +143,12 @@ class Compiler:
         self, kernel: Kernel, arguments: list[str], folder: Path, symbol: str, emit: str, limit: float
     ) -> str:
         """Runs the generator; returns what it said, if it failed. Ctrl-C is for the tuner alone."""
-        command = [str(kernel.program), "-g", kernel.generator, "-f", symbol, "-o", str(folder), "-e", emit, *arguments]
+        described = ["--operators", str(kernel.operators)] if kernel.operators else []
+        command = [str(kernel.program), *described, "-g", kernel.generator, "-f", symbol, "-o", str(folder), "-e", emit]
         try:
             result = subprocess.run(
-                command, capture_output=True, text=True, timeout=limit, check=False, start_new_session=True,
-                preexec_fn=_limit_memory, env=dict(os.environ, **_ENVIRONMENT),
+                [*command, *arguments], capture_output=True, text=True, timeout=limit, check=False,
+                start_new_session=True, preexec_fn=_limit_memory, env=dict(os.environ, **_ENVIRONMENT),
             )
         except FileNotFoundError:
             raise TuneError(f"{kernel.program} is missing: run `make build` first") from None
@@ -163,18 +164,24 @@ def _limit_memory() -> None:
 
 
 def _key(kernel: Kernel, arguments: list[str]) -> str:
-    text = json.dumps([_program_hash(kernel.program, kernel.program.stat().st_mtime_ns), kernel.generator, arguments])
+    text = json.dumps([*_hashes(kernel), kernel.generator, arguments])
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
+def _hashes(kernel: Kernel) -> list[str]:
+    """Of what a kernel is made by."""
+    files = filter(None, (kernel.program, kernel.operators))
+    return [_hash(file, file.stat().st_mtime_ns) for file in files]
+
+
 @cache
-def _program_hash(program: Path, _changed: int) -> str:
-    return hashlib.sha256(program.read_bytes()).hexdigest()
+def _hash(file: Path, _changed: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def program_hash(kernel: Kernel) -> str:
-    """Changes with the generator program: what was measured with another one is another study."""
-    return _program_hash(kernel.program, kernel.program.stat().st_mtime_ns)[:12]
+    """Changes with the generator program and the description: what was measured with another one is another study."""
+    return "-".join(one[:12] for one in _hashes(kernel))
 
 
 def _write(folder: Path, compiled: Compiled, arguments: list[str]) -> None:

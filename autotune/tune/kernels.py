@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Kernel:
     targets: tuple[str, ...]
     features: tuple[str, ...]
     runtime: Path  # Halide's runtime for the targets, a static library
+    operators: Path | None = None  # a library with the description, where the program does not have it
 
     def parameter(self, name: str) -> str | None:
         """The text behind `name=`."""
@@ -85,15 +87,19 @@ def this_instruction_set() -> str:
 
 
 class Catalogue:
-    """The kernels of one build folder (build/cpu)."""
+    """The kernels of one build folder (build/cpu), or others that are run with its runtime."""
 
-    def __init__(self, build: Path):
+    def __init__(self, build: Path, kernels: Mapping[str, Kernel] | None = None):
         self.build = build
+        self._kernels = dict(kernels) if kernels is not None else self._built(build)
+
+    @staticmethod
+    def _built(build: Path) -> dict[str, Kernel]:
         file = build / "runtime" / "kernels.json"
         if not file.exists():
             raise TuneError(f"{file} is missing: run `make build` first")
         rows = json.loads(file.read_text())
-        self._kernels = {symbol: _kernel(symbol, row) for symbol, row in rows.items() if "_tuned_" not in symbol}
+        return {symbol: _kernel(symbol, row) for symbol, row in rows.items() if "_tuned_" not in symbol}
 
     def __getitem__(self, symbol: str) -> Kernel:
         """The kernel of this symbol; of a tuned one, the hand-scheduled kernel whose place it takes."""

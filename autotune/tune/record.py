@@ -12,6 +12,7 @@ import numpy as np
 
 from tune import halide
 from tune.compiling import Compiler, candidate
+from tune.described import read_workload
 from tune.kernels import Catalogue, Kernel, TuneError, this_instruction_set
 from tune.problem import Map, Problem
 
@@ -68,14 +69,13 @@ class Recorder:
 
 
 def main() -> None:
-    build, out, workload = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    build, out, workload = Path(sys.argv[1]), Path(sys.argv[2]), read_workload(sys.argv[3])
     import upwell
-    from tune.workload import run
 
-    recorder = Recorder(Catalogue(build), Compiler(build / "tune" / "cache"), upwell.LIBRARY)
-    run(workload)
+    recorder = Recorder(workload.catalogue(build), Compiler(build / "tune" / "cache"), upwell.LIBRARY)
+    workload.run()
     if recorder.failure:
-        sys.exit(f"upwell tune: recording {workload['operator']} failed: {recorder.failure}")
+        sys.exit(f"upwell tune: recording {workload.operator} failed: {recorder.failure}")
     for symbol, problem in recorder.problems.items():
         problem.save(out / f"{symbol}.npz")
     print(json.dumps(list(recorder.problems)))

@@ -19,6 +19,7 @@ import origin
 from tune import compare, problem, table
 from tune.case import Case, Circumstances, Finding
 from tune.compiling import Compiler, candidate, program_hash
+from tune.described import Library
 from tune.kernels import Catalogue, Kernel, TuneError, machine_class
 from tune.measuring import Subject, with_tolerance, write_reference
 from tune.search import Bench, Recording, Search, create_study
@@ -46,6 +47,7 @@ class Options:
     command: str
     compare: bool = True
     only: tuple[str, ...] = ()  # generators; empty: all
+    library: Library | None = None  # of the operators; None: Upwell's own
 
 
 @dataclass
@@ -56,9 +58,10 @@ class Session:
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self):
-        self.catalogue = Catalogue(self.options.build)
+        library = self.options.library
+        self.catalogue = library.catalogue(self.options.build) if library else Catalogue(self.options.build)
         self.compiler = Compiler(self.options.build / "tune" / "cache")
-        self.folder = self.options.build / "tune"
+        self.folder = self.options.build / "tune" / (library.name if library else "")
         self._passing = self.folder / "neighbours"  # recorded calls that are not kept
         self._limits = None
         self._machine = machine_class(self.options.backend, self.options.instruction_set)
@@ -265,7 +268,8 @@ def _record(options: Options, workload: Workload, folder: Path) -> list[str]:
     built = library if options.backend == "opencl" else options.build / "python" / "upwell" / "libupwell_torch.so"
     if not built.exists():
         raise TuneError(f"{built} is missing: run `make build` first")
-    if index.exists() and index.stat().st_mtime > built.stat().st_mtime:
+    libraries = [built, *([Path(options.library.file)] if options.library else [])]
+    if index.exists() and all(index.stat().st_mtime > library.stat().st_mtime for library in libraries):
         return json.loads(index.read_text())
     path = [str(Path(__file__).resolve().parent.parent), str(options.build / "python")]
     command = [sys.executable, "-m", "tune.record", str(options.build), str(folder), json.dumps(workload.as_dict())]

@@ -4,8 +4,9 @@ import math
 import re
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
-from tune.kernels import Kernel, TuneError
+from tune.kernels import Catalogue, Kernel, TuneError
 
 _WINDOW = ("fns", "carafe", "carafe_reassembly", "bilinear", "nearest")
 # The name here -> the one of the benchmark's workloads (filters.py).
@@ -51,53 +52,72 @@ class Workload:
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
-    def owns(self, kernel: Kernel) -> bool:
+    def catalogue(self, build: Path) -> Catalogue:
+        """The kernels that a call of it may run."""
+        return Catalogue(build)
+
+    def owns(self, compiled: Kernel) -> bool:
         """Whether tuning this operator means this kernel, of all that a call of it runs."""
         if self.operator in _WINDOW:
-            return kernel.generator in (self.operator, f"{self.operator}_d_value", f"{self.operator}_d_weight")
+            return compiled.generator in (self.operator, f"{self.operator}_d_value", f"{self.operator}_d_weight")
         return True
 
-    def extent(self, kernel: Kernel) -> tuple[int, int, int]:
+    def extent(self, compiled: Kernel) -> tuple[int, int, int]:
         """(channels, pixels, samples) by which a tuned table's buckets divide the calls of this kernel."""
         high = self.h * self.ratio * self.w * self.ratio
         if self.operator in _WINDOW:
             return self.C, self.h * self.w, self.N
-        if kernel.generator.startswith("guided_filter"):  # planes
+        if compiled.generator.startswith("guided_filter"):  # planes
             return self.N * self.C, high, 1
         return self.C, high, self.N
 
-    def neighbours(self, kernel: Kernel, channels: tuple[int, int], pixels: tuple[int, int]) -> list["Workload"]:
+    def neighbours(self, compiled: Kernel, channels: tuple[int, int], pixels: tuple[int, int]) -> list["Workload"]:
         """The same with the fewest and the most channels, and with the fewest and the most pixels, that a bucket has:
         channels in steps that a vector or a group divides as it divides these, maps in the same proportions."""
-        own_channels, own_pixels, _ = self.extent(kernel)
-        step = math.lcm(math.gcd(self.C, _LANES), self.groups)
-        least, most = (Fraction(self.C * bound, own_channels * step) for bound in channels)
+        own_channels, own_pixels, _ = self.extent(compiled)
+        given = self._own_channels(compiled)
+        step = math.lcm(math.gcd(given, _LANES), self.groups)
+        least, most = (Fraction(given * bound, own_channels * step) for bound in channels)
         small, large = (math.sqrt(bound / own_pixels) for bound in pixels)
         others = (
-            replace(self, C=math.ceil(least) * step),
-            replace(self, C=math.floor(most) * step),
+            self._with_channels(compiled, math.ceil(least) * step),
+            self._with_channels(compiled, math.floor(most) * step),
             replace(self, h=math.ceil(self.h * small), w=math.ceil(self.w * small)),
             replace(self, h=math.floor(self.h * large), w=math.floor(self.w * large)),
         )
         return [other for other in dict.fromkeys(others) if other != self]
 
-    def multiply_adds(self, kernel: Kernel) -> int:
+    def _own_channels(self, compiled: Kernel) -> int:
+        return self.C
+
+    def _with_channels(self, compiled: Kernel, count: int) -> "Workload":
+        return replace(self, C=count)
+
+    def multiply_adds(self, compiled: Kernel) -> int:
         """The least that this kernel has to calculate (workloads.py, filters.py); a transpose does as much again for
         each of the two factors that it is transposed for."""
         bench = bench_workload(self)
         if self.operator in _WINDOW:
             return bench.output_elements() * bench.window
-        if kernel.generator.startswith("group_stats"):
+        if compiled.generator.startswith("group_stats"):
             return 2 * self.N * self.C * self.h * self.ratio * self.w * self.ratio
         forward = bench.multiply_adds() - bench.low_res_key
-        generator = kernel.generator.replace("pcdc_upsampled_hidden", "pcdc_hidden")
+        generator = compiled.generator.replace("pcdc_upsampled_hidden", "pcdc_hidden")
         if generator in ("pcdc_statistics", "pcdc_hidden"):
             return forward - bench.last_product
         if generator in ("pcdc_hidden_scores", "pcdc_hidden_moments"):
             return bench.last_product
         if generator == "pcdc_hidden_statistics":
             return 2 * self.N * _HIDDEN * self.h * self.ratio * self.w * self.ratio
-        return 2 * forward if kernel.generator.endswith("_backward") else forward
+        return 2 * forward if compiled.generator.endswith("_backward") else forward
+
+    def run(self) -> None:
+        """A forward and a backward pass with random maps."""
+        import torch
+
+        bench, dtype = bench_workload(self), getattr(torch, self.dtype)
+        tensors = [t.requires_grad_() for t in bench.tensors(dtype)]
+        bind(self)(*tensors).backward(bench.d_output(dtype))
 
 
 def bench_workload(workload: Workload):
@@ -119,16 +139,6 @@ def bind(workload: Workload):
     if workload.operator in _WINDOW:
         return lambda *tensors: getattr(upwell.ops, workload.operator)(*tensors, *bench.options)
     return bench.bind(upwell.ops)
-
-
-def run(fields: dict[str, object]) -> None:
-    """A forward and a backward pass with random maps."""
-    import torch
-
-    workload = Workload(**fields)
-    bench, dtype = bench_workload(workload), getattr(torch, workload.dtype)
-    tensors = [t.requires_grad_() for t in bench.tensors(dtype)]
-    bind(workload)(*tensors).backward(bench.d_output(dtype))
 
 
 def parse_workload(text: str, dtype: str) -> Workload:

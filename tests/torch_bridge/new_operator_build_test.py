@@ -11,6 +11,7 @@ import upwell
 from torch import Tensor
 
 from strangers import HEAD, KINDRED, kindred_by_formula, sample, write
+from upwell import tuned_table
 from upwell.__main__ import main
 
 BUILD = pathlib.Path(__file__).parents[2] / "build" / "cpu"
@@ -153,9 +154,9 @@ def test_what_a_file_includes_is_part_of_it(tmp_path):
     write(tmp_path, "mine.h", "#define FORM softmax(softmax(dot(query, key, taps)))\n")
     with pytest.raises(upwell.BuildError, match="a softmax already"):
         upwell.build(source, progress=False)
-    before = upwell.build.__globals__["_key"](source, [], [], [], [])
+    before = upwell.build.__globals__["_identity"](source)
     write(tmp_path, "mine.h", "#define FORM softmax(dot(query, key, taps))\n")
-    assert upwell.build.__globals__["_key"](source, [], [], [], []) != before
+    assert upwell.build.__globals__["_identity"](source) != before
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,54 @@ def test_a_file_that_is_not_there_or_describes_nothing_is_refused(tmp_path):
         upwell.load(write(tmp_path, "junk.so", "junk"))
     with pytest.raises(upwell.BuildError, match="libnone.so is no file"):
         upwell.load(tmp_path / "libnone.so")
+
+
+SAMPLED = HEAD + """
+UPWELL_OPERATOR(sampled, "") {
+    return sample(low_res("value", "C"), Grid::LowRes, Sampling::Nearest, Border::Zero);
+}
+"""
+OWN_CLASS = f"x86-64-{torch.ops.upwell.instruction_set()}"
+tables = pytest.mark.skipif(OWN_CLASS not in tuned_table.TARGETS, reason="there are no tables for this processor")
+
+
+def table_with(folder: pathlib.Path, kernel: str, strip_rows: int, machine_class: str = OWN_CLASS) -> pathlib.Path:
+    """A tuned table with one entry, for float64 at the ratio 2."""
+    measured = tuned_table.Measured(shape="", ratio=0.9, low=0.8, high=0.95, rounds=40, seed=1, trials=4, commit="",
+                                    date="", processor="", threads=1, versions={})
+    entry = tuned_table.Entry(kernel, "forward", 1, 2, "float64", tuned_table.bucket_of(16, 64, 1, 1),
+                              {"strip_rows": strip_rows}, measured)
+    tuned_table.Table(machine_class, [entry]).write(folder / "table.json")
+    return folder / "table.json"
+
+
+def refusal(folder: pathlib.Path, tuned: object) -> str:
+    with pytest.raises(upwell.BuildError) as caught:
+        upwell.build(write(folder, "sampled.cpp", SAMPLED), ratios=[2], dtypes=["float64"], progress=False, tuned=tuned)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("tuned", [True, "nowhere.json", "."])
+def test_what_is_no_tuned_table_is_refused(tmp_path, tuned):
+    expected = f"build: tuned should be a table that upwell tune wrote, None or False but is {tuned}"
+    assert refusal(tmp_path, tuned) == expected
+
+
+@tables
+def test_a_tuned_table_that_is_not_for_this_build_is_refused_with_what_is_wrong(tmp_path):
+    assert refusal(tmp_path, write(tmp_path, "wrong.json", "{")).startswith(f"build: tuned: {tmp_path}/wrong.json: not JSON")
+    other = next(name for name in tuned_table.TARGETS if name != OWN_CLASS)
+    assert "class should be" in refusal(tmp_path, table_with(tmp_path, "sampled", 2, other))
+    assert refusal(tmp_path, table_with(tmp_path / "a", "another", 2)).endswith(
+        "a/table.json has no entry for these operators, kernels, ratios and dtypes"
+    )
+
+
+@tables
+@on_processors
+def test_a_tuned_schedule_that_cannot_be_is_refused_with_the_entry_and_the_rule(tmp_path):
+    said = refusal(tmp_path, table_with(tmp_path, "sampled", 12345))
+    assert "tuned: sampled forward K=1 ratio 2 float64" in said and "strip_rows should be one of" in said
 
 
 def test_inspect_knows_an_operator_of_a_library(kindred, cache, capsys):

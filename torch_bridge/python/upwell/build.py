@@ -20,15 +20,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from upwell import ops
+from upwell import ops, tuned_table
 
 _PACKAGE = Path(__file__).parent
-_GENERATOR = _PACKAGE / "bin" / "upwell.generator"
+GENERATOR = _PACKAGE / "bin" / "upwell.generator"
 _INCLUDE = _PACKAGE / "include"
 _DIRECTIONS = {"": "Forward", "_d_value": "DValue", "_d_weight": "DWeight"}
 _DTYPES = {"float32": "Float32", "float64": "Float64", "float16": "Float16", "bfloat16": "BFloat16"}
@@ -47,7 +48,7 @@ class BuildError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class CompiledKernel:
     """One kernel of one window: a row in the registry."""
 
     window: str
@@ -57,32 +58,76 @@ class _Kernel:
     dtype: str
     backend: str  # cpu, or a GPU's
     needs: str  # of a processor
+    tuned: tuned_table.Entry | None = None  # None: the schedule made by hand
+    number: int = 0  # of its entry
 
     @property
     def symbol(self) -> str:
-        ratio = self.ratio or "any"
-        return f"upwell_{self.window}{self.direction}_k{self.side}_r{ratio}_{self.dtype}_{self.backend}"
+        ratio, tuned = self.ratio or "any", f"_tuned_{self.number}" if self.tuned else ""
+        return f"upwell_{self.window}{self.direction}_k{self.side}_r{ratio}_{self.dtype}_{self.backend}{tuned}"
+
+    @property
+    def place(self) -> tuple:
+        """Entry.key of its entries in a tuned table."""
+        return self.window, self.direction.removeprefix("_") or "forward", self.side, self.ratio, self.dtype
 
     @property
     def row(self) -> str:
         backend = {"cpu": "Cpu", "cuda": "Cuda", "opencl": "OpenCl"}[self.backend]
         needs = self.needs.capitalize() if self.backend == "cpu" else "Baseline"
+        bucket = "std::nullopt"
+        if self.tuned:
+            channels, pixels, samples, threads = vars(self.tuned.bucket).values()
+            bucket = f"Bucket{{{{{channels[0]}, {pixels[0]}, {samples}}}, {{{channels[1]}, {pixels[1]}}}, {threads}}}"
         return (
             f'{{"{self.window}", Direction::{_DIRECTIONS[self.direction]}, {self.side}, {self.ratio}, '
-            f"Dtype::{_DTYPES[self.dtype]}, Backend::{backend}, InstructionSet::{needs}, std::nullopt, "
+            f"Dtype::{_DTYPES[self.dtype]}, Backend::{backend}, InstructionSet::{needs}, {bucket}, "
             f'"{self.symbol}", {self.symbol}_argv}}'
         )
 
     @property
-    def arguments(self) -> list[str]:
-        target = TARGETS[self.needs if self.backend == "cpu" else self.backend]
+    def generator(self) -> str:
+        return f"{self.window}{self.direction}"
+
+    @property
+    def target(self) -> str:
+        return TARGETS[self.needs if self.backend == "cpu" else self.backend]
+
+    @property
+    def features(self) -> list[str]:
+        """Beside the target's."""
         # Maps of any size are copied with channels rounded up to whole vectors, which may take more than 2 GiB.
-        large = "-large_buffers" if self.backend == "cpu" and not self.ratio else ""
+        return ["user_context", *(["large_buffers"] if self.backend == "cpu" and not self.ratio else [])]
+
+    @property
+    def parameters(self) -> list[str]:
+        knobs = self.tuned.parameters if self.tuned else {}
+        own = {"kernel": self.side, "ratio": self.ratio, "type": self.dtype}
+        return [f"{name}={value}" for name, value in (own | knobs).items()]
+
+    @property
+    def arguments(self) -> list[str]:
         return [
-            *("-g", f"{self.window}{self.direction}", "-f", self.symbol, "-n", self.symbol, "-e", "object"),
-            f"target={target}-user_context-no_runtime{large}",
-            *(f"kernel={self.side}", f"ratio={self.ratio}", f"type={self.dtype}"),
+            *("-g", self.generator, "-f", self.symbol, "-n", self.symbol, "-e", "object"),
+            f"target={'-'.join([self.target, *self.features, 'no_runtime'])}",
+            *self.parameters,
         ]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What build() is told, beside the file."""
+
+    kernels: Sequence[int]
+    ratios: Sequence[int]
+    dtypes: Sequence[str]
+    backends: Sequence[str]
+    table: Path | None = None  # of tuned schedules
+    is_table_given: bool = False  # else it is the one that is kept
+
+    def __str__(self) -> str:
+        """All but the table: where it lies does not matter."""
+        return repr([list(option) for option in (self.kernels, self.ratios, self.dtypes, self.backends)])
 
 
 def build(
@@ -92,6 +137,7 @@ def build(
     dtypes: Sequence[str] = ("float32", "float64"),
     gpu: bool | None = None,
     progress: bool = True,
+    tuned: str | os.PathLike | bool | None = None,
 ) -> Callable | list[Callable]:
     """Compiles the operators of a C++ file (docs/new-operator.md) and loads them: torch.ops.upwell.NAME, with kernels
     for this machine, gradients, Meta and autocast.
@@ -106,6 +152,8 @@ def build(
         dtypes: of maps: float32, float64. A GPU has float16 and bfloat16 too.
         gpu: kernels for CUDA too; None: if torch sees a device.
         progress: show a bar.
+        tuned: a table that `upwell tune` wrote, whose schedules calls of the sizes in it take; None: the one that it
+            keeps for this file, if there is one; False: none.
 
     Returns:
         The operator, or a list of them if the file has several. Its attribute `library` is the file that was loaded.
@@ -113,22 +161,61 @@ def build(
     Raises:
         BuildError: with the message of whatever refused.
     """
+    return load(compile_library(source, kernels, ratios, dtypes, gpu, progress, tuned))
+
+
+def compile_library(
+    source: str | os.PathLike,
+    kernels: Sequence[int] = (),
+    ratios: Sequence[int] = (),
+    dtypes: Sequence[str] = ("float32", "float64"),
+    gpu: bool | None = None,
+    progress: bool = True,
+    tuned: str | os.PathLike | bool | None = None,
+) -> Path:
+    """build() without loading: the library that was made, or was there."""
     source = Path(source).resolve()
-    if not source.is_file() or source.suffix not in (".cpp", ".cc", ".cxx"):
-        raise BuildError(f"build: {source} is no file that ends in .cpp, .cc or .cxx")
     _check_options(kernels, ratios, dtypes)
-    backends = _backends(gpu)
-    key = _key(source, kernels, ratios, dtypes, backends)
+    identity = _identity(source)
+    table = _table(source, identity, tuned)
+    settings = Settings(kernels, ratios, dtypes, _backends(gpu), table, tuned is not None)
+    key = _digest([*identity, str(settings), *([_text_of(table)] if table else [])])
     library = _cache() / f"{source.stem}-{key}" / f"lib{source.stem}.so"
     if not library.exists():
         try:
-            _make(source, library, kernels, ratios, dtypes, backends, progress)
+            _make(source, library, settings, progress)
         except OSError as error:
             raise BuildError(f"build: {_cache()}, which UPWELL_CACHE names, cannot be written to: {error}") from error
-    return load(library)
+    return library
 
 
-def _make(source: Path, library: Path, *options: object) -> None:
+def kept_table(source: Path) -> Path:
+    """Where `upwell tune` keeps what it found for the operators of this file, with this compiler on such a processor."""
+    return _kept_table(source, _identity(source))
+
+
+def _kept_table(source: Path, identity: list[str]) -> Path:
+    return _cache() / f"{source.stem}-{_digest(identity)}.tuned.json"
+
+
+def _table(source: Path, identity: list[str], tuned: str | os.PathLike | bool | None) -> Path | None:
+    if tuned is None:
+        kept = _kept_table(source, identity)
+        return kept if _text_of(kept) else None
+    if tuned is False:
+        return None
+    if tuned is True or not _text_of(Path(tuned)):
+        raise BuildError(f"build: tuned should be a table that upwell tune wrote, None or False but is {tuned}")
+    return Path(tuned)
+
+
+@cache
+def _text_of(table: Path) -> str | None:
+    """Of a tuned table when it was first asked for: a process goes on with the library that it has loaded."""
+    return table.read_text(errors="replace") if table.is_file() else None
+
+
+def _make(source: Path, library: Path, settings: Settings, progress: bool) -> None:
     """Makes it elsewhere and moves it when it is whole: another process may look at any time."""
     cache = library.parent.parent
     cache.mkdir(parents=True, exist_ok=True)
@@ -136,7 +223,7 @@ def _make(source: Path, library: Path, *options: object) -> None:
         if time.time() - left.stat().st_mtime > 86400:
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
-        _compile(source, Path(folder) / "new", *options)
+        _compile(source, Path(folder) / "new", settings, progress)
         try:
             (Path(folder) / "new").rename(library.parent)
         except OSError:
@@ -204,11 +291,17 @@ def _cache() -> Path:
     return Path(os.environ.get("UPWELL_CACHE") or Path.home() / ".cache" / "upwell")
 
 
-def _key(source: Path, *options: object) -> str:
+def _identity(source: Path) -> list[str]:
+    """All that a kernel of it follows from, but for the options."""
+    if not source.is_file() or source.suffix not in (".cpp", ".cc", ".cxx"):
+        raise BuildError(f"build: {source} is no file that ends in .cpp, .cc or .cxx")
     whole = _run_compiler(["-E", "-P", str(source)])  # with what it includes
-    parts = [whole, repr([list(option) for option in options]), torch.ops.upwell.instruction_set()]
-    parts += [str(_PACKAGE.resolve()), *_compiler(), _run_compiler(["--version"]), _halide_version()]
-    parts += [hashlib.sha256(_GENERATOR.read_bytes()).hexdigest()]
+    parts = [whole, torch.ops.upwell.instruction_set(), str(_PACKAGE.resolve())]
+    parts += [*_compiler(), _run_compiler(["--version"]), _halide_version()]
+    return [*parts, hashlib.sha256(GENERATOR.read_bytes()).hexdigest()]
+
+
+def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -252,35 +345,28 @@ def _halide_version() -> str:
         raise BuildError("build: compiling kernels takes the package halide: pip install halide==21.0.0") from None
 
 
-def _compile(
-    source: Path,
-    folder: Path,
-    kernels: Sequence[int],
-    ratios: Sequence[int],
-    dtypes: Sequence[str],
-    backends: Sequence[str],
-    progress: bool,
-) -> None:
+def _compile(source: Path, folder: Path, settings: Settings, progress: bool) -> None:
     folder.mkdir()
     _run_compiler(["-c", str(source), "-o", str(folder / "description.o")])
     described_by = folder / "description.so"
     _run_compiler(["-shared", str(folder / "description.o"), "-o", str(described_by)])
     try:
-        operators = json.loads(_run_generator(described_by, ["--describe", *map(str, kernels)]))
+        operators = describe(described_by, settings.kernels)
     except BuildError as error:
         raise BuildError(str(error).replace(str(described_by), str(source))) from None
     _check_names(operators)
-    wanted = _kernels(operators, kernels, ratios, dtypes, backends)
+    wanted = compiled_kernels(operators, settings)
+    wanted += _tuned_kernels(wanted, settings) if settings.table else []
     from tqdm import tqdm  # importing upwell brings in nothing but torch
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = pool.map(lambda kernel: _run_generator(described_by, [*kernel.arguments, "-o", str(folder)]), wanted)
+        made = pool.map(lambda kernel: _make_kernel(described_by, kernel, folder), wanted)
         bar = tqdm(made, f"upwell: {source.name}", len(wanted), unit="kernel", disable=not progress)
         for _ in bar:
             pass
     (folder / "registration.cpp").write_text(_registration(wanted))
     _run_compiler(["-c", str(folder / "registration.cpp"), "-o", str(folder / "registration.o")])
-    runtime = "upwell_runtime_opencl" if backends == ["opencl"] else "upwell_runtime"
+    runtime = "upwell_runtime_opencl" if settings.backends == ["opencl"] else "upwell_runtime"
     directory = Path(torch.ops.upwell.runtime_path()).parent
     objects = [str(folder / f"{kernel.symbol}.o") for kernel in wanted]
     name = f"lib{source.stem}.so"
@@ -291,6 +377,18 @@ def _compile(
     for file in folder.iterdir():
         if file.name != name:
             file.unlink()
+
+
+def _make_kernel(description: Path, kernel: CompiledKernel, folder: Path) -> None:
+    try:
+        _run_generator(description, [*kernel.arguments, "-o", str(folder)])
+    except BuildError as error:
+        raise BuildError(f"build: tuned: {kernel.tuned}: {error}" if kernel.tuned else str(error)) from None
+
+
+def describe(description: Path, kernels: Sequence[int]) -> list[dict]:
+    """What the descriptions in a library say; BuildError where they do not go with one of these taps per side."""
+    return json.loads(_run_generator(description, ["--describe", *map(str, kernels)]))
 
 
 def _check_names(operators: list[dict]) -> None:
@@ -304,24 +402,19 @@ def _check_names(operators: list[dict]) -> None:
                 raise BuildError(f"{name}: {each} is a word of Python, and cannot be the name of an operator or a map")
 
 
-def _kernels(
-    operators: list[dict],
-    kernels: Sequence[int],
-    ratios: Sequence[int],
-    dtypes: Sequence[str],
-    backends: Sequence[str],
-) -> list[_Kernel]:
+def compiled_kernels(operators: list[dict], settings: Settings) -> list[CompiledKernel]:
+    """All that a library of these operators has, scheduled by hand."""
     needs = torch.ops.upwell.instruction_set()
     list_of = []
     for operator in operators:
         for window in operator["windows"]:
-            sides = [window["side"]] if operator["kernel"] is None else kernels or [operator["kernel"]]
+            sides = [window["side"]] if operator["kernel"] is None else settings.kernels or [operator["kernel"]]
             directions = list(_DIRECTIONS)[: 2 if window["normaliser"] == "constant" else 3]
-            exact = () if window["border"] == "inside" else ratios  # where taps move inside, cells differ
-            for backend in backends:
-                stored = list(dtypes) if backend == "cpu" else [*dtypes, "float16", "bfloat16"]
+            exact = () if window["border"] == "inside" else settings.ratios  # where taps move inside, cells differ
+            for backend in settings.backends:
+                stored = [*settings.dtypes, *([] if backend == "cpu" else ["float16", "bfloat16"])]
                 list_of += [
-                    _Kernel(window["name"], direction, side, ratio, dtype, backend, needs)
+                    CompiledKernel(window["name"], direction, side, ratio, dtype, backend, needs)
                     for direction in directions
                     for side in sides
                     for ratio in (0, *exact)
@@ -330,9 +423,22 @@ def _kernels(
     return list(dict.fromkeys(list_of))
 
 
-def _registration(kernels: list[_Kernel]) -> str:
-    declarations = "\n".join(f'extern "C" int {kernel.symbol}_argv(void **);' for kernel in kernels)
-    rows = ",\n    ".join(kernel.row for kernel in kernels)
+def _tuned_kernels(compiled: list[CompiledKernel], settings: Settings) -> list[CompiledKernel]:
+    """One more for every entry of the table that is for one of these."""
+    by_place = {kernel.place: kernel for kernel in compiled if kernel.backend == "cpu"}
+    try:
+        table = tuned_table.read(settings.table, f"x86-64-{torch.ops.upwell.instruction_set()}")
+    except tuned_table.TableError as error:
+        raise BuildError(f"build: tuned: {error}") from None
+    entries = [entry for entry in table.entries if entry.key in by_place]
+    if settings.is_table_given and not entries:
+        raise BuildError(f"build: tuned: {settings.table} has no entry for these operators, kernels, ratios and dtypes")
+    return [replace(by_place[entry.key], tuned=entry, number=number) for number, entry in enumerate(entries, 1)]
+
+
+def _registration(compiled: list[CompiledKernel]) -> str:
+    declarations = "\n".join(f'extern "C" int {kernel.symbol}_argv(void **);' for kernel in compiled)
+    rows = ",\n    ".join(kernel.row for kernel in compiled)
     return (
         '#include "runtime/row.h"\n\nusing namespace upwell;\n\n'
         f"{declarations}\n\nstatic const bool added = add_rows({{\n    {rows}}});\n"
@@ -349,13 +455,13 @@ def _run_compiler(arguments: list[str]) -> str:
 
 def _run_generator(description: Path | None, arguments: list[str]) -> str:
     spec = importlib.util.find_spec("halide")
-    if spec is None or not _GENERATOR.exists():
+    if spec is None or not GENERATOR.exists():
         raise BuildError("build: the compiler is needed: install the package halide, and an Upwell that has its own")
     halide = Path(spec.submodule_search_locations[0]) / "lib64"
     path = os.pathsep.join(filter(None, [str(halide), os.environ.get("LD_LIBRARY_PATH")]))
     environment = dict(os.environ, LD_LIBRARY_PATH=path)
     described = ["--operators", str(description)] if description else []
-    return _run([str(_GENERATOR), *described, *arguments], environment)
+    return _run([str(GENERATOR), *described, *arguments], environment)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
