@@ -77,12 +77,12 @@ void Arguments::add_table(const std::vector<double> &table, const std::vector<fl
     }
 }
 
-void Arguments::run(const char *symbol, Kernel kernel) {
+void Arguments::run(const char *symbol, CompiledKernel compiled) {
     if (const Observer look_on = observer.load()) {
         look_on(symbol, pointers.data());
     }
     OnDevice on_device(call, buffers);
-    call.finish(name, kernel(pointers.data()));
+    call.finish(name, compiled(pointers.data()));
     on_device.finish(name);
 }
 

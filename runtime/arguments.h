@@ -26,8 +26,8 @@ public:
     void add_table(const std::vector<double> &table, const std::vector<float> &narrow,
                    const std::vector<int64_t> &extents = {});
 
-    // Calls the kernel. Throws what failed.
-    void run(const char *symbol, Kernel kernel);
+    // Calls it. Throws what failed.
+    void run(const char *symbol, CompiledKernel compiled);
 
 private:
     void place(Buffer &buffer);

@@ -25,7 +25,7 @@ struct KernelRow {
     InstructionSet needs;
     std::optional<Bucket> bucket;
     const char *symbol;
-    Kernel run;
+    CompiledKernel run;
     const halide_filter_metadata_t *(*describe)();  // what the compiled kernel says of its arguments
 
     using Key = std::tuple<std::string_view, Dtype, Backend>;

@@ -145,11 +145,11 @@ const Row &choose(const WindowCall &call, Backend backend) {
         }
     }
     throw Error(op.name, "",
-                "no kernel was built for kernel " + std::to_string(call.parameters.kernel) + ", " +
+                "nothing was compiled for kernel " + std::to_string(call.parameters.kernel) + ", " +
                     std::to_string(call.h) + " x " + std::to_string(call.w) + " to " + std::to_string(call.H) + " x " +
                     std::to_string(call.W) + ", " + name(call.dtype) + ", on " +
                     (backend == Backend::Cpu ? name(instruction_set()) : name(backend)) +
-                    "; built: " + list_of(kernels, op.direction, backend));
+                    "; compiled: " + list_of(kernels, op.direction, backend));
 }
 
 std::vector<Variant> variants() {

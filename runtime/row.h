@@ -8,19 +8,19 @@
 
 namespace upwell {
 
-using Kernel = int (*)(void **arguments);
+using CompiledKernel = int (*)(void **arguments);
 
 struct Row {
     const char *window;
     Direction direction;
-    int kernel;
+    int kernel;  // taps per side
     int ratio;  // 0: any size; few_channels: any size, for maps of at most most_few_channels
     Dtype dtype;
     Backend backend;
     InstructionSet needs;
     std::optional<Bucket> bucket;
     const char *symbol;
-    Kernel run;
+    CompiledKernel run;
 
     // What the rows of one kernel have in common: they differ in what they need of a processor and in what they were
     // tuned for.
@@ -28,7 +28,7 @@ struct Row {
     Key key() const { return {direction, kernel, ratio, dtype, backend}; }
 };
 
-// The kernels of a library that was compiled elsewhere, added while it is loaded. False, and none is added, if there are
+// The compiled kernels of a library from elsewhere, added while it is loaded. False, and none is added, if there are
 // some of these windows already.
 bool add_rows(const std::vector<Row> &rows);
 

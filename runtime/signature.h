@@ -45,7 +45,7 @@ struct OptionArgument {
     // Integer, Real, Sizes: may be none, which is 0 in a formula and in a call by name. Of Sizes so is each part, and the
     // name of all is 1 if they are given. A Real that may be none is positive.
     bool is_optional = false;
-    std::function<const std::vector<int64_t> &()> built{};  // Integer: those that there are kernels for; none: all
+    std::function<const std::vector<int64_t> &()> built{};  // Integer: those that something was compiled for; none: all
 };
 
 OptionArgument integer(std::string name, int64_t least = 1, int64_t most = INT_MAX, std::optional<int64_t> usual = {});

@@ -43,7 +43,7 @@
 //   wrc_prior           x [N, C, h, w], mixed [N, 9*C, h, w], lam [C]       -> precision, weighted [N, C, s*h, s*w]
 //   wrc_exact, wrc_spectral
 //                       precision, weighted [N, C, s*h, s*w], data_weight, data [N, C, h, w],
-//                       kernel [C, KH, KW]                                  -> output [N, C, s*h, s*w]
+//                       weight [C, KH, KW]                                  -> output [N, C, s*h, s*w]
 //   <any>_backward, colour_guided_filter_d_input, _d_guide, transposed_conv_d_input, _d_weight, _d_bias
 //                                                                           gradients of these
 //

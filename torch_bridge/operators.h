@@ -118,13 +118,13 @@ std::tuple<Tensor, Tensor> wrc_data(const Tensor &x, const Tensor &response);
 std::tuple<Tensor, Tensor> wrc_prior(const Tensor &x, const Tensor &mixed, const Tensor &lam, int64_t scale);
 
 // The exact solution N,C,H,W of weighted reverse convolution (arXiv 2605.17472): X with
-// (A' W A + P) X = A' W data + weighted, where A X is X convolved with kernel C,KH,KW (circular border, centred on
+// (A' W A + P) X = A' W data + weighted, where A X is X convolved with weight C,KH,KW (circular border, centred on
 // element KH/2, KW/2) at every scale-th pixel. precision P > 0, weighted N,C,H,W, H,W = scale h,w; data_weight W >= 0,
 // data N,C,h,w. Conjugate gradients on a system of h w unknowns a plane end where every plane's residual, relative to
 // its right side, is at most tolerance, or, with a warning, after max_iterations. A tolerance of 0: exactly
 // max_iterations. Kernels of at most scale x scale elements need none.
 Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
-                 const Tensor &kernel, int64_t scale, double tolerance = 1e-4, int64_t max_iterations = 100);
+                 const Tensor &weight, int64_t scale, double tolerance = 1e-4, int64_t max_iterations = 100);
 
 // torch's conv_transpose2d without dilation, for groups of few channels: input N,C,h,w, weight C,D/groups,KH,KW, bias D
 // -> N,D,H,W with H = (h - 1) stride - 2 padding + KH + output_padding, and W alike.
@@ -143,9 +143,9 @@ Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t sca
 Tensor merge_kernels(const Tensor &large, const Tensor &small);
 
 // The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms. precision,
-// weighted N,C,H,W, H,W = scale times h,w; data_weight, data (samples times their weight) N,C,h,w; kernel C,K,K ->
-// N,C,H,W. centre: what the kernel is rolled by half of, "image" (published) or "kernel".
+// weighted N,C,H,W, H,W = scale times h,w; data_weight, data (samples times their weight) N,C,h,w; weight C,K,K ->
+// N,C,H,W. centre: what the weight is rolled by half of, "image" (published) or "kernel", which is itself.
 Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
-                    const Tensor &kernel, int64_t scale, std::string_view centre = "image");
+                    const Tensor &weight, int64_t scale, std::string_view centre = "image");
 
 }  // namespace upwell::ops

@@ -49,7 +49,7 @@ void wrc_exact_backward(const WrcProblem &problem, const WrcTolerance &tolerance
                                               {"misfit", misfit},
                                               {"d_data", gradients.data},
                                               {"d_kernel", d_packed}});
-    windows.unpack(d_packed, gradients.kernel);
+    windows.unpack(d_packed, gradients.weight);
 }
 
 std::vector<Signature> describe_wrc_exact() {
@@ -63,16 +63,16 @@ std::vector<Signature> describe_wrc_exact() {
     Signature op = wrc_signature(
         "wrc_exact",
         "The exact solution of weighted reverse convolution (arXiv 2605.17472): X with (A' W A + P) X = A' W data + weighted, "
-        "where A X is X convolved with kernel (circular border, centred on element KH/2, KW/2) at every scale-th pixel. "
-        "precision P > 0, data_weight W >= 0. Conjugate gradients on a system of h w unknowns a plane end where every "
+        "where A X is X convolved with weight (circular border, centred on element KH/2, KW/2), at every scale-th "
+        "pixel. precision P > 0, data_weight W >= 0. Conjugate gradients on a system of h w unknowns a plane end where every "
         "plane's residual, relative to its right side, is at most tolerance, or, with a warning, after max_iterations. A "
-        "tolerance of 0: exactly max_iterations. Kernels of at most scale x scale elements need none.");
+        "tolerance of 0: exactly max_iterations. Weights of at most scale x scale elements need none.");
     op.options.insert(op.options.end(), {real("tolerance", 1e-4), integer("max_iterations", 1, INT64_MAX, 100)});
     op.run = [](Host &, const OperatorCall &c) {
         wrc_exact(wrc_problem(c), c.tensor("weighted"), tolerance_of(c), c.tensor("output"), c.queue);
     };
     Signature backward =
-        add_backward(op, {"output", "precision", "data_weight", "data", "kernel"}, [](Host &, const OperatorCall &c) {
+        add_backward(op, {"output", "precision", "data_weight", "data", "weight"}, [](Host &, const OperatorCall &c) {
             wrc_exact_backward(wrc_problem(c), tolerance_of(c), c.tensor("output"), c.tensor("d_output"), wrc_gradients(c),
                               c.queue);
         });

@@ -8,13 +8,13 @@ namespace upwell {
 
 struct WrcProblem {
     Tensor precision, data_weight, data;
-    Tensor kernel;  // C,KH,KW, no larger than the maps
+    Tensor weight;  // C,KH,KW, no larger than the maps
     int64_t scale;
 };
 
-// The kernel's summed over samples.
+// The weight's summed over samples.
 struct WrcGradients {
-    Tensor precision, weighted, data_weight, data, kernel;
+    Tensor precision, weighted, data_weight, data, weight;
 };
 
 // What the two have in common.

@@ -13,7 +13,7 @@ namespace {
 // The same for any number of threads: what a transform rounds may depend on how many planes there are.
 constexpr int64_t cpu_chunk_pixels = int64_t(1) << 20, gpu_chunk_pixels = int64_t(1) << 24;
 
-// What a kernel's taps, `centre` the one at the origin, add to the first `count` frequencies of an image side.
+// What a weight's taps, `centre` the one at the origin, add to the first `count` frequencies of an image side.
 std::vector<double> waves(int64_t taps, int64_t centre, int64_t side, int64_t count) {
     std::vector<double> values;
     values.reserve(2 * taps * count);
@@ -58,18 +58,18 @@ struct Solver {
     Solver(Host &host, const WrcProblem &problem, WrcCentre centre)
         : host(host), problem(problem), N(problem.data.sizes[0]), C(problem.data.sizes[1]), scale(problem.scale),
           h(problem.data.sizes[2]), w(problem.data.sizes[3]), H(h * scale), W(w * scale), half(W / 2 + 1),
-          rows(problem.kernel.sizes[1]), columns(problem.kernel.sizes[2]),
+          rows(problem.weight.sizes[1]), columns(problem.weight.sizes[2]),
           at_once(std::clamp<int64_t>((host.waits_for_device() ? gpu_chunk_pixels : cpu_chunk_pixels) / (H * W), 1,
                                       N * C)) {
         const bool of_image = centre == WrcCentre::Image;
         column_waves = host.table(waves(columns, (of_image ? W : columns) / 2, W, half), {columns, half, 2});
         row_waves = host.table(waves(rows, (of_image ? H : rows) / 2, H, H), {rows, scale, h, 2});
         low = host.table(low_columns(half, w), {2, half});
-        kernels = host.scratch({N, C, rows, columns});
-        host.contract({kernels, "ncyx"}, {problem.kernel, "cyx"});
+        weights = host.scratch({N, C, rows, columns});
+        host.contract({weights, "ncyx"}, {problem.weight, "cyx"});
     }
 
-    // Maps and half spectra of the planes of a chunk; rows in blocks of h, as kernels take them.
+    // Maps and half spectra of the planes of a chunk; rows in blocks of h, as compiled kernels take them.
     std::vector<int64_t> map() const { return {H, W}; }
     std::vector<int64_t> low_map() const { return {h, w}; }
     std::vector<int64_t> spectrum() const { return {H, half, 2}; }
@@ -83,15 +83,15 @@ struct Solver {
         return host.scratch(sizes);
     }
 
-    // Runs a kernel with what both directions take, and its own arguments.
-    void run(const std::string &kernel, const Chunk &chunk, std::vector<NamedArgument> own) const {
+    // Runs a compiled kernel with what both directions take, and its own arguments.
+    void run(const std::string &compiled, const Chunk &chunk, std::vector<NamedArgument> own) const {
         own.insert(own.end(), {{"precision", chunk.of(problem.precision, map_blocks())},
                                {"data_weight", chunk.of(problem.data_weight, low_map())},
-                               {"kernel", chunk.of(kernels, taps())},
+                               {"kernel", chunk.of(weights, taps())},
                                {"column_waves", column_waves},
                                {"row_waves", row_waves},
                                {"columns", low}});
-        host.run(kernel, own);
+        host.run(compiled, own);
     }
 
     template<class F> void in_chunks(const F &f) const {
@@ -103,7 +103,7 @@ struct Solver {
     Host &host;
     const WrcProblem &problem;
     const int64_t N, C, scale, h, w, H, W, half, rows, columns, at_once;
-    Tensor column_waves, row_waves, low, kernels;
+    Tensor column_waves, row_waves, low, weights;
 };
 
 }  // namespace
@@ -136,7 +136,7 @@ void wrc_spectral_backward(const WrcProblem &problem, WrcCentre centre, const Fo
     const Solver solver(host, problem, centre);
     const Tensor low_spectra = solver.scratch(solver.low_spectrum()), d_lows = solver.scratch(solver.low_spectrum()),
                  d_solved = solver.scratch(solver.spectrum()), d_spectra = solver.scratch(solver.spectrum()),
-                 d_kernels = host.scratch(solver.kernels.sizes);
+                 d_weights = host.scratch(solver.weights.sizes);
     solver.in_chunks([&](const Chunk &chunk) {
         const Tensor samples = chunk.in(low_spectra, solver.low_spectrum()),
                      d_samples = chunk.in(d_lows, solver.low_spectrum());
@@ -150,11 +150,11 @@ void wrc_spectral_backward(const WrcProblem &problem, WrcCentre centre, const Fo
                     {"d_samples", d_samples},
                     {"d_precision", chunk.of(gradients.precision, solver.map_blocks())},
                     {"d_data_weight", chunk.of(gradients.data_weight, solver.low_map())},
-                    {"d_kernel", chunk.of(d_kernels, solver.taps())}});
+                    {"d_kernel", chunk.of(d_weights, solver.taps())}});
         fourier.back(chunk.in(d_spectra, solver.spectrum()), chunk.of(gradients.weighted, solver.map()), false);
         fourier.back(d_samples, chunk.of(gradients.data, solver.low_map()), false);
     });
-    host.contract({gradients.kernel, "cyx"}, {d_kernels, "ncyx"});
+    host.contract({gradients.weight, "cyx"}, {d_weights, "ncyx"});
 }
 
 std::vector<Signature> describe_wrc_spectral() {
@@ -164,7 +164,7 @@ std::vector<Signature> describe_wrc_spectral() {
     Signature op = wrc_signature(
         "wrc_spectral",
         "The published closed form of weighted reverse convolution (arXiv 2605.17472), by Fourier transforms. data: samples "
-        "times their weight. centre: what the kernel is rolled by half of, image (published) or kernel.");
+        "times their weight. centre: what the weight is rolled by half of, image (published) or kernel: itself.");
     op.options.insert(op.options.end(), {text("centre", {"image", "kernel"}), fourier()});
     op.outputs.push_back({"spectrum", "N,C,h*scale,w*scale/2+1,2", true});  // the half spectrum of weighted
     op.run = [](Host &, const OperatorCall &c) {
@@ -172,7 +172,7 @@ std::vector<Signature> describe_wrc_spectral() {
                      c.tensor("output"), c.queue);
     };
     Signature backward =
-        add_backward(op, {"spectrum", "precision", "data_weight", "data", "kernel"}, [](Host &, const OperatorCall &c) {
+        add_backward(op, {"spectrum", "precision", "data_weight", "data", "weight"}, [](Host &, const OperatorCall &c) {
             wrc_spectral_backward(wrc_problem(c), centre_of(c), c.fourier(), c.tensor("spectrum"), c.tensor("d_output"),
                                  wrc_gradients(c), c.queue);
         });

@@ -5,7 +5,7 @@
 
 namespace upwell {
 
-// Where the kernel's origin is: in the middle of an image (published), or of the kernel.
+// Where the weight's origin is: in the middle of an image (published), or of the convolution's own kernel.
 enum class WrcCentre { Image, Kernel };
 
 // spectrum: N,C,H,W/2+1,2, that of weighted, which the gradient takes; or without data, where there will be none.

@@ -18,7 +18,7 @@ int64_t stored(int64_t columns) {
 // A GPU is only waited for once in so many steps.
 constexpr int64_t steps_between_looks = 4;
 
-// 1 where an element of a kernel lies once it is turned round and zeros are put behind it.
+// 1 where an element of a weight lies once it is turned round and zeros are put behind it.
 Tensor turn(Host &host, int64_t elements, int64_t places) {
     std::vector<double> table(elements * places);
     for (int64_t i = 0; i < elements; i++) {
@@ -187,37 +187,37 @@ void warn_of(const std::string &op, const Reached &reached, const System &system
 }  // namespace
 
 WrcWindowTables::WrcWindowTables(Host &host, const WrcProblem &problem)
-    : host(host), scale(problem.scale), kernel_x(problem.kernel.sizes[2]), kernel_y(problem.kernel.sizes[1]),
-      span_x((kernel_x + scale - 1) / scale), span_y((kernel_y + scale - 1) / scale),
-      before_x((kernel_x - 1) - kernel_x / 2), before_y((kernel_y - 1) - kernel_y / 2), w(problem.data.sizes[3]),
-      h(problem.data.sizes[2]), turn_x(turn(host, kernel_x, span_x * scale)),
-      turn_y(turn(host, kernel_y, span_y * scale)) {
-    const int64_t C = problem.kernel.sizes[0];
-    const Tensor rows = host.scratch({C, kernel_y, span_x * scale}),
+    : host(host), scale(problem.scale), taps_x(problem.weight.sizes[2]), taps_y(problem.weight.sizes[1]),
+      span_x((taps_x + scale - 1) / scale), span_y((taps_y + scale - 1) / scale),
+      before_x((taps_x - 1) - taps_x / 2), before_y((taps_y - 1) - taps_y / 2), w(problem.data.sizes[3]),
+      h(problem.data.sizes[2]), turn_x(turn(host, taps_x, span_x * scale)),
+      turn_y(turn(host, taps_y, span_y * scale)) {
+    const int64_t C = problem.weight.sizes[0];
+    const Tensor rows = host.scratch({C, taps_y, span_x * scale}),
                  turned = host.scratch({C, span_y * scale, span_x * scale});
-    host.contract({rows, "cyX"}, {turn_x, "xX"}, {problem.kernel, "cyx"});
+    host.contract({rows, "cyX"}, {turn_x, "xX"}, {problem.weight, "cyx"});
     host.contract({turned, "cYX"}, {rows, "cyX"}, {turn_y, "yY"});
     packed = reshaped(turned, {C, span_y, scale, span_x, scale});
 }
 
-void WrcWindowTables::run(const std::string &kernel, std::vector<NamedArgument> arguments) const {
+void WrcWindowTables::run(const std::string &compiled, std::vector<NamedArgument> arguments) const {
     arguments.insert(arguments.end(),
                      {{"kernel", packed}, {"columns", w}, {"rows", h}, {"before_x", before_x}, {"before_y", before_y}});
-    host.run(kernel, arguments);
+    host.run(compiled, arguments);
 }
 
-void WrcWindowTables::run_on_pixels(const std::string &kernel, std::vector<NamedArgument> arguments) const {
+void WrcWindowTables::run_on_pixels(const std::string &compiled, std::vector<NamedArgument> arguments) const {
     add_places(arguments, host, "x", w, scale, before_x);
     add_places(arguments, host, "y", h, scale, before_y);
-    run(kernel, std::move(arguments));
+    run(compiled, std::move(arguments));
 }
 
-void WrcWindowTables::unpack(const Tensor &d_packed, const Tensor &d_kernel) const {
+void WrcWindowTables::unpack(const Tensor &d_packed, const Tensor &d_weight) const {
     const int64_t N = d_packed.sizes[0], C = d_packed.sizes[1];
     const Tensor turned = reshaped(d_packed, {N, C, span_y * scale, span_x * scale}),
-                 rows = host.scratch({C, span_y * scale, kernel_x});
+                 rows = host.scratch({C, span_y * scale, taps_x});
     host.contract({rows, "cYx"}, {turned, "ncYX"}, {turn_x, "xX"});
-    host.contract({d_kernel, "cyx"}, {rows, "cYx"}, {turn_y, "yY"});
+    host.contract({d_weight, "cyx"}, {rows, "cYx"}, {turn_y, "yY"});
 }
 
 WrcSolution solve(const std::string &op, const WrcWindowTables &windows, const WrcProblem &problem,

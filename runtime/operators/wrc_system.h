@@ -6,22 +6,23 @@
 
 namespace upwell {
 
-// Where the windows of a kernel lie on maps, as the kernels of the solver take it.
+// Where the windows of a weight lie on maps, as the compiled kernels of the solver take it.
 struct WrcWindowTables {
     // host: stays as long as this.
     WrcWindowTables(Host &host, const WrcProblem &problem);
 
-    // Runs a kernel with its own arguments and those of the windows; or also with the cell and place of every pixel.
-    void run(const std::string &kernel, std::vector<NamedArgument> arguments) const;
-    void run_on_pixels(const std::string &kernel, std::vector<NamedArgument> arguments) const;
+    // Runs a compiled kernel with its own arguments and those of the windows; or also with the cell and place of every
+    // pixel.
+    void run(const std::string &compiled, std::vector<NamedArgument> arguments) const;
+    void run_on_pixels(const std::string &compiled, std::vector<NamedArgument> arguments) const;
 
     bool overlap() const { return span_x > 1 || span_y > 1; }
-    // The gradient of the kernel as given, from that of N, C, cells y, places y, cells x, places x.
-    void unpack(const Tensor &d_packed, const Tensor &d_kernel) const;
+    // The gradient of the weight as given, from that of N, C, cells y, places y, cells x, places x.
+    void unpack(const Tensor &d_packed, const Tensor &d_weight) const;
 
     Host &host;
-    int64_t scale, kernel_x, kernel_y, span_x, span_y, before_x, before_y, w, h;
-    Tensor turn_x, turn_y;  // element of the kernel, its place: 1; 0
+    int64_t scale, taps_x, taps_y, span_x, span_y, before_x, before_y, w, h;
+    Tensor turn_x, turn_y;  // element of the weight, its place: 1; 0
     Tensor packed;          // C, cells y, places y, cells x, places x
 };
 

@@ -182,7 +182,7 @@ TEST_CASE("the exact solver looks at a device every fourth step, and without a t
              {"weighted", device.tensor({2, 3, 8, 10})},
              {"data_weight", device.tensor({2, 3, 4, 5})},
              {"data", device.tensor({2, 3, 4, 5})},
-             {"kernel", device.tensor({3, 3, 3})},
+             {"weight", device.tensor({3, 3, 3})},
              {"scale", 2},
              {"tolerance", tolerance},
              {"max_iterations", 10},

@@ -11,7 +11,7 @@ using test::Map;
 namespace {
 
 struct Sizes {
-    int64_t N, C, h, w, scale, rows, columns;  // of a kernel
+    int64_t N, C, h, w, scale, rows, columns;  // of a weight
 
     int64_t H() const { return h * scale; }
     int64_t W() const { return w * scale; }
@@ -19,11 +19,11 @@ struct Sizes {
 
 template<class T> struct Problem {
     Sizes sizes;
-    Map<T> precision, weighted, data_weight, data, kernel, output;
+    Map<T> precision, weighted, data_weight, data, weight, output;
 
     explicit Problem(const Sizes &s)
         : sizes(s), precision({s.N, s.C, s.H(), s.W()}, 1), weighted({s.N, s.C, s.H(), s.W()}, 2),
-          data_weight({s.N, s.C, s.h, s.w}, 3), data({s.N, s.C, s.h, s.w}, 4), kernel({s.C, s.rows, s.columns}, 5),
+          data_weight({s.N, s.C, s.h, s.w}, 3), data({s.N, s.C, s.h, s.w}, 4), weight({s.C, s.rows, s.columns}, 5),
           output({s.N, s.C, s.H(), s.W()}) {
         for (Map<T> *positive : {&precision, &data_weight}) {
             for (T &number : positive->data) {
@@ -38,7 +38,7 @@ template<class T> struct Problem {
                                  {"weighted", weighted.tensor()},
                                  {"data_weight", data_weight.tensor()},
                                  {"data", data.tensor()},
-                                 {"kernel", kernel.tensor()},
+                                 {"weight", weight.tensor()},
                                  {"scale", sizes.scale},
                                  {"output", output.tensor()}});
         return more;
@@ -58,9 +58,9 @@ int64_t wrap(int64_t i, int64_t period) {
     return (i % period + period) % period;
 }
 
-// A plane blurred by a kernel whose middle element lies on the pixel, on circular borders, at every scale-th pixel; or
+// A plane blurred by a weight whose middle element lies on the pixel, on circular borders, at every scale-th pixel; or
 // the transpose of that.
-std::vector<double> sample(const Sizes &s, const std::vector<double> &map, const double *kernel, bool transposed) {
+std::vector<double> sample(const Sizes &s, const std::vector<double> &map, const double *weight, bool transposed) {
     std::vector<double> result(transposed ? s.H() * s.W() : s.h * s.w);
     for (int64_t y = 0; y < s.h; y++) {
         for (int64_t x = 0; x < s.w; x++) {
@@ -68,7 +68,7 @@ std::vector<double> sample(const Sizes &s, const std::vector<double> &map, const
                 for (int64_t u = 0; u < s.columns; u++) {
                     const int64_t low = y * s.w + x, high = wrap(y * s.scale + s.rows / 2 - v, s.H()) * s.W() +
                                                             wrap(x * s.scale + s.columns / 2 - u, s.W());
-                    result[transposed ? high : low] += kernel[v * s.columns + u] * map[transposed ? low : high];
+                    result[transposed ? high : low] += weight[v * s.columns + u] * map[transposed ? low : high];
                 }
             }
         }
@@ -82,13 +82,13 @@ double worst_residual(const Problem<double> &p) {
     const int64_t low = s.h * s.w, high = s.H() * s.W();
     double worst = 0;
     for (int64_t plane = 0; plane < s.N * s.C; plane++) {
-        const double *const kernel = &p.kernel.data[plane % s.C * s.rows * s.columns];
+        const double *const weight = &p.weight.data[plane % s.C * s.rows * s.columns];
         const double *const X = &p.output.data[plane * high];
-        std::vector<double> misfit = sample(s, std::vector<double>(X, X + high), kernel, false);
+        std::vector<double> misfit = sample(s, std::vector<double>(X, X + high), weight, false);
         for (int64_t i = 0; i < low; i++) {
             misfit[i] = p.data_weight.data[plane * low + i] * (misfit[i] - p.data.data[plane * low + i]);
         }
-        const std::vector<double> back = sample(s, misfit, kernel, true);
+        const std::vector<double> back = sample(s, misfit, weight, true);
         for (int64_t i = 0; i < high; i++) {
             const int64_t pixel = plane * high + i;
             worst = std::max(worst, std::abs(back[i] + p.precision.data[pixel] * X[i] - p.weighted.data[pixel]));
@@ -172,7 +172,7 @@ std::vector<double> closed_form(const Problem<double> &p, bool of_image) {
             for (int64_t u = 0; u < s.columns; u++) {
                 const int64_t y = wrap(v - (of_image ? H : s.rows) / 2, H),
                               x = wrap(u - (of_image ? W : s.columns) / 2, W);
-                placed[y * W + x] = p.kernel.data[(plane % s.C * s.rows + v) * s.columns + u];
+                placed[y * W + x] = p.weight.data[(plane % s.C * s.rows + v) * s.columns + u];
             }
         }
         for (int64_t i = 0; i < low; i++) {
@@ -296,12 +296,12 @@ TEST_CASE("a problem of WRC that does not fit is refused with names and sizes", 
           "wrc_exact: max_iterations should be at least 1 but is 0");
     Problem<double> large({1, 1, 2, 2, 2, 5, 3}), other({2, 3, 4, 5, 2, 3, 3}), infinite({2, 3, 4, 5, 2, 3, 3});
     CHECK(large.refusal("wrc_exact", {}) ==
-          "wrc_exact: kernel should be no larger than the 4 x 4 pixels of precision but is [1, 5, 3]");
+          "wrc_exact: weight should be no larger than the 4 x 4 pixels of precision but is [1, 5, 3]");
     other.weighted.sizes = {2, 3, 10, 8};
     CHECK(other.refusal("wrc_exact", {}) == "wrc_exact: weighted should be [2, 3, 8, 10] but is [2, 3, 10, 8]");
-    infinite.kernel.data[4] = INFINITY;
+    infinite.weight.data[4] = INFINITY;
     CHECK(infinite.refusal("wrc_exact", {}) ==
-          "wrc_exact: kernel should be finite but has an element that is infinite or nan");
+          "wrc_exact: weight should be finite but has an element that is infinite or nan");
     CHECK(std::isnan(infinite.output.data[0]));
     CHECK(problem.refusal("wrc_spectral", {fourier}) == "no error");
 }

@@ -192,13 +192,13 @@ def add_inverses() -> None:
         calls = (with_options(call, scale) for call in (upwell.ops.wrc_prior, wrc.prior))
         add(f"wrc_prior by {scale}", *calls, {}, **maps)
     maps = {"precision": (2, 2, 6, 8), "weighted": (2, 2, 6, 8), "data_weight": (2, 2, 3, 4), "data": (2, 2, 3, 4)}
-    options = {"refused": ("kernel",)}
+    options = {"refused": ("weight",)}
     for kernel in (2, 3):
         calls = (with_weights_above_0(call, 2) for call in (upwell.ops.wrc_exact, wrc.exact))
-        add(f"wrc_exact of {kernel}", *calls, options, **maps, kernel=(2, kernel, kernel))
+        add(f"wrc_exact of {kernel}", *calls, options, **maps, weight=(2, kernel, kernel))
     for centre in ("image", "kernel"):
         calls = (with_weights_above_0(call, 2, centre) for call in (upwell.ops.wrc_spectral, wrc.spectral))
-        add(f"wrc_spectral by {centre}", *calls, {**options, "wider": OF_SPECTRUM}, **maps, kernel=(2, 3, 3))
+        add(f"wrc_spectral by {centre}", *calls, {**options, "wider": OF_SPECTRUM}, **maps, weight=(2, 3, 3))
     calls = (upwell.ops.merge_kernels, lambda large, small: large + F.pad(small, [1] * 4))
     add("merge_kernels", *calls, {"refused": ("large", "small")}, large=(4, 2, 5, 5), small=(4, 2, 3, 3))
 

@@ -33,7 +33,7 @@ def no_warning(warned):
 
 
 def problem(n: int, c: int, h: int, w: int, kernel: tuple[int, int], scale: int, dtype=torch.float64, seed=0):
-    """precision, weighted, data_weight, data, kernel."""
+    """precision, weighted, data_weight, data, weight."""
     high = (n, c, scale * h, scale * w)
     precision = 0.1 + 1.9 * random(high, dtype, seed).sigmoid()
     data_weight = torch.log1p(random((n, c, h, w), dtype, seed + 2) ** 2)
@@ -170,14 +170,14 @@ def test_where_no_data_have_a_weight_the_solution_is_the_prior():
 
 
 def test_a_hard_plane_does_not_change_the_bits_of_an_easy_one():
-    precision, weighted, data_weight, data, kernel = problem(1, 3, 5, 6, (3, 3), 1, torch.float32)
+    precision, weighted, data_weight, data, weight = problem(1, 3, 5, 6, (3, 3), 1, torch.float32)
     precision[:, 1] *= 1e-2
     data_weight[:, 1] *= 100
     data_weight[:, 2] = 0
-    tensors = [precision, weighted, data_weight, data, kernel]
+    tensors = [precision, weighted, data_weight, data, weight]
     together = upwell.ops.wrc_exact(*tensors, 1, 1e-6, 1000)
     for c in (0, 2):
-        alone = upwell.ops.wrc_exact(*[t[:, c : c + 1] for t in tensors[:4]], kernel[c : c + 1], 1, 1e-6, 1000)
+        alone = upwell.ops.wrc_exact(*[t[:, c : c + 1] for t in tensors[:4]], weight[c : c + 1], 1, 1e-6, 1000)
         assert torch.equal(together[:, c : c + 1], alone)
     compare([t.double() for t in tensors], 1, 1e-9, "hard and easy")
 
@@ -268,7 +268,7 @@ RIGHT = {
     "weighted": (2, 3, 6, 8),
     "data_weight": (2, 3, 3, 4),
     "data": (2, 3, 3, 4),
-    "kernel": (3, 3, 3),
+    "weight": (3, 3, 3),
 }
 
 
@@ -283,7 +283,7 @@ def test_a_tensor_that_does_not_fit_is_refused(name):
     call()
     shape = RIGHT[name]
     named = "" if name in ("precision", "data") else name  # what others are compared with
-    for dimension in range(len(shape) - (2 if name == "kernel" else 0)):
+    for dimension in range(len(shape) - (2 if name == "weight" else 0)):
         wrong = [extent + (i == dimension) for i, extent in enumerate(shape)]
         with refused(f"wrc_exact: {named}"):
             call(**{name: zeros(*wrong)})
@@ -296,9 +296,9 @@ def test_a_tensor_that_does_not_fit_is_refused(name):
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 3), (3, 3, 9), (3, 0, 3), (3, 3, 0)], ids=str)
-def test_a_kernel_larger_than_the_image_or_without_elements_is_refused(shape):
-    with refused("wrc_exact: kernel should", str(list(shape))):
-        call(kernel=zeros(*shape))
+def test_a_weight_larger_than_the_image_or_without_elements_is_refused(shape):
+    with refused("wrc_exact: weight should", str(list(shape))):
+        call(weight=zeros(*shape))
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ def measures(case: golden.Case) -> dict[str, tuple[float, float]]:
     lam = F.softplus(parameters["bias"]).flatten() + case.hyper["eps"]
     precision, weighted = wrc.prior(x, wrc.mix(x, parameters["w_conv_high.weight"]), lam, scale)
     data_weight, weighted_data = wrc.data(x, F.conv2d(x, parameters["w_conv_low.weight"], padding=1))
-    kernel = parameters["weight"][0]
-    problem = (precision, weighted, data_weight, x, kernel, scale)
-    spectral = (precision, weighted, data_weight, weighted_data, kernel, scale)
+    weight = parameters["weight"][0]
+    problem = (precision, weighted, data_weight, x, weight, scale)
+    spectral = (precision, weighted, data_weight, weighted_data, weight, scale)
     solutions = {
         "bilinear": weighted / precision,
         "spectral": upwell.ops.wrc_spectral(*spectral),

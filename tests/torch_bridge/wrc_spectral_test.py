@@ -22,7 +22,7 @@ HIGHEST = {torch.float64: 1e-9, torch.float32: 1e-4}
 def problem(
     n: int, channels: int, low: tuple[int, int], scale: int, kernel: tuple[int, int], dtype: torch.dtype = torch.float64
 ) -> list[Tensor]:
-    """precision, weighted, data_weight, data, kernel."""
+    """precision, weighted, data_weight, data, weight."""
     high = tuple(scale * side for side in low)
     precision = 1.05 + 0.95 * random((n, channels, *high), dtype, 0).tanh()
     data_weight = random((n, channels, *low), dtype, 2).square().log1p()
@@ -80,8 +80,8 @@ def test_every_memory_layout(layout):
 
 
 def test_a_batch_of_none_gives_nothing_and_gradients_of_zero():
-    *maps, kernel = problem(2, 3, (4, 5), 2, (3, 3), torch.float32)
-    tensors = [*(tensor[:0] for tensor in maps), kernel]
+    *maps, weight = problem(2, 3, (4, 5), 2, (3, 3), torch.float32)
+    tensors = [*(tensor[:0] for tensor in maps), weight]
     output, *gradients = with_gradients(lambda given: upwell.ops.wrc_spectral(*given, 2), tensors)
     assert output.shape == (0, 3, 8, 10)
     for tensor, gradient in zip(tensors, gradients, strict=True):
@@ -165,7 +165,7 @@ def test_autocast_keeps_float32():
 
 
 def test_a_wrong_call_is_refused():
-    names = ("precision", "weighted", "data_weight", "data", "kernel")
+    names = ("precision", "weighted", "data_weight", "data", "weight")
     right = dict(zip(names, problem(2, 3, (4, 5), 2, (3, 3), torch.float32), strict=True))
 
     def call(scale=2, centre="image", **changed):
@@ -182,14 +182,14 @@ def test_a_wrong_call_is_refused():
         call(weighted=right["weighted"][..., 1:])
     with refused("wrc_spectral: data_weight should be [2, 3, 4, 5] but is [2, 3, 4, 4]"):
         call(data_weight=right["data_weight"][..., 1:])
-    with refused("wrc_spectral: kernel should be [3, 3, 3] but is [2, 3, 3]"):
-        call(kernel=right["kernel"][1:])
-    with refused("wrc_spectral: kernel should have 3 dimensions", "[3, 3]"):
-        call(kernel=right["kernel"][0])
-    with refused("wrc_spectral: kernel should have at least one element", "[3, 3, 0]"):
-        call(kernel=right["kernel"][..., :0])
-    with refused("wrc_spectral: kernel should be no larger than the 8 x 10 pixels", "[3, 9, 3]"):
-        call(kernel=torch.zeros(3, 9, 3))
+    with refused("wrc_spectral: weight should be [3, 3, 3] but is [2, 3, 3]"):
+        call(weight=right["weight"][1:])
+    with refused("wrc_spectral: weight should have 3 dimensions", "[3, 3]"):
+        call(weight=right["weight"][0])
+    with refused("wrc_spectral: weight should have at least one element", "[3, 3, 0]"):
+        call(weight=right["weight"][..., :0])
+    with refused("wrc_spectral: weight should be no larger than the 8 x 10 pixels", "[3, 9, 3]"):
+        call(weight=torch.zeros(3, 9, 3))
     for name in names:
         with refused(f"wrc_spectral: {name}"):
             call(**{name: right[name][0, 0]})
@@ -199,14 +199,14 @@ def test_a_wrong_call_is_refused():
 
 
 @pytest.mark.parametrize("n, channels", [(1, 3), (2, 1), (2, 3)])
-def test_a_kernel_may_lie_in_memory_in_any_way(n, channels):
+def test_a_weight_may_lie_in_memory_in_any_way(n, channels):
     low, high = (n, channels, 3, 4), (n, channels, 6, 8)
     maps = [random(high, torch.float64, 1).abs() + 0.1, random(high, torch.float64, 2)]
     maps += [random(low, torch.float64, 3).abs(), random(low, torch.float64, 4)]
-    kernel = random((channels, 3, 3), torch.float64, 5)
+    weight = random((channels, 3, 3), torch.float64, 5)
     cotangent = random(high, torch.float64, 6)
     results = []
-    for taps in (kernel, kernel.mT.contiguous().mT, torch.stack([kernel, kernel], -1)[..., 0]):
+    for taps in (weight, weight.mT.contiguous().mT, torch.stack([weight, weight], -1)[..., 0]):
         taps = taps.detach().requires_grad_()
         output = upwell.ops.wrc_spectral(*maps, taps, 2)
         results.append((output, *torch.autograd.grad(output, taps, cotangent)))

@@ -223,9 +223,9 @@ def test_bad_maps_are_refused_by_name():
 
 @both_solvers
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_kernel_that_is_not_finite_is_refused(solver, value):
+def test_a_weight_that_is_not_finite_is_refused(solver, value):
     module = layer(solver=solver)
     with torch.no_grad():
         module.weight[0, 1, 0, 0] = value
-    with pytest.raises(RuntimeError, match=f"wrc_{solver}: kernel should be finite"):
+    with pytest.raises(RuntimeError, match=f"wrc_{solver}: weight should be finite"):
         module(torch.zeros(1, 3, 5, 5, dtype=torch.float64))

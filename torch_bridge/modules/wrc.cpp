@@ -67,12 +67,11 @@ at::Tensor WRCImpl::forward(const at::Tensor &x) {
     const auto [data_weight, weighted_data] = ops::wrc_data(padded, w_conv_low(padded));
     const at::Tensor lam = at::softplus(bias).flatten() + options.eps();
     const auto [precision, weighted] = prior(padded, lam);
-    const at::Tensor kernel = weight[0];
     at::Tensor output =
         options.solver() == "exact"
-            ? ops::wrc_exact(precision, weighted, data_weight, padded, kernel, scale, options.tolerance(),
+            ? ops::wrc_exact(precision, weighted, data_weight, padded, weight[0], scale, options.tolerance(),
                              options.max_iterations())
-            : ops::wrc_spectral(precision, weighted, data_weight, weighted_data, kernel, scale, options.centre());
+            : ops::wrc_spectral(precision, weighted, data_weight, weighted_data, weight[0], scale, options.centre());
     if (options.solver() == "exact" && padding == 0 && output.requires_grad()) {
         output = output.clone();  // its gradient keeps it, and a caller may write into ours
     }

@@ -149,15 +149,15 @@ std::tuple<Tensor, Tensor> wrc_prior(const Tensor &x, const Tensor &mixed, const
 }
 
 Tensor wrc_exact(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
-                 const Tensor &kernel, int64_t scale, double tolerance, int64_t max_iterations) {
+                 const Tensor &weight, int64_t scale, double tolerance, int64_t max_iterations) {
     static const auto op = bridge::find_torch_operator<decltype(wrc_exact)>("upwell::wrc_exact");
-    return op.call(precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations);
+    return op.call(precision, weighted, data_weight, data, weight, scale, tolerance, max_iterations);
 }
 
 Tensor wrc_spectral(const Tensor &precision, const Tensor &weighted, const Tensor &data_weight, const Tensor &data,
-                    const Tensor &kernel, int64_t scale, std::string_view centre) {
+                    const Tensor &weight, int64_t scale, std::string_view centre) {
     static const auto op = bridge::find_torch_operator<decltype(wrc_spectral)>("upwell::wrc_spectral");
-    return op.call(precision, weighted, data_weight, data, kernel, scale, centre);
+    return op.call(precision, weighted, data_weight, data, weight, scale, centre);
 }
 
 Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::optional<Tensor> &bias,

@@ -1,4 +1,4 @@
-// The operators in torch: schema, kernels, gradients and autocast, all from their signatures.
+// The operators in torch: schema, implementations, gradients and autocast, all from their signatures.
 #include <algorithm>
 
 #include <ATen/autocast_mode.h>
@@ -122,9 +122,9 @@ template<class F> void replace(const Operator &op, Stack *stack, const F &f) {
     stack->insert(stack->end(), results.begin(), results.end());
 }
 
-class Kernel : public c10::OperatorKernel {
+class Implementation : public c10::OperatorKernel {
 public:
-    Kernel(const Operator &op, bool with_kept) : op(op), count(with_kept ? op.outputs.size() : op.returned()) {}
+    Implementation(const Operator &op, bool with_kept) : op(op), count(with_kept ? op.outputs.size() : op.returned()) {}
     void operator()(const OperatorHandle &, c10::DispatchKeySet, Stack *stack) {
         replace(op, stack, [&](Arguments arguments) { return compute(op, std::move(arguments), count); });
     }
@@ -294,11 +294,11 @@ void define_with_weights(const Operator &op) {
     define(text.substr(0, text.rfind(" -> ")) + " -> (Tensor, Tensor)");
 }
 
-// The kernels of one operator in torch.
+// The implementations of one operator in torch.
 void add(const Operator &op, const std::string &name, bool with_kept) {
     define(schema(op, with_kept));
     for (const DispatchKey key : {DispatchKey::CPU, DispatchKey::CUDA, DispatchKey::Meta}) {
-        implement<Kernel>(key, name, op, with_kept);
+        implement<Implementation>(key, name, op, with_kept);
     }
 }
 

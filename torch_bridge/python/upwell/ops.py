@@ -537,22 +537,22 @@ def wrc_exact(
     weighted: Tensor,
     data_weight: Tensor,
     data: Tensor,
-    kernel: Tensor,
+    weight: Tensor,
     scale: int,
     tolerance: float = 1e-4,
     max_iterations: int = 100,
 ) -> Tensor:
     """The exact solution of weighted reverse convolution (arXiv 2605.17472): the X that minimises
-    sum data_weight (A X - data)^2 + sum precision (X - weighted / precision)^2, with A X = X convolved with kernel,
+    sum data_weight (A X - data)^2 + sum precision (X - weighted / precision)^2, with A X = X convolved with weight,
     at every scale-th pixel.
 
-    It is found by conjugate gradients on a system of h w unknowns a plane; kernels of at most scale x scale elements
+    It is found by conjugate gradients on a system of h w unknowns a plane; weights of at most scale x scale elements
     need no iteration. Gradients take one more solution of the same system.
 
     Args:
         precision, weighted: [N, C, scale h, scale w]; precision > 0.
         data_weight, data: [N, C, h, w]; data_weight >= 0. data: the samples without their weight.
-        kernel: [C, KH, KW], no larger than the image; centred on element (KH // 2, KW // 2), circular border.
+        weight: [C, KH, KW], no larger than the image; centred on element (KH // 2, KW // 2), circular border.
         scale: pixels between samples.
         tolerance: the largest residual, relative to the right side, of any plane's system (of h w unknowns, scaled to
             a diagonal of 1) at which iterations end. 0: after exactly max_iterations, and nothing waits for a GPU.
@@ -562,7 +562,7 @@ def wrc_exact(
         [N, C, scale h, scale w].
     """
     return torch.ops.upwell.wrc_exact(
-        precision, weighted, data_weight, data, kernel, scale, tolerance, max_iterations
+        precision, weighted, data_weight, data, weight, scale, tolerance, max_iterations
     )
 
 
@@ -631,7 +631,7 @@ def wrc_spectral(
     weighted: Tensor,
     data_weight: Tensor,
     data: Tensor,
-    kernel: Tensor,
+    weight: Tensor,
     scale: int,
     centre: str = "image",
 ) -> Tensor:
@@ -642,11 +642,11 @@ def wrc_spectral(
         weighted: [N, C, H, W]: precision times the prior.
         data_weight: [N, C, h, w]: the weight of each sample.
         data: [N, C, h, w]: samples times their weight.
-        kernel: [C, K, K], no larger than the image.
+        weight: [C, K, K], no larger than the image.
         scale: 1 or more.
-        centre: what the kernel is rolled by half of: "image" (published) or "kernel".
+        centre: what the weight is rolled by half of: "image" (published) or "kernel", which is itself.
 
     Returns:
         [N, C, H, W].
     """
-    return torch.ops.upwell.wrc_spectral(precision, weighted, data_weight, data, kernel, scale, centre)
+    return torch.ops.upwell.wrc_spectral(precision, weighted, data_weight, data, weight, scale, centre)

@@ -112,15 +112,15 @@ class WRC(nn.Module):
         data_weight, weighted_data = ops.wrc_data(x, self.w_conv_low(x))
         lam = F.softplus(laid_out(self.bias)).flatten() + self.eps
         precision, weighted = self._prior(x, lam)
-        kernel = laid_out(self.weight)[0]
+        weight = laid_out(self.weight)[0]
         if self.solver == "exact":
             options = (self.scale, self.tolerance, self.max_iterations)
-            output = ops.wrc_exact(precision, weighted, data_weight, x, kernel, *options)
+            output = ops.wrc_exact(precision, weighted, data_weight, x, weight, *options)
             if self.padding == 0 and output.requires_grad:  # its gradient keeps it, and a caller may write into ours
                 output = output.clone()
         else:
             options = (self.scale, self.centre)
-            output = ops.wrc_spectral(precision, weighted, data_weight, weighted_data, kernel, *options)
+            output = ops.wrc_spectral(precision, weighted, data_weight, weighted_data, weight, *options)
         start = self.scale * self.padding
         return output.narrow(2, start, height).narrow(3, start, width).contiguous()
 
