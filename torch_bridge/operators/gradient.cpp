@@ -6,7 +6,6 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace upwell::bridge {
@@ -172,9 +171,6 @@ public:
             }
             data["sizes"] = c10::SymIntArrayRef(sizes);
         }
-        for (size_t i = 0; op.returned() > 1 && i < op.returned(); i++) {
-            data["output " + std::to_string(i)] = outputs[i].sym_sizes();
-        }
     }
 
     Kept(AutogradContext *context, const variable_list &gradients)
@@ -195,16 +191,6 @@ public:
                            [&](const std::string &name) { return needed_[op.input(name)]; });
     }
 
-    // Of an output; zeros where nothing asked for it.
-    Tensor gradient(int output) {
-        if (gradients_[output].defined()) {
-            return gradients_[output];
-        }
-        const Tensor &like =
-            *std::find_if(gradients_.begin(), gradients_.end(), [](const Tensor &g) { return g.defined(); });
-        return at::zeros_symint(data_["output " + std::to_string(output)].toSymIntVector(), like.options());
-    }
-
     // What the operator that makes a gradient, given by its number, makes.
     variable_list call(size_t number) {
         const Plan::Call &call = plan_.calls[number];
@@ -213,7 +199,7 @@ public:
             if (source.from == Source::Nothing) {
                 stack.emplace_back();
             } else if (source.from == Source::Gradient) {
-                stack.emplace_back(gradient(source.number));
+                stack.emplace_back(gradients_[source.number]);
             } else {
                 stack.push_back(
                     value_of(saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)]));
@@ -278,37 +264,32 @@ class Derivative : public torch::autograd::Function<Derivative> {
 public:
     static constexpr bool is_traceable = true;
 
-    // given: the tensors that are. options: as Arguments has them.
-    static variable_list forward(AutogradContext *context, const Operator *op, at::TensorList given,
+    // The list: those tensors of the arguments that are given, for autograd to find.
+    static variable_list forward(AutogradContext *context, const Operator *op, at::TensorList,
                                  const Arguments &arguments) {
         const at::AutoDispatchBelowADInplaceOrView guard;
-        Arguments own{{}, arguments.options};
-        for (size_t i = 0, next = 0; i < arguments.tensors.size(); i++) {
-            own.tensors.push_back(arguments.tensors[i].defined() ? given[next++] : Tensor());
-        }
         Stack stack;
-        for (const Tensor &tensor : own.tensors) {
+        for (const Tensor &tensor : arguments.tensors) {
             stack.push_back(value_of(tensor));
         }
-        for (size_t i = 0; i < own.options.size(); i++) {
+        for (size_t i = 0; i < arguments.options.size(); i++) {
             if (op->signature.options[i].kind != Kind::Fourier) {
-                stack.push_back(own.options[i]);
+                stack.push_back(arguments.options[i]);
             }
         }
         const bool has_kept = op->outputs.size() > op->returned();
         variable_list outputs = bridge::call(op->signature.name + (has_kept ? "_forward" : ""), std::move(stack));
-        Kept::save(context, *op, own, outputs);
+        Kept::save(context, *op, arguments, outputs);
         outputs.resize(op->returned());
         return outputs;
     }
 
+    // gradients: of every output; torch makes zeros where nothing asked for one.
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
         Kept kept(context, gradients);
         const Operator &op = kept.op;
         variable_list of_inputs(op.inputs.size());
-        const bool is_asked =
-            std::any_of(gradients.begin(), gradients.end(), [](const Tensor &g) { return g.defined(); });
-        for (size_t number = 0; is_asked && number < op.signature.gradients.size(); number++) {
+        for (size_t number = 0; number < op.signature.gradients.size(); number++) {
             const Gradient &gradient = op.signature.gradients[number];
             if (!kept.is_needed(gradient)) {
                 continue;
@@ -323,13 +304,13 @@ public:
                 break;
             }
             case Rule::Same:
-                of_inputs[input] = kept.gradient(0);
+                of_inputs[input] = gradients[0];
                 break;
             case Rule::Centre:
-                of_inputs[input] = kept.centre(kept.gradient(0), input);
+                of_inputs[input] = kept.centre(gradients[0], input);
                 break;
             case Rule::Spread:
-                of_inputs[input] = kept.spread(kept.gradient(0), input);
+                of_inputs[input] = kept.spread(gradients[0], input);
                 break;
             }
         }
