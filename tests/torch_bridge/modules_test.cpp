@@ -185,6 +185,19 @@ TEST_CASE("DySample starts as a bilinear sample of every pixel of a cell, of an 
     CHECK_THROWS_WITH(construct(upwell::nn::DySampleOptions(eight).style("lr")), ContainsSubstring("DySample: style"));
 }
 
+TEST_CASE("fns and carafe give the weights of their taps to who asks", "[weights]") {
+    namespace ops = upwell::ops;
+    const Tensor value = at::randn({1, 4, 3, 3}, at::kDouble), logits = at::randn({1, 18, 7, 6}, at::kDouble);
+    const auto [output, weights] = ops::carafe_and_weights(value, logits, 3, 2);
+    CHECK(output.equal(ops::carafe(value, logits, 3, 2)));
+    CHECK(weights.sizes() == at::IntArrayRef{1, 2, 9, 7, 6});
+    CHECK(at::allclose(ops::carafe_reassembly(value, weights.flatten(1, 2), 3, 2), output));
+    const auto [selected, shares] = ops::fns_and_weights(value, logits.narrow(1, 0, 9), 3);
+    CHECK(selected.equal(ops::fns(value, logits.narrow(1, 0, 9), 3)));
+    CHECK(shares.sizes() == at::IntArrayRef{1, 9, 7, 6});
+    CHECK(at::allclose(shares.sum(1), at::ones({1, 7, 6}, at::kDouble)));
+}
+
 TEST_CASE("SAPA's attention is the published one", "[golden]") {
     const Golden golden("sapa_attention");
     const Tensor q = golden["in.q"], k = golden["in.k"], v = golden["in.v"], ones = at::ones_like(v);
