@@ -12,7 +12,7 @@ constexpr auto guard = TailStrategy::GuardWithIf;
 constexpr int turned_pixels = 32;  // pixels of a row that are turned at a time
 constexpr int strip_rows = 8;      // of a task
 
-const Var pixels("pixels"), strip("strip"), channels("channels"), first("first");
+const Var pixels("pixels"), strip("strip"), channels("channels"), first("first"), vector("vector");
 
 // The corners of a block of pixels: x is their lane.
 void read_at(Func f, LoopLevel level, int lanes) {
@@ -48,13 +48,18 @@ void by_strips(Func f, const std::vector<VarOrRVar> &inner, int lanes) {
 
 void schedule_on_cpu(Samples &s, const Target &target) {
     const int lanes = s.problem.lanes;
-    s.output.split(c, channels, c, lanes, guard);
+    s.output.split(c, channels, c, 2 * lanes, guard);  // where a corner lies is found for two vectors at a time
     by_strips(s.output, {x, c, channels}, lanes);
     turn_map(s.low, s.output, lanes);
     for (Func f : {s.reads.cells, s.reads.weights}) {
         read_at(f, {s.output, pixels}, lanes);
     }
-    s.high.compute_at(s.output, channels).bound_extent(c, lanes).vectorize(c, lanes).never_partition_all();
+    s.high.compute_at(s.output, channels)
+        .align_bounds(c, lanes)
+        .split(c, vector, c, lanes)
+        .reorder(c, vector, x)
+        .vectorize(c)
+        .never_partition_all();
 }
 
 // A pixel after the other gives to its corners; a task has a vector of channels for itself.
