@@ -120,10 +120,10 @@ public:
     Registry() {
         for (const auto &describe :
              {describe_adaptive_conv, describe_colour_guided_filter, describe_cross_attention, describe_fold_group_norm,
-              describe_group_stats, describe_guided_filter, describe_local_attention, describe_merge_kernels,
-              describe_pcdc, describe_pcdc_scores, describe_range_weights, describe_sample_at_offsets,
-              describe_transposed_conv, describe_wrc_data, describe_wrc_exact, describe_wrc_prior,
-              describe_wrc_spectral}) {
+              describe_group_stats, describe_guided_filter, describe_index_unpool, describe_local_attention,
+              describe_merge_kernels, describe_pcdc, describe_pcdc_scores, describe_range_weights,
+              describe_sample_at_offsets, describe_transposed_conv, describe_wrc_data, describe_wrc_exact,
+              describe_wrc_prior, describe_wrc_spectral}) {
             for (Signature &signature : describe()) {
                 add(std::move(signature));
             }

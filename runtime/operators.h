@@ -61,6 +61,7 @@ std::vector<Signature> describe_cross_attention();
 std::vector<Signature> describe_fold_group_norm();
 std::vector<Signature> describe_group_stats();
 std::vector<Signature> describe_guided_filter();
+std::vector<Signature> describe_index_unpool();
 std::vector<Signature> describe_local_attention();
 std::vector<Signature> describe_merge_kernels();
 std::vector<Signature> describe_pcdc();

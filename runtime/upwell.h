@@ -36,6 +36,8 @@
 //   adaptive_conv       value [N, C, H, W], weight [N, K*K, H, W]            -> output [N, C, H, W]
 //   range_weights       query, key [N, D, H, W], spatial [K*K]              -> weights [N, K*K, H, W]
 //   local_attention     value [N, C, h, w], logits [N, T, H, W]             -> output [N, C, H, W]
+//   index_unpool        value [N, C, h, w], index [N, G, H, W] or [N, G*s*s, h, w]
+//                                                                           -> output [N, C, H, W]
 //   sample_at_offsets   value [N, C, h, w], offsets [N, 2*G*s*s, h, w]      -> output [N, C, s*h, s*w]
 //   transposed_conv     input [N, C, h, w], weight [C, D/G, KH, KW] and,
 //                       if there is one, bias [D]                           -> output [N, D, H, W]
@@ -44,7 +46,8 @@
 //   wrc_exact, wrc_spectral
 //                       precision, weighted [N, C, s*h, s*w], data_weight, data [N, C, h, w],
 //                       weight [C, KH, KW]                                  -> output [N, C, s*h, s*w]
-//   <any>_backward, colour_guided_filter_d_input, _d_guide, transposed_conv_d_input, _d_weight, _d_bias
+//   <any>_backward, colour_guided_filter_d_input, _d_guide, index_unpool_d_value, _d_index,
+//   transposed_conv_d_input, _d_weight, _d_bias
 //                                                                           gradients of these
 //
 // and those of libraries that upwell_add_operators() made, once they are loaded. Options: kernel (taps per side,
@@ -58,10 +61,10 @@
 // colour_guided_filter; groups (1), dilation_h, dilation_w (1) of pcdc; groups, norm_groups, relu (1), blur (0), keep_mib
 // (-1) of pcdc_scores, and row_high, row_low, column_high, column_low, without which key is a low-res map; stride_h,
 // stride_w (1), padding_h, padding_w, output_padding_h, output_padding_w (0), groups (1) of transposed_conv; scale, groups
-// (1), high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of sample_at_offsets; heads (1), window ("shifted"), kernel_h,
-// kernel_w (0), ratio (0), mean_heads (0) of cross_attention; kernel of adaptive_conv and range_weights; scale of
-// wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre ("image") of wrc_spectral, which also takes
-// the transforms that it uses, fourier (see Fourier).
+// (1), of index_unpool too (scale 1: an index of pixels), high_res (0; 1: offsets are [N, 2*G, s*h, s*w]) of
+// sample_at_offsets; heads (1), window ("shifted"), kernel_h, kernel_w (0), ratio (0), mean_heads (0) of cross_attention;
+// kernel of adaptive_conv and range_weights; scale of wrc_..., tolerance (1e-4), max_iterations (100) of wrc_exact, centre
+// ("image") of wrc_spectral, which also takes the transforms that it uses, fourier (see Fourier).
 //
 // All of one dtype, except that logits, weights and their gradients are float32 beside 16-bit maps. Inputs may have any
 // strides whose last one is 1; the output is contiguous. Calls are thread-safe.

@@ -139,6 +139,11 @@ Tensor transposed_conv(const Tensor &input, const Tensor &weight, const std::opt
 Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t scale, int64_t groups = 1,
                          bool high_res = false);
 
+// Every pixel is its cell times its index (IndexNet, arXiv 1908.00672): value N,C,h,w, index N,groups,H,W, each for the
+// channels of a group, -> N,C,H,W; pixel p of H belongs to cell floor(p h/H). scale > 1: index
+// N,groups*scale*scale,h,w, channels (group, sub-row, sub-column), -> N,C,scale*h,scale*w.
+Tensor index_unpool(const Tensor &value, const Tensor &index, int64_t scale = 1, int64_t groups = 1);
+
 // large A,B,KH,KW plus small A,B,kh,kw at its centre; KH - kh and KW - kw are even.
 Tensor merge_kernels(const Tensor &large, const Tensor &small);
 

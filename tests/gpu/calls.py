@@ -55,6 +55,11 @@ def operators(dtype: torch.dtype) -> dict[str, tuple[Callable, list[Tensor]]]:
             lambda v, o: ops.sample_at_offsets(v, o, 3, 2, True),
             [low, random((2, 4, 12, 15), dtype, 11)],
         ),
+        "index_unpool": (lambda v, i: ops.index_unpool(v, i, 1, 4), [low, random((2, 4, 11, 13), dtype, 13)]),
+        "index_unpool by a scale": (
+            lambda v, i: ops.index_unpool(v, i, 3),
+            [low, random((2, 9, 4, 5), dtype, 14)],
+        ),
         "cross_attention": (
             lambda q, k, v: ops.cross_attention(q, k, v, 2, "shifted", 3),
             [high, low, low.flip(3)],

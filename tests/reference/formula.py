@@ -96,6 +96,12 @@ CONNECTED = {
 }
 
 
+def index_unpool(value: Tensor, index: Tensor, scale: int = 1, groups: int = 1) -> Tensor:
+    """The index of the pixels, repeated for the channels of a group, times the cells."""
+    pixels = F.pixel_shuffle(index, scale).repeat_interleave(value.shape[1] // groups, 1)
+    return pixels * nearest(value, pixels.shape[2:])
+
+
 def local_attention(value: Tensor, logits: Tensor) -> Tensor:
     """A softmax over a few cells. value [N, C, h, w], logits [N, T, H, W] -> [N, C, H, W]."""
     (h, w), (H, W) = value.shape[2:], logits.shape[2:]

@@ -112,6 +112,8 @@ OPERATORS = {
     "cross_attention of a mean": (lambda q, k, v: ops.cross_attention(q, k, v, 2, "ratio", 0, 0.2, True), (high, low, low)),
     "adaptive_conv": (lambda v, f: ops.adaptive_conv(v, f, 3), (high, taps)),
     "range_weights": (lambda q, k, s: ops.range_weights(q, k, s, 3), (high, high, fixed(9))),
+    "index_unpool": (lambda v, i: ops.index_unpool(v, i, 1, i.shape[1]), (low, high)),
+    "index_unpool by a scale": (lambda v, i: ops.index_unpool(v, i, 2, 1), (low, lambda n, c, h, w, *_: (n, 4, h, w))),
     "local_attention": (ops.local_attention, (low, lambda n, c, h, w, *_: (n, 9, 2 * h, 3 * w))),
     "sample_at_offsets": (
         lambda v, o: ops.sample_at_offsets(v, o, 2, 2, True),

@@ -123,6 +123,16 @@ def add_samples() -> None:
         add_operator(f"sample_at_offsets{what}", formula, {"scale": 2, "groups": 2, **options}, **maps)
 
 
+def add_unpoolings() -> None:
+    for what, place, options in (
+        ("any size", (2, *HIGH), {"groups": 2}),
+        ("down", (1, *SMALLER), {}),
+        ("by a scale", (8, *LOW), {"scale": 2, "groups": 2}),
+    ):
+        maps = {"value": (2, 4, *LOW), "index": (2, *place)}
+        add_operator(f"index_unpool {what}", formula, options, **maps)
+
+
 def add_listed_taps() -> None:
     maps = {"value": (2, 3, *LOW), "weight": (2, 25, *LOW)}
     add_operator("adaptive_conv", formula, {"kernel": 5}, **maps)
@@ -318,6 +328,7 @@ def wrc_layer(solve: Callable, module: nn.Module, x: Tensor) -> Tensor:
 add_reassemblies()
 add_attentions()
 add_samples()
+add_unpoolings()
 add_cross_attentions()
 add_listed_taps()
 add_filters()

@@ -94,6 +94,7 @@ def test_every_registered_operator_has_samples_here_or_among_the_operators_of_an
     here.add("pcdc_scores_forward")
     elsewhere = {*NO_OPERATORS, *lctc_test.OPERATORS}
     own = ("adaptive_conv", "adaptive_conv_d_value", "adaptive_conv_d_weight", "colour_guided_filter", "cross_attention")
+    own += ("index_unpool", "index_unpool_d_index", "index_unpool_d_value")
     own += ("fold_group_norm", "local_attention", "range_weights", "sample_at_offsets")
     for name in (*own, "wrc_data", "wrc_exact", "wrc_prior", "wrc_spectral"):  # in tests of their own
         elsewhere |= {name, f"{name}_forward", f"{name}_backward"}

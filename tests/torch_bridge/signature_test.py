@@ -19,7 +19,7 @@ differentiable = pytest.mark.parametrize("name", [name for name, s in SIGNATURES
 FREE = dict(
     N=2, C=4, D=4, E=2, L=4, M=6, O=5, S=3, K=3, A=2, B=3, h=3, w=4, H=6, W=5, KH=5, KW=3, kh=3, kw=1, scale=2, groups=2,
     norm_groups=2, radius=1, height=5, width=7, kernel_height=3, kernel_width=4, max_iterations=60, kernel=3,
-    heads=2, keep_mib=1, T=9,
+    heads=2, keep_mib=1, T=9, p=3, q=4,
 )  # fmt: skip
 PARTS = dict(kernel=[3, 2], dilation=[2, 1], stride=[2, 3], padding=[1, 0], output_padding=[1, 2], size=[5, 7], ratio=None)
 OTHERS = dict(tolerance=1e-13)

@@ -66,6 +66,8 @@ def calls(n: int, h: int, w: int) -> dict:
         "cross_attention, a mean": (lambda q, k, v: ops.cross_attention(q, k, v, 2, "whole", mean_heads=True), (high, low, low)),
         "adaptive_conv": (lambda v, f: ops.adaptive_conv(v, f, 3), (odd, taps(1, H + 1, W + 3))),
         "range_weights": (lambda q, k, s: ops.range_weights(q, k, s, 3), (odd, odd, (9,))),
+        "index_unpool": (lambda v, i: ops.index_unpool(v, i, 1, 2), (low, (n, 2, H + 1, W + 3))),
+        "index_unpool by a scale": (lambda v, i: ops.index_unpool(v, i, 2), (low, (n, 4, h, w))),
         "local_attention": (ops.local_attention, (low, taps(1, H, W))),
         "sample_at_offsets": (lambda v, o: ops.sample_at_offsets(v, o, 2, 2), (low, (n, 16, h, w))),
         "sample_at_offsets, high-res": (lambda v, o: ops.sample_at_offsets(v, o, 2, 4, True), (low, (n, 8, H, W))),

@@ -1,8 +1,6 @@
 // IndexNet.
 #include "index_net.h"
 
-#include <array>
-
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
@@ -44,6 +42,12 @@ void check_index(const char *function, const char *argument, const Tensor &index
                 index.sizes());
 }
 
+// Of one dtype, as in torch's product.
+Tensor unpooled(const Tensor &x, const Tensor &index, int64_t scale, int64_t groups) {
+    const at::ScalarType type = at::promote_types(x.scalar_type(), index.scalar_type());
+    return ops::index_unpool(x.to(type), index.to(type), scale, groups);
+}
+
 }  // namespace
 
 IndexBlockImpl::IndexBlockImpl(IndexBlockOptions given) : options(std::move(given)) {
@@ -69,19 +73,15 @@ void IndexBlockImpl::reset() {
 }
 
 std::tuple<Tensor, Tensor> IndexBlockImpl::forward(const Tensor &en) {
-    const Tensor decoder = cells(en);
+    const Tensor decoder = decoder_cells(en);
     return {as_pixels(decoder.softmax(2)), as_pixels(decoder)};
-}
-
-Tensor IndexBlockImpl::decoder_index(const Tensor &en) {
-    return as_pixels(cells(en));
 }
 
 Tensor IndexBlockImpl::as_pixels(const Tensor &cells) const {
     return shuffle_pixels(cells.flatten(1, 2), options.scale_factor());
 }
 
-Tensor IndexBlockImpl::cells(const Tensor &en) {
+Tensor IndexBlockImpl::decoder_cells(const Tensor &en) {
     const int64_t r = options.scale_factor();
     check_map("IndexBlock", "en", en, options.inp());
     TORCH_CHECK(en.size(2) % r == 0 && en.size(3) % r == 0, "IndexBlock: en should have a height and width that ", r,
@@ -118,7 +118,8 @@ Tensor IndexNetImpl::forward(const Tensor &guide, const Tensor &x) {
     check_map("IndexNet", "x", x, options.in_channels());
     check_same_batch("IndexNet", "guide", guide, "x", x);
     check_multiple("IndexNet", "guide", guide, x, options.scale_factor());
-    return index_unpool(x, block->decoder_index(guide));
+    const Tensor cells = block->decoder_cells(guide);
+    return unpooled(x, cells.flatten(1, 2), options.scale_factor(), cells.size(1));
 }
 
 Tensor index_pool(const Tensor &x, const Tensor &idx_en, int64_t scale_factor) {
@@ -133,7 +134,7 @@ Tensor index_pool(const Tensor &x, const Tensor &idx_en, int64_t scale_factor) {
 
 Tensor index_unpool(const Tensor &x, const Tensor &idx_de) {
     check_index("index_unpool", "idx_de", idx_de, x);
-    return idx_de * ops::nearest(x, std::array<c10::SymInt, 2>{idx_de.size(2), idx_de.size(3)});
+    return unpooled(x, idx_de, 1, idx_de.size(1));
 }
 
 }  // namespace upwell::nn

@@ -31,12 +31,11 @@ struct IndexBlockImpl : torch::nn::Cloneable<IndexBlockImpl> {
 
     // en N,C,r h,r w -> idx_en and idx_de, N,1,r h,r w or N,C,r h,r w.
     std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor &en);
-    at::Tensor decoder_index(const at::Tensor &en);  // idx_de alone
+    at::Tensor decoder_cells(const at::Tensor &en);  // idx_de alone, a cell's pixels as channels: N,1 or C,r r,h,w
 
     IndexBlockOptions options;
 
 private:
-    at::Tensor cells(const at::Tensor &en);               // of idx_de: N,1 or C,r r,h,w
     at::Tensor as_pixels(const at::Tensor &cells) const;  // N,1 or C,r h,r w
 
     // One for all channels, or one for each pixel of a cell.

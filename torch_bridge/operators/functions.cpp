@@ -160,6 +160,11 @@ Tensor sample_at_offsets(const Tensor &value, const Tensor &offsets, int64_t sca
     return call<sample_at_offsets>("sample_at_offsets", value, offsets, scale, groups, high_res);
 }
 
+Tensor index_unpool(const Tensor &value, const Tensor &index, int64_t scale, int64_t groups) {
+    static const auto op = bridge::find_torch_operator<decltype(index_unpool)>("upwell::index_unpool");
+    return op.call(value, index, scale, groups);
+}
+
 Tensor merge_kernels(const Tensor &large, const Tensor &small) {
     return call<merge_kernels>("merge_kernels", large, small);
 }

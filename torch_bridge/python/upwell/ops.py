@@ -28,6 +28,7 @@ __all__ = [
     "fold_group_norm",
     "group_stats",
     "guided_filter",
+    "index_unpool",
     "local_attention",
     "merge_kernels",
     "nearest",
@@ -587,6 +588,26 @@ def sample_at_offsets(
         [N, C, scale*h, scale*w].
     """
     return torch.ops.upwell.sample_at_offsets(value, offsets, scale, groups, high_res)
+
+
+def index_unpool(value: Tensor, index: Tensor, scale: int = 1, groups: int = 1) -> Tensor:
+    """Every pixel is its cell times its index (IndexNet, arXiv 1908.00672): value upsampled by nearest, times index, in
+    one pass.
+
+    Linear in each of the two, and differentiable any number of times.
+
+    Args:
+        value: [N, C, h, w], groups dividing C.
+        index: [N, groups, H, W], any size; pixel p of H belongs to cell floor(p h/H). Beside a value of 16 bits it may be
+            float32.
+        scale: above 1 the index has the places of value, and their pixels are channels: [N, groups*scale*scale, h, w],
+            channels (group, sub-row, sub-column), which pixel_shuffle would make the index of pixels.
+        groups: of channels, each with an index of its own.
+
+    Returns:
+        [N, C, H, W]; with a scale [N, C, scale*h, scale*w].
+    """
+    return torch.ops.upwell.index_unpool(value, index, scale, groups)
 
 
 def merge_kernels(large: Tensor, small: Tensor) -> Tensor:

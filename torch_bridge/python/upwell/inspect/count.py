@@ -156,6 +156,7 @@ OPERATORS = {
     "group_stats": lambda call, _: 0,
     "upsampled_group_stats": lambda call, _: 0,
     "guided_filter": _guided_filter,
+    "index_unpool": lambda call, output: math.prod(output),
     "local_attention": lambda call, output: call.logits[1] * math.prod(output),
     "pcdc_scores": _pcdc_scores,
     "range_weights": lambda call, _: call.kernel**2 * math.prod(call.query),

@@ -47,15 +47,11 @@ class IndexBlock(nn.Module):
 
     def forward(self, en: Tensor) -> tuple[Tensor, Tensor]:
         """en [N, C, r h, r w] -> idx_en and idx_de, [N, 1 or C, r h, r w]."""
-        decoder = self._cells(en)
+        decoder = self.decoder_cells(en)
         return self._as_pixels(decoder.softmax(2)), self._as_pixels(decoder)
 
-    def decoder_index(self, en: Tensor) -> Tensor:
-        """idx_de alone."""
-        return self._as_pixels(self._cells(en))
-
-    def _cells(self, en: Tensor) -> Tensor:
-        """The decoder's index, [N, 1 or C, r^2, h, w]."""
+    def decoder_cells(self, en: Tensor) -> Tensor:
+        """idx_de alone, a cell's pixels as channels: [N, 1 or C, r^2, h, w]."""
         name, r = type(self).__name__, self.scale_factor
         check_map(name, "en", en, self.inp)
         check(
@@ -161,8 +157,10 @@ class IndexNet(nn.Module):
         check_map("IndexNet", "x", x, self.in_channels)
         check_same_batch("IndexNet", "guide", guide, "x", x)
         check_multiple("IndexNet", "guide", guide, x, self.scale_factor)
-        plain = any(is_plain(self.block, kind) for kind in BLOCKS.values())
-        return index_unpool(x, self.block.decoder_index(guide) if plain else self.block(guide)[1])
+        if not any(is_plain(self.block, kind) for kind in BLOCKS.values()):
+            return index_unpool(x, self.block(guide)[1])
+        cells = self.block.decoder_cells(guide)
+        return _unpooled(x, cells.flatten(1, 2), self.scale_factor, cells.shape[1])
 
 
 def index_pool(x: Tensor, idx_en: Tensor, scale_factor: int = 2) -> Tensor:
@@ -198,7 +196,13 @@ def index_unpool(x: Tensor, idx_de: Tensor) -> Tensor:
         [N, C, H, W].
     """
     _check_index("index_unpool", "idx_de", idx_de, x)
-    return idx_de * ops.nearest(x, idx_de.shape[2:])
+    return _unpooled(x, idx_de, 1, idx_de.shape[1])
+
+
+def _unpooled(x: Tensor, index: Tensor, scale: int, groups: int) -> Tensor:
+    """ops.index_unpool, of one dtype as in torch's product."""
+    dtype = torch.promote_types(x.dtype, index.dtype)
+    return ops.index_unpool(x.to(dtype), index.to(dtype), scale, groups)
 
 
 def _check_index(function: str, argument: str, index: Tensor, x: Tensor) -> None:
