@@ -1,16 +1,20 @@
 // FADE.
 #include "fade.h"
 
+#include <algorithm>
 #include <array>
+#include <limits>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/einsum.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/lerp.h>
+#include <ATen/ops/floor_divide.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/result_type.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/init.h>
 
@@ -39,10 +43,41 @@ Tensor taps_inside(int64_t length, const Tensor &like) {
     return ((places >= 0) & (places < length)).to(like.scalar_type());
 }
 
-// gate passed + (1 - gate) up, in one go.
-Tensor mixed(const Tensor &gate, const Tensor &passed, const Tensor &up) {
-    const at::ScalarType type = at::result_type(passed, up);
-    return at::lerp(up.to(type), passed.to(type), gate.to(type));
+// Of one axis, kernel,pixels: whether a tap of a pixel lies outside the cells.
+Tensor taps_outside(int64_t kernel, int64_t cells, int64_t pixels, const Tensor &like) {
+    const auto whole = like.options().dtype(at::kLong);
+    const Tensor own = at::floor_divide(at::arange(pixels, whole) * cells, std::max<int64_t>(pixels, 1));
+    const Tensor taps = own + at::arange(-(kernel / 2), kernel / 2 + 1, whole).unsqueeze(1);
+    return (taps < 0) | (taps >= cells);
+}
+
+// gate passed + (1 - gate) carafe(de) is linear in the gate, so the gate goes where a pixel has few numbers: into
+// carafe's K^2 weights, and into en before the aligner. Neither the output nor its gradient is gone through for it.
+
+// (1 - gate) carafe(de, logits).
+Tensor gated_carafe(const Tensor &de, Tensor logits, const Tensor &gate, int64_t kernel, const std::string &border) {
+    if (border == "mask") {
+        const Tensor rows = taps_outside(kernel, de.size(2), logits.size(2), logits),
+                     columns = taps_outside(kernel, de.size(3), logits.size(3), logits);
+        const Tensor outside = rows.unsqueeze(1).unsqueeze(3) | columns.unsqueeze(0).unsqueeze(2);
+        logits = logits.masked_fill(outside.flatten(0, 1), -std::numeric_limits<double>::infinity());
+    }
+    const at::ScalarType type = at::promote_types(logits.scalar_type(), at::kFloat);
+    const Tensor weights = at::softmax(logits, 1, type) * (1 - gate.to(type));
+    return ops::carafe_reassembly(de, weights, kernel);
+}
+
+// up + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where up stands.
+Tensor plus_projection(const Tensor &up, const Tensor &gate, const Tensor &en, const torch::nn::Conv2dImpl &conv) {
+    Tensor weight = conv.weight.flatten(1), passed = gate * en;
+    if (conv.bias.defined()) {
+        weight = at::cat({weight, conv.bias.unsqueeze(1)}, 1);
+        passed = at::cat({passed, gate}, 1);
+    }
+    const at::ScalarType type = at::promote_types(up.scalar_type(), passed.scalar_type());
+    const Tensor sums =
+        at::baddbmm(up.to(type).flatten(2), weight.to(type).expand({en.size(0), -1, -1}), passed.to(type).flatten(2));
+    return sums.unflatten(2, {en.size(2), en.size(3)});
 }
 
 }  // namespace
@@ -94,7 +129,8 @@ Tensor SemiShiftImpl::encoded(Conv2d &compressor, const Tensor &x) {
         const Tensor compressed = compressor(x);
         return is_h2l ? at::conv2d(compressed, kernels, bias, 1, at::IntArrayRef{1}) : content_encoder(compressed);
     }
-    const Tensor merged = at::einsum("tmyx,mc->tcyx", {kernels, compressor->weight.flatten(1)});
+    // Contiguous: einsum's strides would have a convolution turn x and its result to channels_last.
+    const Tensor merged = at::einsum("tmyx,mc->tcyx", {kernels, compressor->weight.flatten(1)}).contiguous();
     if (!compressor->bias.defined()) {
         return at::conv2d(x, merged, bias, 1, at::IntArrayRef{1});
     }
@@ -144,13 +180,17 @@ Tensor FADEImpl::forward(const Tensor &en, const Tensor &de) {
     if (options.scale()) {
         check_multiple("FADE", "en", en, de, *options.scale());
     }
-    const Tensor up = ops::carafe(de, ker_generator(en, de), options.up_kernel_size(), 1, options.border());
+    const Tensor logits = ker_generator(en, de);
     if (gate_generator.is_empty()) {
-        return up;
+        return ops::carafe(de, logits, options.up_kernel_size(), 1, options.border());
     }
     const Tensor gate = upsampled(at::sigmoid(gate_generator(de)), en);
-    const Tensor passed = aligner.is_empty() ? en : aligner(en);
-    return mixed(gate, passed, up);
+    const Tensor up = gated_carafe(de, logits, gate, options.up_kernel_size(), options.border());
+    if (aligner.is_empty()) {
+        return up + gate * en;
+    }
+    check_own_class("FADE", "conv", *aligner->conv);
+    return is_convolution(*aligner->conv, 1) ? plus_projection(up, gate, en, *aligner->conv) : up + gate * aligner(en);
 }
 
 }  // namespace upwell::nn

@@ -72,12 +72,51 @@ class FADE(nn.Module):
         if self.scale is not None:
             check_multiple("FADE", "en", en, de, int(self.scale))
         logits = (self.kernel_generator if self.variant == "h2l" else self.ker_generator)(en, de)
-        upsampled = ops.carafe(de, logits, self.up_kernel_size, 1, self.border)
         if self.gate_generator is None:
-            return upsampled
+            return ops.carafe(de, logits, self.up_kernel_size, 1, self.border)
         gate = ops.nearest(self.gate_generator(de), en.shape[2:])
-        passed = en if self.aligner is None else self.aligner(en)
-        return _mixed(gate, passed, upsampled)
+        upsampled = _upsampled(de, logits, gate, self.up_kernel_size, self.border)
+        aligner = self.aligner
+        if aligner is not None and is_plain(aligner, Aligner) and is_projection(aligner.conv):
+            return _plus_projection(upsampled, gate, en, aligner.conv)
+        return upsampled + gate * (en if aligner is None else aligner(en))
+
+
+# gate passed + (1 - gate) carafe(de) is linear in the gate, so the gate goes where a pixel has few numbers: into carafe's K^2
+# weights, and into en before the aligner. Neither the output nor its gradient is gone through for it.
+
+
+def _upsampled(de: Tensor, logits: Tensor, gate: Tensor, kernel: int, border: str) -> Tensor:
+    """(1 - gate) carafe(de, logits)."""
+    if border == "mask":
+        logits = logits.masked_fill(_taps_outside(kernel, de.shape[2:], logits), -torch.inf)
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    weights = torch.softmax(logits, 1, dtype=dtype) * (1 - gate.to(dtype))
+    return ops.carafe_reassembly(de, weights, kernel)
+
+
+def _taps_outside(kernel: int, low: torch.Size, logits: Tensor) -> Tensor:
+    """[kernel^2, H, W]: whether a tap of a pixel lies outside the h x w cells."""
+    rows, columns = (_along(kernel, n, m, logits.device) for n, m in zip(low, logits.shape[2:], strict=True))
+    return (rows[:, None, :, None] | columns[None, :, None, :]).flatten(0, 1)
+
+
+def _along(kernel: int, cells: int, pixels: int, device: torch.device) -> Tensor:
+    """The same of one axis, [kernel, pixels]."""
+    own = torch.arange(pixels, device=device) * cells // max(pixels, 1)
+    taps = own + torch.arange(-(kernel // 2), kernel // 2 + 1, device=device)[:, None]
+    return (taps < 0) | (taps >= cells)
+
+
+def _plus_projection(upsampled: Tensor, gate: Tensor, en: Tensor, conv: nn.Conv2d) -> Tensor:
+    """upsampled + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where upsampled stands."""
+    weight, passed = laid_out(conv.weight).flatten(1), gate * en
+    if conv.bias is not None:
+        weight, passed = torch.cat([weight, laid_out(conv.bias)[:, None]], 1), torch.cat([passed, gate], 1)
+    dtype = torch.promote_types(upsampled.dtype, passed.dtype)
+    upsampled, passed = upsampled.to(dtype).flatten(2), passed.to(dtype).flatten(2)
+    sums = torch.baddbmm(upsampled, weight.to(dtype).expand(len(en), -1, -1), passed)
+    return sums.unflatten(2, en.shape[2:])
 
 
 class GateGenerator(nn.Module):
@@ -153,6 +192,7 @@ def _encoded(compressor: nn.Conv2d, x: Tensor, kernels: Tensor, bias: Tensor | N
     if not is_projection(compressor) or 9 * taps * C >= M * C + 9 * taps * M:
         return F.conv2d(compressor(x), kernels, bias, padding=1)
     merged = torch.einsum("tmyx,mc->tcyx", kernels, laid_out(compressor.weight).flatten(1))
+    merged = merged.contiguous()  # einsum's strides would have a convolution turn x and its result to channels_last
     if compressor.bias is None:
         return F.conv2d(x, merged, bias, padding=1)
     # The compressor's bias counts only inside the map: of every tap, in the rows and the columns where it lies inside.
@@ -166,9 +206,3 @@ def _taps_inside(length: int, like: Tensor) -> Tensor:
     """[3, length]: 1 where a tap before, at or behind a place is one of 0 .. length - 1, else 0."""
     places = torch.arange(length, device=like.device) + torch.arange(-1, 2, device=like.device)[:, None]
     return ((places >= 0) & (places < length)).to(like.dtype)
-
-
-def _mixed(gate: Tensor, passed: Tensor, upsampled: Tensor) -> Tensor:
-    """gate passed + (1 - gate) upsampled, in one go."""
-    dtype = torch.promote_types(passed.dtype, upsampled.dtype)
-    return torch.lerp(upsampled.to(dtype), passed.to(dtype), gate.to(dtype))
