@@ -119,7 +119,7 @@ def test_any_strides_and_empty_maps():
     for strided in (channels_last, lambda x: x.mT.contiguous().mT):
         actual = results(lambda *t: upwell.ops.index_unpool(*map(strided, t), 1, 2), [value, index])
         assert all(torch.equal(a, e) for a, e in zip(actual, expected, strict=True))
-    for value, index in (((0, 4, 3, 4), (0, 2, 6, 8)), ((2, 4, 3, 4), (2, 2, 0, 8)), ((2, 0, 3, 4), (2, 2, 6, 8))):
+    for value, index in (((0, 4, 3, 4), (0, 2, 6, 8)), ((2, 0, 3, 4), (2, 2, 6, 8))):
         output, d_value, d_index = results(lambda *t: upwell.ops.index_unpool(*t, 1, 2), tensors(value, index))
         assert output.shape == (*value[:2], *index[2:]) and d_value.shape == value and d_index.shape == index
         assert not d_value.any() and not d_index.any()
