@@ -94,7 +94,8 @@ bench: build ## Time the operators beside torch
 bench-gpu: ## Time the built package beside torch on a GPU; ARGS go to autotune/bench_gpu.py
 	@PYTHONPATH=$(PACKAGE) $(GPU_PYTHON) autotune/bench_gpu.py $(ARGS)
 
-ptx: build ## Write what the CUDA kernels take, registers and spills, to docs/ptx.md
+ptx: ## Write what the CUDA kernels take, registers and spills, to docs/ptx.md
+	@$(MAKE) --no-print-directory PRESET=$(TEST_PRESET) build
 	@$(BIN)/python autotune/ptx.py
 
 clean: ## Remove what was built; .venv stays

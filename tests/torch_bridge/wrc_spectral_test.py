@@ -213,3 +213,17 @@ def test_a_weight_may_lie_in_memory_in_any_way(n, channels):
     for other in results[1:]:
         for actual, expected in zip(other, results[0]):
             assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("name", ["wrc_spectral", "wrc_exact"])
+def test_the_weight_may_still_be_called_kernel_and_a_warning_says_what_it_is_called_now(name):
+    solve = getattr(upwell.ops, name)
+    low, high = (1, 2, 3, 4), (1, 2, 6, 8)
+    maps = [random(high, torch.float64, 1).abs() + 0.1, random(high, torch.float64, 2)]
+    maps += [random(low, torch.float64, 3).abs(), random(low, torch.float64, 4)]
+    weight = random((2, 3, 3), torch.float64, 5)
+    with pytest.warns(DeprecationWarning, match=f"{name}: kernel is called weight now"):
+        output = solve(*maps, kernel=weight, scale=2)
+    assert torch.equal(output, solve(*maps, weight, 2))
+    with pytest.raises(TypeError, match="kernel"):
+        solve(*maps, weight=weight, kernel=weight, scale=2)

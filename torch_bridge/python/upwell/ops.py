@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from upwell.renamed import renamed
 from upwell.window_weights import window_weights
 
 __all__ = [
@@ -533,6 +534,7 @@ def wrc_prior(x: Tensor, mixed: Tensor, lam: Tensor, scale: int) -> tuple[Tensor
     return torch.ops.upwell.wrc_prior(x, mixed, lam, scale)
 
 
+@renamed(kernel="weight")
 def wrc_exact(
     precision: Tensor,
     weighted: Tensor,
@@ -647,6 +649,7 @@ def transposed_conv(
     return torch.ops.upwell.transposed_conv(input, weight, bias, stride, padding, output_padding, groups)
 
 
+@renamed(kernel="weight")
 def wrc_spectral(
     precision: Tensor,
     weighted: Tensor,
