@@ -13,6 +13,8 @@ from problems import EVERY_OPERATOR, LARGE, OPERATORS, WEIGHTS, Problem
 NO_OPERATORS = {
     *("backend", "compile_cost", "described", "instruction_set", "kernels", "refusals", "runtime_path", "signatures"),
     *("tuned_kernels", "use_tuned", "window", "window_flops", "window_matrix", "window_operators"),
+    # Made of operators and of torch's; return_weights_test.py tries them.
+    *("carafe_and_weights", "carafe_reassembly_and_weights", "fns_and_weights"),
 }
 
 every_operator = pytest.mark.parametrize("problem", EVERY_OPERATOR, ids=str)

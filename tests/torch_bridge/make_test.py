@@ -204,7 +204,7 @@ def test_multiply_adds_found_by_hand():
         9 * G * 25 * high + 9 * C * 25 * low  # both maps' logits, each by one convolution
         + 64 * 9 * 25 * (G + 1) + 64 * 9 * 25 * C  # whose kernels are made
         + 25 * 9 * r * size + 25 * 3 * high  # what a bias adds, along rows and columns
-        + 25 * high + C * low + high + G * C * high + 25 * C * high  # nearest twice, gate, aligner, taps
+        + 25 * high + C * low + high + (G + 1) * C * high + 25 * C * high  # nearest twice, gate, aligner and bias, taps
     )  # fmt: skip
     assert found["jafar"] > high * low * (128 + C)
 

@@ -334,6 +334,18 @@ def write_code(name: str, file: str | Path, kernel: int, ratio: int, dtype: str,
         shutil.move(Path(folder) / f"code{ending}", file)
 
 
+def missing_tools() -> list[str]:
+    """What compiling an operator lacks here, in words."""
+    missing = []
+    if shutil.which(_compiler()[0]) is None:
+        missing.append(f"a C++ compiler ({_compiler()[0]}, or what CXX names)")
+    if importlib.util.find_spec("halide") is None:
+        missing.append("pip install halide==21.0.0")
+    if not GENERATOR.exists():
+        missing.append("an Upwell that has its own compiler")
+    return missing
+
+
 def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 

@@ -2,13 +2,9 @@
 
 import argparse
 import importlib.metadata
-import importlib.util
 import os
 import platform
-import shlex
-import shutil
 import sys
-from pathlib import Path
 
 import torch
 
@@ -83,11 +79,7 @@ def _gpu() -> str:
 
 
 def _compiler() -> str:
-    """What upwell.build() would take."""
-    compiler = (shlex.split(os.environ.get("CXX", "")) or ["g++"])[0]
-    missing = [] if shutil.which(compiler) else [f"a C++ compiler ({compiler}, or what CXX names)"]
-    if importlib.util.find_spec("halide") is None:
-        missing.append("pip install halide==21.0.0")
-    if not (Path(__file__).parent / "bin" / "upwell.generator").exists():
-        missing.append("an Upwell with upwell.generator")
-    return f"upwell.build() needs {' and '.join(missing)}" if missing else f"{compiler} and halide, for upwell.build()"
+    from upwell.build import missing_tools
+
+    missing = missing_tools()
+    return f"upwell.build() needs {' and '.join(missing)}" if missing else "there is one, and halide, for upwell.build()"
