@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_PROJECT = Path(__file__).parents[1] / "CMakeLists.txt"
 
-
-def dynamic_metadata(field: str, settings: Mapping[str, Any]) -> str | list[str]:
+def dynamic_metadata(settings: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, str | list[str]]:
     torch = ".".join(importlib.metadata.version("torch").split(".")[:2])
-    if field == "version":
-        return f"{re.search('project.upwell VERSION ([0-9.]+)', _PROJECT.read_text())[1]}+torch{torch}"
-    if field == "dependencies":
-        return [f"torch=={torch}.*", "tabulate", "tqdm"]
-    raise ValueError(f"{field} is not found here")
+    cmake = (Path(__file__).parents[1] / "CMakeLists.txt").read_text()
+    version = re.search(r"project\(upwell VERSION ([0-9.]+)", cmake)[1]
+    return {"version": f"{version}+torch{torch}", "dependencies": [f"torch=={torch}.*", "tabulate", "tqdm"]}
