@@ -22,7 +22,7 @@ from upwell.build import BuildError, build, load  # noqa: E402
 from upwell.flops import flop_formulas  # noqa: E402
 from upwell.memory import keep_memory  # noqa: E402
 
-cmake_prefix_path = str(Path(__file__).parent)  # of an installed wheel: for find_package(Upwell)
+cmake_prefix_path = str(Path(__file__).parent / "cmake")  # of an installed wheel: for find_package(Upwell)
 
 
 def compile_cost() -> tuple[int, float]:
