@@ -2,6 +2,7 @@
 
 The last good checkpoint continues as if nothing had happened; what cannot be continued is named."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from train_shapes import PACKAGES, run, words, write_data
-from upwell.train import training
+from upwell.train import interrupt, training
 from upwell.train.checkpoint import load
 from upwell.train.errors import TrainingError
 
@@ -114,6 +115,20 @@ def test_control_c_ends_without_a_traceback_and_with_a_whole_checkpoint(data, tm
     assert "interrupted; --resume auto continues" in errors and "Traceback" not in errors
     assert load(tmp_path / "last.pt")["history"]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_control_c_is_remembered_where_the_exception_is_dropped():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        interrupt.listen()
+        interrupt.check()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+        interrupt.check()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_from_the_command_line_an_error_is_one_line_and_an_exit_code(data, tmp_path):

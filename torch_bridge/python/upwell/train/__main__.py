@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from upwell.train import interrupt
 from upwell.train.arguments import parse_arguments
 from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
@@ -13,6 +14,7 @@ from upwell.train.training import train
 
 def main(words: list[str] | None = None) -> None:
     arguments = parse_arguments(words)
+    interrupt.listen()
     try:
         with Group(arguments.device, arguments.upsampler) as group:
             train(arguments, group)

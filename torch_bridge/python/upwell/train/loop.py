@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.data.distributed import DistributedSampler
 from tqdm import tqdm
 
+from upwell.train import interrupt
 from upwell.train.data import Pair
 from upwell.train.dataset import RandomCrops, WholeImages
 from upwell.train.distributed import Group
@@ -62,6 +63,7 @@ def train_epoch(
     model.train()
     total, count = 0.0, 0
     for step, (image, mask) in enumerate(bar):
+        interrupt.check()
         for parameters in optimizer.param_groups:
             progress = (epoch + step / len(loader)) / arguments.epochs
             parameters["lr"] = learning_rate(arguments.lr, progress)
@@ -97,6 +99,7 @@ def validate(
     model.eval()
     loader = _loader(share, arguments, group, batch_size=1)
     for image, mask in tqdm(loader, "validation", disable=not group.first, leave=False):
+        interrupt.check()
         predicted = model(image.to(group.device)).argmax(1)[0].cpu().numpy()
         scores.add(mask[0].numpy(), predicted)
         if len(samples) < pictures:
