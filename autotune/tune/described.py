@@ -38,7 +38,7 @@ class Library:
         from upwell.build import BuildError, compile_library
 
         try:
-            file = compile_library(source, kernels, ratios, _DTYPES, gpu=False, tuned=False)
+            file = compile_library(source, kernels, ratios, _DTYPES, gpu=False, progress=True, tuned=False)
         except BuildError as error:
             raise TuneError(str(error)) from None
         return cls(str(file), tuple(kernels), tuple(ratios))

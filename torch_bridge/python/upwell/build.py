@@ -166,12 +166,12 @@ def build(
 
 def compile_library(
     source: str | os.PathLike,
-    kernels: Sequence[int] = (),
-    ratios: Sequence[int] = (),
-    dtypes: Sequence[str] = ("float32", "float64"),
-    gpu: bool | None = None,
-    progress: bool = True,
-    tuned: str | os.PathLike | bool | None = None,
+    kernels: Sequence[int],
+    ratios: Sequence[int],
+    dtypes: Sequence[str],
+    gpu: bool | None,
+    progress: bool,
+    tuned: str | os.PathLike | bool | None,
 ) -> Path:
     """build() without loading: the library that was made, or was there."""
     source = Path(source).resolve()
