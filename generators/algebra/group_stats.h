@@ -13,10 +13,13 @@ inline const Halide::Var x("x"), y("y"), c("c"), n("n"), g("g"), strip("strip"),
 
 // x, y, c, n, of a map of sizes W, H.
 Halide::Func repeat_border(const std::string &name, Halide::Func map, Halide::Expr width, Halide::Expr height);
-Halide::Func blur(const std::string &name, Halide::Func bordered, Halide::Expr side);
+// On one axis: along rows, or of a row with those above and below it.
+Halide::Func blur_along(const std::string &name, Halide::Func bordered, Halide::Expr side);
+Halide::Func blur_across(const std::string &name, Halide::Func rows, Halide::Expr side);
 
 // map W, H, C, N -> output 2 (mean, variance), groups, N.
 struct GroupStats {
+    Halide::Func bordered, rows;  // the map with its border, and blurred along its rows
     // sums, squares: column, strip, g, n; mean (from a value of the group on), variance: g, n
     Halide::Func sums, mean, squares, variance, output;
     Halide::RDom pixels, totals;
@@ -26,7 +29,9 @@ struct GroupStats {
 
 // scale(c, n) blur(blur(map)) + shift(c, n) + added: with the right factors the gradient that the statistics pass on.
 struct GroupStatsBackward {
-    Halide::Func blurred, bordered, output;
+    Halide::Func bordered_map, rows, blurred;  // the map with its border, blurred along its rows, blurred
+    Halide::Func bordered, blurred_rows;       // that with its border, and blurred along its rows
+    Halide::Func output;
 
     GroupStatsBackward(Halide::Func map, Halide::Expr side, Halide::Func scale, Halide::Func shift, Halide::Func added,
                        Halide::Expr width, Halide::Expr height);

@@ -18,8 +18,10 @@ void schedule_on_cpu(GroupStats &s, Expr side, const GroupStatsKnobs &knobs, con
             .fuse(strip, g, task)
             .fuse(task, n, task)
             .parallel(task);
-        update.specialize(side == 0);
     }
+    s.squares.update().specialize(side == 0);
+    s.rows.compute_at(s.squares, s.pixels.z).vectorize(x, lanes, TailStrategy::RoundUp);
+    s.bordered.compute_at(s.rows, y).vectorize(x, lanes, TailStrategy::RoundUp);
     s.mean.compute_root();
     s.variance.compute_root();
     s.output.bound(kind, 0, 2);
@@ -37,7 +39,9 @@ void schedule_on_cpu(GroupStatsBackward &a, Expr side, const GroupStatsKnobs &kn
         .fuse(band, c, task)
         .fuse(task, n, task)
         .parallel(task);
-    a.blurred.store_at(a.output, task).compute_at(a.output, line).vectorize(x, lanes, TailStrategy::RoundUp);
+    for (Func f : {a.bordered_map, a.rows, a.blurred, a.bordered, a.blurred_rows}) {
+        f.compute_at(a.output, task).vectorize(x, lanes, TailStrategy::RoundUp);
+    }
     a.output.specialize(side == 0);
 }
 
