@@ -6,7 +6,6 @@
 #include <limits>
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/baddbmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/einsum.h>
@@ -67,7 +66,7 @@ Tensor gated_carafe(const Tensor &de, Tensor logits, const Tensor &gate, int64_t
     return ops::carafe_reassembly(de, weights, kernel);
 }
 
-// up + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where up stands.
+// up, which is written to, + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where up stands.
 Tensor plus_projection(const Tensor &up, const Tensor &gate, const Tensor &en, const torch::nn::Conv2dImpl &conv) {
     Tensor weight = conv.weight.flatten(1), passed = gate * en;
     if (conv.bias.defined()) {
@@ -76,7 +75,7 @@ Tensor plus_projection(const Tensor &up, const Tensor &gate, const Tensor &en, c
     }
     const at::ScalarType type = at::promote_types(up.scalar_type(), passed.scalar_type());
     const Tensor sums =
-        at::baddbmm(up.to(type).flatten(2), weight.to(type).expand({en.size(0), -1, -1}), passed.to(type).flatten(2));
+        up.to(type).flatten(2).baddbmm_(weight.to(type).expand({en.size(0), -1, -1}), passed.to(type).flatten(2));
     return sums.unflatten(2, {en.size(2), en.size(3)});
 }
 
@@ -137,7 +136,7 @@ Tensor SemiShiftImpl::encoded(Conv2d &compressor, const Tensor &x) {
     // The compressor's bias counts only inside the map: of every tap, in the rows and the columns where it lies inside.
     const Tensor of_bias = at::einsum("tmyx,m->tyx", {kernels, compressor->bias});
     const Tensor rows = taps_inside(x.size(2), x), columns = taps_inside(x.size(3), x);
-    return at::conv2d(x, merged, bias, 1, at::IntArrayRef{1}) + at::matmul(rows.t(), at::matmul(of_bias, columns));
+    return at::conv2d(x, merged, bias, 1, at::IntArrayRef{1}).add_(at::matmul(rows.t(), at::matmul(of_bias, columns)));
 }
 
 Tensor SemiShiftImpl::forward(const Tensor &en, const Tensor &de) {

@@ -66,8 +66,8 @@ class FADE(nn.Module):
 
     def forward(self, en: Tensor, de: Tensor) -> Tensor:
         """en [N, in_channels_en, H, W], de [N, in_channels_de, h, w] -> [N, in_channels_de, H, W]. ValueError if not."""
-        check_map("FADE", "en", en, self.in_channels_en)
-        check_map("FADE", "de", de, self.in_channels_de)
+        check_map(self, "en", en, self.in_channels_en)
+        check_map(self, "de", de, self.in_channels_de)
         check_same_batch("FADE", "en", en, "de", de)
         if self.scale is not None:
             check_multiple("FADE", "en", en, de, int(self.scale))
@@ -109,13 +109,14 @@ def _along(kernel: int, cells: int, pixels: int, device: torch.device) -> Tensor
 
 
 def _plus_projection(upsampled: Tensor, gate: Tensor, en: Tensor, conv: nn.Conv2d) -> Tensor:
-    """upsampled + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where upsampled stands."""
+    """upsampled, which is written to, + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where
+    upsampled stands."""
     weight, passed = laid_out(conv.weight).flatten(1), gate * en
     if conv.bias is not None:
         weight, passed = torch.cat([weight, laid_out(conv.bias)[:, None]], 1), torch.cat([passed, gate], 1)
     dtype = torch.promote_types(upsampled.dtype, passed.dtype)
     upsampled, passed = upsampled.to(dtype).flatten(2), passed.to(dtype).flatten(2)
-    sums = torch.baddbmm(upsampled, weight.to(dtype).expand(len(en), -1, -1), passed)
+    sums = upsampled.baddbmm_(weight.to(dtype).expand(len(en), -1, -1), passed)
     return sums.unflatten(2, en.shape[2:])
 
 
@@ -199,7 +200,7 @@ def _encoded(compressor: nn.Conv2d, x: Tensor, kernels: Tensor, bias: Tensor | N
     of_bias = torch.einsum("tmyx,m->tyx", kernels, compressor.bias)
     rows, columns = (_taps_inside(length, x) for length in x.shape[2:])
     added = rows.T @ (of_bias @ columns)
-    return F.conv2d(x, merged, bias, padding=1) + added
+    return F.conv2d(x, merged, bias, padding=1).add_(added)
 
 
 def _taps_inside(length: int, like: Tensor) -> Tensor:
