@@ -43,10 +43,51 @@ def test_every_module_that_upsamples_by_itself_is_in_the_table():
     made = set()
     for name in NAMES:
         module = make(name, 8, 12, 2)
-        made.add(type(getattr(module, "upsampler", module)).__name__)
+        made.add(inner_name(module))
     parts = {"GuidedFilter", "ColourGuidedFilter", "JBUStack", "HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock"}
     modules = {name for name in upwell.nn.__all__ if inspect.isclass(getattr(upwell.nn, name))}
     assert made == modules - parts
+
+
+GUIDE, X = (1, 12, 8, 8), (1, 8, 4, 4)
+NOT_NUMBERS = {
+    "None": (lambda x: None, "should be a tensor but is NoneType"),
+    "a list": (lambda x: x.tolist(), "should be a tensor but is list"),
+    "integers": (lambda x: x.long(), "should have a floating-point dtype but has torch.int64"),
+    "complex numbers": (lambda x: x.to(torch.complex64), "should have a floating-point dtype but has torch.complex64"),
+}
+
+
+def inner_name(module: torch.nn.Module) -> str:
+    return type(getattr(module, "upsampler", module)).__name__
+
+
+@every_name
+@pytest.mark.parametrize("what", NOT_NUMBERS)
+def test_what_is_no_map_of_numbers_is_refused_by_the_names_of_module_and_argument(name, what):
+    make_bad, message = NOT_NUMBERS[what]
+    module = make(name, 8, 12, 2)
+    with pytest.raises(ValueError, match=rf"^{inner_name(module)}: \w+ {message}$"):
+        module(torch.randn(GUIDE), make_bad(torch.randn(X)))
+    guide = make_bad(torch.randn(GUIDE))
+    if UPSAMPLERS[name].is_guided or not isinstance(guide, torch.Tensor):  # of others the size alone counts
+        with pytest.raises(ValueError, match=rf"^{inner_name(module)}: \w+ {message}$"):
+            module(guide, torch.randn(X))
+
+
+@every_name
+def test_maps_have_the_dtype_of_the_parameters_unless_autocast_chooses(name):
+    module = make(name, 8, 12, 2)
+    guide, x = torch.randn(GUIDE), torch.randn(X)
+    if any(True for _ in module.parameters()):
+        message = rf"^{inner_name(module)}: \w+ should be torch.float32 like the parameters but is torch.float64$"
+        with pytest.raises(ValueError, match=message):
+            module(guide, x.double())
+        if UPSAMPLERS[name].is_guided:
+            with pytest.raises(ValueError, match=message):
+                module(guide.double(), x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(guide, x.bfloat16()).shape == (1, 8, 8, 8)
 
 
 def test_papers_are_named_in_the_documents_by_the_same_number():

@@ -30,14 +30,23 @@ inline void check_choice(const char *module, const char *argument, const std::st
                 " should be one of ", std::vector<std::string>(known.begin(), known.end()), " but is '", value, "'");
 }
 
+// x should be a tensor of floating-point numbers.
+inline void check_numbers(const char *module, const char *argument, const at::Tensor &x) {
+    TORCH_CHECK(x.defined(), module, ": ", argument, " should be a tensor but is undefined");
+    TORCH_CHECK(x.is_floating_point(), module, ": ", argument, " should have a floating-point dtype but has ",
+                x.scalar_type());
+}
+
 // x should be N,channels,H,W with H and W at least 1.
 inline void check_map(const char *module, const char *argument, const at::Tensor &x, int64_t channels) {
+    check_numbers(module, argument, x);
     TORCH_CHECK(x.dim() == 4 && x.size(1) == channels && x.size(2) > 0 && x.size(3) > 0, module, ": ", argument,
                 " should be [N, ", channels, ", H >= 1, W >= 1] but is ", x.sizes());
 }
 
 // x should be N,C,H,W with C, H and W at least 1.
 inline void check_any_map(const char *module, const char *argument, const at::Tensor &x) {
+    check_numbers(module, argument, x);
     TORCH_CHECK(x.dim() == 4 && x.size(1) > 0 && x.size(2) > 0 && x.size(3) > 0, module, ": ", argument,
                 " should be [N, C >= 1, H >= 1, W >= 1] but is ", x.sizes());
 }

@@ -91,8 +91,8 @@ class AnyUp(nn.Module):
     def forward(self, image: Tensor, features: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """image [N, input_dim, Hi, Wi], features [N, C, h, w], any C, h and w at least 2 -> [N, C, *output_size], of the
         image's size if None. ValueError if not."""
-        check_map("AnyUp", "image", image, self.input_dim)
-        check_any_map("AnyUp", "features", features)
+        check_map(self, "image", image, self.input_dim)
+        check_any_map(self, "features", features)
         check_same_batch("AnyUp", "image", image, "features", features)
         check_reflects("AnyUp", "image", image, self.kernel_size)
         check_reflects("AnyUp", "features", features, AGGREGATION)

@@ -61,7 +61,7 @@ class CARAFE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, h, w] -> [N, C, r h, r w]."""
-        check_map("CARAFE", "x", x, self.channels)
+        check_map(self, "x", x, self.channels)
         code = self.content_encoder(self.channel_compressor(x))
         logits = pixel_shuffle(code, self.scale_factor)
         return ops.carafe(x, logits, self.up_kernel, self.up_group, self.border)

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 def check(condition: bool, message: str) -> None:
@@ -31,22 +32,54 @@ def check_choice(module: str, argument: str, value: object, known: Collection[st
     check(value in known, f"{module}: {argument} should be one of {', '.join(known)} but is {value!r}")
 
 
-def check_rank(module: str, argument: str, x: Tensor) -> None:
-    check(x.dim() == 4, f"{module}: {argument} should be [N, C, h, w] but is {list(x.shape)}")
+def _check_numbers(module: nn.Module | str, argument: str, x: object) -> str:
+    """x should be a tensor of floating-point numbers, and of the dtype of one of module's parameters where it has any and
+    autocast does not choose. Returns module's name."""
+    name = module if isinstance(module, str) else type(module).__name__
+    _check_tensor(name, argument, x)
+    check(x.is_floating_point(), f"{name}: {argument} should have a floating-point dtype but has {x.dtype}")
+    if not isinstance(module, str) and not _is_autocast(x):
+        dtypes = {parameter.dtype: None for parameter in module.parameters()}
+        check(
+            not dtypes or x.dtype in dtypes,
+            f"{name}: {argument} should be {' or '.join(map(str, dtypes))} like the parameters but is {x.dtype}",
+        )
+    return name
 
 
-def check_map(module: str, argument: str, x: Tensor, channels: int) -> None:
+def _check_tensor(name: str, argument: str, x: object) -> None:
+    check(isinstance(x, Tensor), f"{name}: {argument} should be a tensor but is {type(x).__name__}")
+
+
+def _is_autocast(x: Tensor) -> bool:
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
+
+
+def check_rank(module: nn.Module | str, argument: str, x: Tensor) -> None:
+    name = _check_numbers(module, argument, x)
+    check(x.dim() == 4, f"{name}: {argument} should be [N, C, h, w] but is {list(x.shape)}")
+
+
+def check_gives_size(module: str, argument: str, x: Tensor) -> None:
+    """x, of which nothing but its height and width is taken, should be [N, C, H, W], of any dtype."""
+    _check_tensor(module, argument, x)
+    check(x.dim() == 4, f"{module}: {argument} should be [N, C, H, W] but is {list(x.shape)}")
+
+
+def check_map(module: nn.Module | str, argument: str, x: Tensor, channels: int) -> None:
     """x should be [N, channels, H, W] with H and W at least 1."""
+    name = _check_numbers(module, argument, x)
     shape = list(x.shape)
     good = len(shape) == 4 and shape[1] == channels and min(shape[2:]) > 0
-    check(good, f"{module}: {argument} should be [N, {channels}, H >= 1, W >= 1] but is {shape}")
+    check(good, f"{name}: {argument} should be [N, {channels}, H >= 1, W >= 1] but is {shape}")
 
 
-def check_any_map(module: str, argument: str, x: Tensor) -> None:
+def check_any_map(module: nn.Module | str, argument: str, x: Tensor) -> None:
     """x should be [N, C, H, W] with C, H and W at least 1."""
+    name = _check_numbers(module, argument, x)
     shape = list(x.shape)
     good = len(shape) == 4 and min(shape[1:]) > 0
-    check(good, f"{module}: {argument} should be [N, C >= 1, H >= 1, W >= 1] but is {shape}")
+    check(good, f"{name}: {argument} should be [N, C >= 1, H >= 1, W >= 1] but is {shape}")
 
 
 def check_reflects(module: str, argument: str, x: Tensor, kernel: int) -> None:
@@ -74,6 +107,7 @@ def check_same_batch(module: str, first_name: str, first: Tensor, second_name: s
 
 def check_multiple(module: str, argument: str, high: Tensor, low: Tensor, ratio: int) -> None:
     """high, the argument, should have ratio times the rows and columns of low."""
+    _check_tensor(module, argument, high)
     H, W = (ratio * length for length in low.shape[2:])
     check(
         list(high.shape[2:]) == [H, W],

@@ -52,5 +52,5 @@ class Deconv(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, in_channels, h, w] -> [N, out_channels, r h, r w]."""
-        check_map("Deconv", "x", x, self.in_channels)
+        check_map(self, "x", x, self.in_channels)
         return super().forward(x)

@@ -53,7 +53,7 @@ class DySample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, in_channels, h, w] -> [N, in_channels, r h, r w]."""
-        check_map("DySample", "x", x, self.in_channels)
+        check_map(self, "x", x, self.in_channels)
         is_high = self.style == "pl"
         source = pixel_shuffle(x, self.scale) if is_high else x
         offsets, reach = self.offset(source), 0.25

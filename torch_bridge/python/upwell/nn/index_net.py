@@ -53,7 +53,7 @@ class IndexBlock(nn.Module):
     def decoder_cells(self, en: Tensor) -> Tensor:
         """idx_de alone, a cell's pixels as channels: [N, 1 or C, r^2, h, w]."""
         name, r = type(self).__name__, self.scale_factor
-        check_map(name, "en", en, self.inp)
+        check_map(self, "en", en, self.inp)
         check(
             en.shape[2] % r == 0 and en.shape[3] % r == 0,
             f"{name}: en should have a height and width that {r} divides but is {list(en.shape)}",
@@ -153,8 +153,8 @@ class IndexNet(nn.Module):
 
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, guide_channels, r h, r w], x [N, in_channels, h, w] -> [N, in_channels, r h, r w]."""
-        check_map("IndexNet", "guide", guide, self.guide_channels)
-        check_map("IndexNet", "x", x, self.in_channels)
+        check_map(self, "guide", guide, self.guide_channels)
+        check_map(self, "x", x, self.in_channels)
         check_same_batch("IndexNet", "guide", guide, "x", x)
         check_multiple("IndexNet", "guide", guide, x, self.scale_factor)
         if not any(is_plain(self.block, kind) for kind in BLOCKS.values()):

@@ -36,7 +36,7 @@ class _Interpolate(nn.Module):
 
     def _target(self, x: Tensor, size: Sequence[int] | None) -> dict:
         """What the operator takes besides x."""
-        check_rank(type(self).__name__, "x", x)
+        check_rank(self, "x", x)
         if size is not None:
             return {"size": size}
         return {"scale_factor": self.scale_factor, "recompute_scale_factor": self.recompute_scale_factor}

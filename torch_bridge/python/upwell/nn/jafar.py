@@ -69,8 +69,8 @@ class JAFAR(nn.Module):
     def forward(self, image: Tensor, features: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """image [N, input_dim, Hi, Wi], features [N, v_dim, h, w] -> [N, v_dim, *output_size], of the image's size if None.
         ValueError if not."""
-        check_map("JAFAR", "image", image, self.input_dim)
-        check_map("JAFAR", "features", features, self.v_dim)
+        check_map(self, "image", image, self.input_dim)
+        check_map(self, "features", features, self.v_dim)
         check_same_batch("JAFAR", "image", image, "features", features)
         check_reflects("JAFAR", "image", image, self.kernel_size)
         size = image.shape[2:] if output_size is None else output_size

@@ -44,8 +44,8 @@ class JBULearnedRange(nn.Module):
 
     def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
         """source [N, feat_dim, h, w], guidance [N, guidance_dim, H, W] -> [N, feat_dim, H, W]. ValueError if not."""
-        check_map("JBULearnedRange", "source", source, self.feat_dim)
-        check_map("JBULearnedRange", "guidance", guidance, self.guidance_dim)
+        check_map(self, "source", source, self.feat_dim)
+        check_map(self, "guidance", guidance, self.guidance_dim)
         check_same_batch("JBULearnedRange", "source", source, "guidance", guidance)
         projection = self.range_proj(guidance)
         temperature = self.range_temp.exp().clamp(1e-4, 1e4)
@@ -81,8 +81,8 @@ class JBUStack(nn.Module):
 
     def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
         """source [N, feat_dim, h, w], guidance [N, 3, H, W] of any size -> [N, feat_dim, 16 h, 16 w]. ValueError if not."""
-        check_map("JBUStack", "source", source, self.feat_dim)
-        check_map("JBUStack", "guidance", guidance, 3)
+        check_map(self, "source", source, self.feat_dim)
+        check_map(self, "guidance", guidance, 3)
         check_same_batch("JBUStack", "source", source, "guidance", guidance)
         for up in (self.up1, self.up2, self.up3, self.up4):
             h, w = source.shape[2:]

@@ -117,7 +117,7 @@ class LCTC(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, in_channels, h, w] -> [N, out_channels, r h, r w]."""
-        check_map("LCTC", "x", x, self.in_channels)
+        check_map(self, "x", x, self.in_channels)
         if not all(self._is_plain(*branch) for branch in self._branches().values()):
             x = x.flatten(1).view(x.shape)  # in channels_last, torch's backward (2.11) of a 1x1 kernel fails on a CPU
             return self.large(x) if self.small is None else self.large(x) + self.small(x)

@@ -35,8 +35,8 @@ class LocalAttender(nn.Module):
 
     def forward(self, guide: Tensor, value: Tensor) -> Tensor:
         """guide [N, in_channels, H, W], value [N, C, h, w], H, W multiples of h, w -> [N, C, H, W]. ValueError if not."""
-        check_map("LocalAttender", "guide", guide, self.in_channels)
-        check_any_map("LocalAttender", "value", value)
+        check_map(self, "guide", guide, self.in_channels)
+        check_any_map(self, "value", value)
         check_same_batch("LocalAttender", "guide", guide, "value", value)
         (H, W), (h, w) = guide.shape[2:], value.shape[2:]
         check(

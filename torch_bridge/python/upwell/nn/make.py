@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from upwell.nn.anyup import AnyUp
 from upwell.nn.carafe import CARAFE
-from upwell.nn.check import check_choice, check_multiple, check_rank, check_whole
+from upwell.nn.check import check_choice, check_gives_size, check_multiple, check_rank, check_whole
 from upwell.nn.deconv import Deconv
 from upwell.nn.dysample import DySample
 from upwell.nn.fade import FADE
@@ -31,6 +31,7 @@ class SizedByGuide(nn.Module):
 
     def forward(self, guide: Tensor, x: Tensor) -> Tensor:
         """guide [N, Cy, H, W], x [N, C, h, w] -> [N, C, H, W]."""
+        check_gives_size(type(self.upsampler).__name__, "guide", guide)
         return self.upsampler(x, guide.shape[2:])
 
 

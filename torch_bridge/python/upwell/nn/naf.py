@@ -80,8 +80,8 @@ class NAF(nn.Module):
     def forward(self, image: Tensor, features: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """image [N, input_dim, Hi, Wi] of at least 2 x 2 pixels, features [N, C, h, w] -> [N, C, *output_size], of the
         image's size if None. ValueError if not."""
-        check_map("NAF", "image", image, self.input_dim if self.use_encoder else self.dim)
-        check_any_map("NAF", "features", features)
+        check_map(self, "image", image, self.input_dim if self.use_encoder else self.dim)
+        check_any_map(self, "features", features)
         check_same_batch("NAF", "image", image, "features", features)
         C = features.shape[1]
         check(

@@ -31,7 +31,7 @@ class PixelShuffle(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, h, w] -> [N, out_channels, r h, r w]."""
-        check_map("PixelShuffle", "x", x, self.channels)
+        check_map(self, "x", x, self.channels)
         return super().forward(x)
 
 

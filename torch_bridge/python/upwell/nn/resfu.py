@@ -89,8 +89,8 @@ class ReSFU(nn.Module):
 
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
         """Guidance y [N, dim_y, H, W], features x [N, dim_x, h, w] -> [N, dim_x, H, W]. ValueError if not."""
-        check_map("ReSFU", "y", y, self.dim_y)
-        check_map("ReSFU", "x", x, self.dim_x)
+        check_map(self, "y", y, self.dim_y)
+        check_map(self, "x", x, self.dim_x)
         check_same_batch("ReSFU", "x", x, "y", y)
         true = self._true_ratios(y, x)
         spread = self._published_ratios() or true

@@ -160,8 +160,8 @@ def _check_options(module: str, up_factor: int | None, up_kernel_size: int, bord
 
 def _check_maps(module: SAPA | SAPAExp, y: Tensor, x: Tensor) -> None:
     name = type(module).__name__
-    check_map(name, "y", y, module.dim_y)
-    check_map(name, "x", x, module.dim_x)
+    check_map(module, "y", y, module.dim_y)
+    check_map(module, "x", x, module.dim_x)
     check_same_batch(name, "x", x, "y", y)
     if module.up_factor is not None:
         check_multiple(name, "y", y, x, int(module.up_factor))

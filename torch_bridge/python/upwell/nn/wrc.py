@@ -102,7 +102,7 @@ class WRC(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, h, w] -> [N, C, scale h, scale w]."""
-        check_map("WRC", "x", x, self.in_channels)
+        check_map(self, "x", x, self.in_channels)
         check(
             self.padding_mode != "reflect" or self.padding < min(x.shape[2:]),
             f"WRC: padding should be smaller than the map to reflect it but is {self.padding} for x {list(x.shape)}",
