@@ -1,7 +1,7 @@
-"""Registers, shared memory and spills of every compiled CUDA kernel, without a GPU: docs/ptx.json and docs/ptx.md.
+"""Registers, shared memory and spills of every compiled CUDA kernel, without a GPU: autotune/results/ptx.json and docs/ptx.md.
 
-    python autotune/ptx.py                      read build/cpu/runtime, write docs/ptx.json and docs/ptx.md
-    python autotune/ptx.py --check              compare with docs/ptx.json; fail naming each regression
+    python autotune/ptx.py                      read build/cpu/runtime, write autotune/results/ptx.json and docs/ptx.md
+    python autotune/ptx.py --check              compare with autotune/results/ptx.json; fail naming each regression
     python autotune/ptx.py --files FILE...      print the table of these files (.a, .o, .so)
 
 Kernels whose PTX and assembler are those of the report are not assembled again.
@@ -21,7 +21,8 @@ from tqdm import tqdm
 from ptxas import ARCHITECTURES, Use, assemble, digest, entries, find_ptxas, modules, ptxas_version
 
 _ROOT = Path(__file__).resolve().parent.parent
-_REPORT = _ROOT / "docs" / "ptx.json"
+_REPORT = _ROOT / "autotune" / "results" / "ptx.json"
+_PAGE = _ROOT / "docs" / "ptx.md"
 _STEPS = (32, 40, 48, 64, 80, 96, 128, 168, 255)  # registers at which fewer warps fit a multiprocessor
 _TOLERATED = 8  # registers that a kernel may gain within a step
 
@@ -161,6 +162,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="these files; writes nothing")
     parser.add_argument("--check", action="store_true", help="compare with the report instead of writing it")
     parser.add_argument("--report", type=Path, default=_REPORT, help="default: %(default)s")
+    parser.add_argument("--page", type=Path, default=_PAGE, help="the report for people; default: %(default)s")
     parser.add_argument("--ptxas", type=Path, help="default: torch's, or the first found")
     parser.add_argument("--jobs", type=int, default=min(len(os.sched_getaffinity(0)), 8), help="default: %(default)s")
     parser.add_argument(
@@ -192,8 +194,8 @@ def main() -> None:
         sys.exit("\n".join(check(report, committed)) or None)
     else:
         chosen.report.write_text(text(report))
-        chosen.report.with_suffix(".md").write_text(markdown(report))
-        print(chosen.report, chosen.report.with_suffix(".md"), sep="\n")
+        chosen.page.write_text(markdown(report))
+        print(chosen.report, chosen.page, sep="\n")
 
 
 if __name__ == "__main__":

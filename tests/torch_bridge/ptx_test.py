@@ -1,4 +1,4 @@
-"""What the CUDA kernels take, as docs/ptx.json has it; and the tool that finds it out (autotune/ptx.py)."""
+"""What the CUDA kernels take, as autotune/results/ptx.json has it; and the tool that finds it out (autotune/ptx.py)."""
 
 import copy
 import json
@@ -67,7 +67,8 @@ def archive(build: pathlib.Path, name: str, *texts: str) -> None:
 
 
 def run(build: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, AUTOTUNE / "ptx.py", "--build", build, "--report", build / "ptx.json", *arguments]
+    files = ["--report", build / "ptx.json", "--page", build / "ptx.md"]
+    command = [sys.executable, AUTOTUNE / "ptx.py", "--build", build, *files, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
