@@ -15,12 +15,13 @@ PACKAGE ?= $(BUILD)/python
 # Set up once per content of these files.
 STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 TEST_STAMP := $(STAMP:.stamp=-test.stamp)
+DOCS_STAMP := $(VENV)/docs-$(shell sha256sum docs/site/requirements.txt | cut -c1-16).stamp
 
 WHEEL_FOR ?= every
 wheel_for_native := -C cmake.define.UPWELL_GPU=auto -C cmake.define.UPWELL_INSTRUCTION_SETS=native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package build install wheel test run-tests test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx clean
+.PHONY: help setup package build install wheel test run-tests test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -97,6 +98,14 @@ bench-gpu: ## Time the built package beside torch on a GPU; ARGS go to autotune/
 ptx: ## Write what the CUDA kernels take, registers and spills, to docs/ptx.md
 	@$(MAKE) --no-print-directory PRESET=$(TEST_PRESET) build
 	@$(BIN)/python autotune/ptx.py
+
+docs: package $(DOCS_STAMP) ## Build the documentation as a site, build/site/index.html; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --config-file docs/site/mkdocs.yml
+
+$(DOCS_STAMP): | $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement docs/site/requirements.txt
+	@rm -f $(VENV)/docs-*.stamp
+	@touch $@
 
 clean: ## Remove what was built; .venv stays
 	rm -rf build

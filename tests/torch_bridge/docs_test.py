@@ -22,7 +22,11 @@ import upwell.ops
 import upwell.train
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "site"))
+import pages  # noqa: E402  what the site has beside the documents
+
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+LINKED = (*DOCUMENTS, ROOT / "findings" / "README.md")
 pytestmark = pytest.mark.xdist_group("docs")  # whose cache has an operator that two of them build
 
 _COMMENT = r"<!--(?:(?!-->).)*-->\n+"
@@ -95,13 +99,14 @@ def anchors(document: pathlib.Path) -> set[str]:
 
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+every_page = pytest.mark.parametrize("document", LINKED, ids=lambda file: str(file.relative_to(ROOT)))
 
 
 def test_the_front_door_is_short():
     assert len(DOCUMENTS[0].read_text().splitlines()) <= 110
 
 
-@every_document
+@every_page
 def test_links_and_pictures_lead_somewhere(document):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
@@ -109,7 +114,8 @@ def test_links_and_pictures_lead_somewhere(document):
             continue
         path, _, anchor = target.partition("#")
         file = document.parent / path if path else document
-        if not file.exists() or (anchor and anchor not in anchors(file)):
+        is_below = file.resolve().is_relative_to(ROOT)
+        if not is_below or not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(target)
     assert not broken
 
@@ -183,6 +189,12 @@ def compile_cpp(program: str, folder: pathlib.Path, *include: object) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def headings_before(piece: Piece) -> int:
+    """Of the second level."""
+    lines = piece.document.read_text().splitlines()[: piece.line]
+    return sum(line.startswith("## ") for line in lines)
+
+
 def at_line(piece: Piece) -> str:
     return f'#line {piece.line} "{piece.document.name}"\n{piece.text}\n'
 
@@ -200,17 +212,17 @@ def test_described_operators_compile(tmp_path):
 
 
 def test_cpp_compiles(tmp_path):
-    """The blocks of a document are one function, in turn; all of them are one program, as torch's headers take long."""
+    """The blocks of a section are one function, in turn; all of them are one program, as torch's headers take long."""
     functions = collections.defaultdict(str)
-    includes = set()
     for block in cpp_blocks(described=False):
         for piece in (*block.given, block):
-            includes |= set(re.findall(r"^#include .*$", piece.text, re.MULTILINE))
-            functions[block.document.stem] += at_line(piece)
+            functions[f"{block.document.stem} {headings_before(block)}"] += at_line(piece)
     assert len(functions) > 1
-    text = "\n".join(sorted(includes)) + "\n"
+    functions |= {f"page of {name}": pages.cpp_call(name) for name in pages.UPSAMPLERS}
+    includes = {line for body in functions.values() for line in re.findall(r"^#include .*$", body, re.MULTILINE)}
+    text = "\n".join(sorted({*includes, '#include "operators.h"'})) + "\n"
     for name, body in functions.items():
         body = re.sub(r"^#include .*$", "", body, flags=re.MULTILINE)
-        text += f"void blocks_of_{name.replace('-', '_')}() {{\n{body}}}\n"
+        text += f"void blocks_of_{re.sub(r'[^a-z0-9]', '_', name.lower())}() {{\n{body}}}\n"
     torch_headers = torch.utils.cpp_extension.include_paths()
-    compile_cpp(text, tmp_path, ROOT, ROOT / "runtime", ROOT / "torch_bridge", *torch_headers)
+    compile_cpp(text, tmp_path, ROOT / "torch_bridge", ROOT / "runtime", ROOT, *torch_headers)  # as upwell::nn has them
