@@ -80,8 +80,8 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 demo-wrc: package ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
 	@$(BIN)/python examples/wrc.py
 
-artefacts: package ## Train a restoration model with each upsampler and draw what they leave in its spectra
-	@$(BIN)/python examples/artefacts.py
+artefacts: package ## Train a restoration model with each upsampler, attack it, draw spectra; ARGS go to examples/artefacts.py
+	@$(BIN)/python examples/artefacts.py $(ARGS)
 
 ablation: package ## Train ReSFU with one part missing at a time, and draw what FNS removes (up to 20 minutes)
 	@$(BIN)/python examples/ablation.py

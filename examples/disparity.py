@@ -10,6 +10,7 @@ from tqdm import tqdm
 from disparity_demo import picture, report, scene
 from disparity_demo.model import NAMES, TITLES, DisparityUpsampler
 from disparity_demo.training import train
+from kept import kept
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,14 +47,7 @@ def finished(method: str, parts: scene.Parts, arguments: argparse.Namespace) -> 
     """run, or what it has left in --out."""
     settings = {name: getattr(arguments, name) for name in ("ratio", "steps", "seed")}
     path = arguments.out / "finished" / f"{method}.pt"
-    if arguments.resume and path.exists():
-        saved = torch.load(path)
-        if saved["settings"] == settings:
-            return report.Result(**saved["result"])
-    result = run(method, parts, arguments)
-    path.parent.mkdir(exist_ok=True)
-    torch.save({"settings": settings, "result": vars(result)}, path)
-    return result
+    return report.Result(**kept(path, settings, arguments.resume, lambda: vars(run(method, parts, arguments))))
 
 
 def main() -> None:

@@ -8,16 +8,17 @@ from tqdm import trange
 
 from artefact_study.model import TITLES
 
-BATCH = 4
+BATCH = 2
 CROP = 128  # px per side
-LEARNING_RATE = 3e-3
 
 
-def train(name: str, model: nn.Module, pictures: list[Tensor], noise: float, steps: int, seed: int) -> None:
-    """Train the model in place."""
+def train(
+    name: str, model: nn.Module, pictures: list[Tensor], noise: float, steps: int, seed: int, learning_rate: float = 2e-3
+) -> None:
+    """Train the model in place; learning_rate: the highest of the schedule."""
     generator = torch.Generator().manual_seed(seed)
-    optimiser = Adam(model.parameters(), LEARNING_RATE)
-    schedule = OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps + 1)
+    optimiser = Adam(model.parameters(), learning_rate)
+    schedule = OneCycleLR(optimiser, learning_rate, total_steps=steps + 1)
     with trange(steps, desc=f"training {TITLES[name]:>26}", unit="step") as bar:
         for _ in bar:
             truth = torch.cat([random_crop(pictures, generator) for _ in range(BATCH)])
@@ -30,7 +31,8 @@ def train(name: str, model: nn.Module, pictures: list[Tensor], noise: float, ste
 
 
 def noisy(picture: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    return picture + noise * torch.randn(picture.shape, generator=generator)
+    """Cut to 0 .. 1, as a file would store it."""
+    return (picture + noise * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
 
 
 def random_crop(pictures: list[Tensor], generator: torch.Generator) -> Tensor:

@@ -11,13 +11,9 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "examples"))
 
-import artefact_study.training
 import disparity_demo.training
 import photographs
 import wrc_demo.training
-from artefact_study import model as restoration
-from artefact_study import spectrum
-from artefact_study.report import Result
 from disparity_demo import model as disparity
 from disparity_demo.scene import Part
 from upwell.nn.make import NAMES
@@ -120,26 +116,3 @@ def test_the_demo_takes_all_methods_and_goes_on_where_it_stopped(tmp_path):
     table = (tmp_path / "scores.md").read_text()
     assert all(title in table for title in disparity.TITLES.values())
     assert (tmp_path / "disparity.png").stat().st_size > 0
-
-
-@pytest.mark.parametrize("name", restoration.NAMES)
-def test_a_restorer_keeps_the_size_and_learns(name):
-    torch.manual_seed(0)
-    pictures = [picture(136, 144).pixels]
-    restorer = restoration.Restorer(name)
-    before = [parameter.clone() for parameter in restorer.parameters()]
-    artefact_study.training.train(name, restorer, pictures, noise=0.1, steps=2, seed=0)
-    assert restorer(pictures[0]).shape == pictures[0].shape
-    assert all(not torch.equal(old, new) for old, new in zip(before, restorer.parameters()))
-
-
-def test_the_grid_of_pixels_is_seen_where_it_is():
-    plain = [picture(256, 256).pixels]
-    grid = plain[0].clone()
-    grid[..., ::4, ::4] += 0.5
-    excess = spectrum.mean_log_magnitude([grid]) - spectrum.mean_log_magnitude(plain)
-    result = Result("deconv", [grid], 0, 0.0, excess)
-    assert min(result.peaks) > 10
-    same = Result("deconv", plain, 0, 0.0, torch.zeros_like(excess))
-    assert max(map(abs, same.peaks)) < 1e-6
-    assert excess[64 + 32, 64] > 10 > excess[64 + 16, 64 + 16].abs()
