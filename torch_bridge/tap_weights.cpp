@@ -1,5 +1,6 @@
 #include "tap_weights.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <ATen/TensorOperators.h>
@@ -69,6 +70,29 @@ Tensor tap_weights(const WindowOperator &window, const Tensor &scores, const Siz
     }
     const Tensor counts = at::stack(of_taps);
     return at::softmax(split.masked_fill(counts.logical_not(), -std::numeric_limits<double>::infinity()), 2);
+}
+
+Tensor tap_weights(const Operator &op, const Arguments &arguments) {
+    const WindowOperator *window = find_window_operator(op.signature.name);
+    if (!window) {  // of all taps, by a signature of its own
+        return at::softmax(arguments.tensors[1], 1).unsqueeze(1);
+    }
+    const auto integer = [&](const char *name, int64_t otherwise) {
+        const int at = op.option(name);
+        return at < 0 || arguments.options[at].isNone() ? otherwise : arguments.options[at].toInt();
+    };
+    Parameters parameters;
+    parameters.kernel = integer("kernel", 1);
+    parameters.groups = integer("groups", 1);
+    parameters.mask_ratio = integer("mask_ratio", 0);
+    if (const int at = op.option("border"); at >= 0) {
+        const std::vector<std::string> &choices = op.signature.options[at].choices;
+        const auto chosen = std::find(choices.begin(), choices.end(), arguments.options[at].toStringRef());
+        parameters.border = static_cast<int>(chosen - choices.begin());
+    }
+    const Tensor &value = arguments.tensors[op.input(window->value)];
+    return tap_weights(*window, arguments.tensors[op.input(window->weights)], {value.sym_size(2), value.sym_size(3)},
+                       parameters);
 }
 
 }  // namespace upwell::bridge

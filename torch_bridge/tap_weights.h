@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "kernel.h"
+#include "operators/arguments.h"
 #include "runtime/window_operators.h"
 
 namespace upwell::bridge {
@@ -11,5 +11,8 @@ namespace upwell::bridge {
 // What a call of a window sums with. scores [N, groups*T, H, W]: its weights before a softmax, if it has one; low: h,
 // w. [N, groups, T, H, W], 0 for taps that are masked; made of torch's operators, which differentiate it.
 Tensor tap_weights(const WindowOperator &window, const Tensor &scores, const Sizes &low, const Parameters &parameters);
+
+// The same of a call of an operator that is a sum over taps: [N, 1, T, H, W] where it has no groups.
+Tensor tap_weights(const Operator &op, const Arguments &arguments);
 
 }  // namespace upwell::bridge

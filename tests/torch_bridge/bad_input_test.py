@@ -588,8 +588,7 @@ def test_10000_random_calls_return_or_raise_and_never_crash():
             continue
         returned += 1
         assert 0 <= output.numel() <= 2**31 and output.dim() == 4
-        twice = call._schema.name.endswith("_d_logits")  # differentiating these is refused
-        if output.requires_grad and output.device.type == "cpu" and not twice:
+        if output.requires_grad and output.device.type == "cpu":
             output.sum().backward()  # what was accepted forward is accepted backward
     assert returned > 2_000 and raised > 2_000, f"{returned} calls returned, {raised} raised"
     assert time.perf_counter() - start < 60

@@ -209,9 +209,13 @@ def test_gradients_pass_gradcheck(listed, moved):
     check(moved, maps((2, 3), (3, 5), (2, 9), n=1, channels=2, keys=2), 3, 2)
 
 
-def test_products_and_a_bias_are_differentiated_twice(listed):
+def test_they_are_differentiated_twice(listed, moved):
     tensors = [x.requires_grad_() for x in maps((2, 2), (3, 4), (1, 9), n=1, channels=2, keys=2)]
     assert torch.autograd.gradgradcheck(lambda *all: listed["mirrored"](*all, 3), tensors)
+    tensors = [x.requires_grad_() for x in maps((2, 3), (3, 5), (1, 9), n=1, channels=2, keys=2)]
+    assert torch.autograd.gradgradcheck(lambda *all: moved(*all, 3), tensors)
+    tensors = [random(1, 2, 2, 3, seed=1).requires_grad_(), random(1, 13, 4, 6, seed=2).requires_grad_()]
+    assert torch.autograd.gradgradcheck(listed["attending"], tensors)
 
 
 def test_a_map_of_few_cells_and_a_large_logit_of_a_cell_that_is_not_there(moved):

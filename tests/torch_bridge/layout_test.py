@@ -60,8 +60,7 @@ def of_problem(problem: Problem) -> Case:
     def on(where):
         return lambda *tensors: problem.run(where, tensors)
 
-    twice = problem.operator not in ("fns", "carafe")
-    return Case(str(problem), on(upwell.ops), on(formula), problem.tensors(), twice)
+    return Case(str(problem), on(upwell.ops), on(formula), problem.tensors(), twice=True)
 
 
 def of_attention(low: tuple[int, int], high: tuple[int, int], border: str) -> Case:

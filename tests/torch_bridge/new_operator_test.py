@@ -8,6 +8,7 @@ import torch.nn.functional as F
 import upwell
 from reference import formula
 from torch import Tensor, nn
+from torch.func import grad, jvp, vmap
 
 from strangers import HEAD, kindred_by_formula, random, sample, write
 
@@ -71,9 +72,31 @@ def test_its_gradients_pass_gradcheck(kindred):
     assert torch.autograd.gradcheck(lambda *all: kindred(*all, 3, 2), tensors)
 
 
-def test_products_are_differentiated_twice(kindred):
-    _, key, query = (x.requires_grad_() for x in sample((2, 2), (3, 4), n=1, keys=2))
+def test_it_and_its_products_are_differentiated_twice(kindred):
+    value, key, query = (x.requires_grad_() for x in sample((2, 2), (3, 4), n=1, channels=2, keys=2))
     assert torch.autograd.gradgradcheck(lambda *all: torch.ops.upwell.kindred_scores(*all, 3), [query, key])
+    assert torch.autograd.gradgradcheck(lambda *all: kindred(*all, 3, 2), [value, key, query])
+
+
+def test_transforms_of_torch_func_give_what_they_give_of_its_formula(kindred):
+    tensors, along = sample((2, 3), (4, 6), n=1, keys=4), [x.cos() for x in sample((2, 3), (4, 6), n=1, keys=4)]
+
+    def of(call):
+        def loss(*given):
+            return call(*given, 3, 2).square().sum()
+
+        first = grad(loss, (0, 1, 2))
+        batches = [torch.stack([x, 1.1 * x]) for x in tensors]
+        _, tangent = jvp(lambda *given: call(*given, 3, 2), tuple(tensors), tuple(along))
+        _, second = jvp(first, tuple(tensors), tuple(along))
+        mapped = vmap(lambda *given: call(*given, 3, 2))(*batches)
+        return [*first(*tensors), tangent, *second, mapped, *vmap(first)(*batches)]
+
+    for actual, expected in zip(of(kindred), of(kindred_by_formula), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+    both = [torch.stack([x, x]) for x in tensors]
+    weights = vmap(lambda *given: kindred(*given, 3, 2, return_weights=True)[1])(*both)
+    torch.testing.assert_close(weights[1], kindred(*tensors, 3, 2, return_weights=True)[1])
 
 
 @pytest.mark.parametrize("high", [(7, 9), (6, 8)])

@@ -1,12 +1,16 @@
 #include "gradient.h"
 
 #include <algorithm>
-#include <mutex>
-#include <unordered_map>
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "../in_float.h"
+#include "../second.h"
+#include "kept.h"
 
 namespace upwell::bridge {
 
@@ -19,311 +23,187 @@ std::vector<Tensor> call(const std::string &name, torch::jit::Stack stack) {
     return results;
 }
 
+torch::jit::Stack stack_of(const Operator &op, const Arguments &arguments) {
+    torch::jit::Stack stack;
+    for (const Tensor &tensor : arguments.tensors) {
+        stack.push_back(tensor.defined() ? at::IValue(tensor) : at::IValue());
+    }
+    for (size_t i = 0; i < arguments.options.size(); i++) {
+        if (op.signature.options[i].kind != OptionArgument::Kind::Fourier) {
+            stack.push_back(arguments.options[i]);
+        }
+    }
+    return stack;
+}
+
 namespace {
 
-using at::IValue;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using torch::jit::Stack;
-using Kind = OptionArgument::Kind;
 using Rule = Gradient::Rule;
 
-// On a stack; undefined: not given.
-IValue value_of(const Tensor &tensor) {
-    return tensor.defined() ? IValue(tensor) : IValue();
+// The centre of a map, of the input's last two sizes.
+Tensor centre(const Kept &kept, const Tensor &map, int input) {
+    Tensor result = map;
+    for (const int d : {2, 3}) {
+        const c10::SymInt length = kept.size(kept.op.symbols.name(kept.op.inputs[input][d].symbol()));
+        result = result.narrow_symint(d, (map.sym_size(d) - length) / 2, length);
+    }
+    return result;
 }
 
-// Where the argument of an operator that makes a gradient comes from.
-struct Source {
-    enum { Gradient, Input, Output, Nothing } from;
-    int number = -1;
-};
-
-Source source_of(const Operator &op, const Gradient &gradient, const std::string &argument) {
-    std::string name = argument;
-    for (const auto &[theirs, ours] : gradient.given) {
-        if (theirs == argument) {
-            name = ours;
-        }
+// A value for each channel as a map of the input's sizes.
+Tensor spread(const Kept &kept, const Tensor &values, int input) {
+    Sizes sizes;
+    for (const Formula &formula : kept.op.inputs[input]) {
+        sizes.push_back(kept.size(kept.op.symbols.name(formula.symbol())));
     }
-    for (size_t i = 0; i < op.returned(); i++) {
-        if (name == "d_" + op.signature.outputs[i].name) {
-            return {Source::Gradient, static_cast<int>(i)};
-        }
-    }
-    if (const int input = op.input(name); input >= 0) {
-        return {Source::Input, input};
-    }
-    if (const int output = op.output(name); output >= 0) {
-        return {Source::Output, output};
-    }
-    return {Source::Nothing};
+    return values.view({-1, 1, 1}).expand_symint(sizes);
 }
 
-// What makes the gradients of an operator's inputs, and what of a call that takes.
-struct Plan {
-    struct Call {
-        const Operator *maker = nullptr;  // null: the gradient is not made by an operator
-        std::vector<Source> tensors;      // for each of its inputs
-        std::vector<int> options;         // for each of its options the number of one of the call's, or -1: a size
-    };
-    // A number that is kept: the size of an input, or, where no tensor has it, what the call says.
-    struct Size {
-        std::string name;
-        int input = -1, dimension = -1;
-    };
-    std::vector<Call> calls;  // for each gradient of the signature
-    std::vector<Size> sizes;
+// Of each input, of those of every output; undefined where it is not needed.
+variable_list gradients_of(const Kept &kept, const variable_list &gradients) {
+    const Operator &op = kept.op;
+    if (op.signature.gradients.empty()) {
+        const Arguments arguments{variable_list(kept.tensors.begin(), kept.tensors.begin() + op.inputs.size()),
+                                  kept.options};
+        return second_gradients(op, arguments, gradients, kept.needed);
+    }
+    variable_list of_inputs(op.inputs.size());
+    for (size_t number = 0; number < op.signature.gradients.size(); number++) {
+        const Gradient &gradient = op.signature.gradients[number];
+        if (!kept.is_needed(gradient)) {
+            continue;
+        }
+        const int input = op.input(gradient.of[0]);
+        switch (gradient.rule) {
+        case Rule::Call: {
+            const Operator &maker = *kept.plan.calls[number].maker;
+            const variable_list made =
+                call(maker.signature.name, stack_of(maker, kept.arguments_of(number, gradients)));
+            for (size_t i = 0; i < made.size(); i++) {
+                of_inputs[op.input(gradient.of[i])] = made[i];
+            }
+            break;
+        }
+        case Rule::Same:
+            of_inputs[input] = gradients[0];
+            break;
+        case Rule::Centre:
+            of_inputs[input] = centre(kept, gradients[0], input);
+            break;
+        case Rule::Spread:
+            of_inputs[input] = spread(kept, gradients[0], input);
+            break;
+        }
+    }
+    return of_inputs;
+}
 
-    explicit Plan(const Operator &op) {
-        for (const Gradient &gradient : op.signature.gradients) {
-            Call &call = calls.emplace_back();
-            if (gradient.rule == Rule::Call) {
-                call.maker = find_operator(gradient.op);
-                for (const TensorArgument &argument : call.maker->signature.inputs) {
-                    call.tensors.push_back(source_of(op, gradient, argument.name));
-                }
-                for (const OptionArgument &option : call.maker->signature.options) {
-                    const int own = op.option(option.name);
-                    call.options.push_back(own >= 0 && op.signature.options[own].parts == option.parts ? own : -1);
-                    if (call.options.back() >= 0) {
-                        continue;
-                    }
-                    const bool is_list = option.kind == Kind::Sizes;
-                    for (const std::string &name : is_list ? option.parts : std::vector{option.name}) {
-                        sizes.push_back(size_of(op, name));
-                    }
-                }
-            } else if (gradient.rule != Rule::Same) {
-                for (const Formula &formula : op.inputs[op.input(gradient.of[0])]) {
-                    sizes.push_back(size_of(op, op.symbols.name(formula.symbol())));
-                }
+// Of a gradient that no signature says how to differentiate: what it makes of the gradients is linear in them, and this
+// is the transpose of that.
+variable_list transposed_tangents(const Kept &kept, const variable_list &outputs, const variable_list &changes) {
+    const bool is_differentiated = at::GradMode::is_enabled();
+    const at::AutoGradMode record(true);
+    variable_list seeds;
+    for (const Tensor &output : outputs) {
+        seeds.push_back(at::zeros_like(output).set_requires_grad(true));
+    }
+    const variable_list gradients = gradients_of(kept, seeds);
+    variable_list made, of_made;
+    for (size_t i = 0; i < gradients.size(); i++) {
+        if (gradients[i].defined() && gradients[i].requires_grad() && changes[i].defined()) {
+            made.push_back(gradients[i]);
+            of_made.push_back(changes[i]);
+        }
+    }
+    return made.empty() ? variable_list(outputs.size())
+                        : torch::autograd::grad(made, seeds, of_made, is_differentiated, is_differentiated, true);
+}
+
+// How outputs change with the inputs, which change by `changes` (undefined: not).
+variable_list tangents_of(const Kept &kept, const variable_list &inputs, const variable_list &outputs,
+                          const variable_list &changes) {
+    const Operator &op = kept.op;
+    if (op.signature.gradients.empty()) {
+        return transposed_tangents(kept, outputs, changes);
+    }
+    variable_list result(outputs.size());
+    for (size_t number = 0; number < op.signature.gradients.size(); number++) {
+        const Gradient &gradient = op.signature.gradients[number];
+        if (!kept.is_needed(gradient)) {
+            continue;
+        }
+        if (gradient.rule != Rule::Call) {  // it is linear in all that it takes
+            Arguments arguments{{}, kept.options};
+            for (size_t i = 0; i < op.inputs.size(); i++) {
+                arguments.tensors.push_back(changes[i].defined() ? changes[i] : at::zeros_like(inputs[i]));
+            }
+            return call(op.signature.name, stack_of(op, arguments));
+        }
+        // What makes the gradient is linear in that of the output: its own gradient by that is the transpose. Of the
+        // output's gradient only the sizes matter.
+        const Plan::Call &plan = kept.plan.calls[number];
+        const Arguments arguments = kept.arguments_of(number, outputs);
+        std::vector<bool> by_gradients;
+        for (const Source &source : plan.tensors) {
+            by_gradients.push_back(source.from == Source::Gradient);
+        }
+        variable_list made;
+        for (const std::string &name : gradient.of) {
+            made.push_back(changes[op.input(name)]);
+        }
+        const variable_list parts = gradients_of(Kept(*plan.maker, arguments, {}, by_gradients), made);
+        for (size_t i = 0; i < parts.size(); i++) {
+            if (parts[i].defined() && by_gradients[i]) {
+                Tensor &whole = result[plan.tensors[i].number];
+                whole = whole.defined() ? sum(whole, parts[i]) : parts[i];
             }
         }
     }
-
-    static Size size_of(const Operator &op, const std::string &name) {
-        for (const int input : op.order) {
-            for (size_t d = 0; d < op.inputs[input].size() && !op.signature.inputs[input].is_optional; d++) {
-                const int symbol = op.inputs[input][d].symbol();
-                if (symbol >= 0 && op.symbols.name(symbol) == name) {
-                    return {name, input, static_cast<int>(d)};
-                }
-            }
-        }
-        return {name};
+    for (size_t i = 0; i < result.size(); i++) {
+        result[i] = result[i].defined() ? converted(result[i], outputs[i].scalar_type()) : result[i];
     }
+    return result;
+}
 
-    // Made at its first use: what makes gradients may be added after the operator.
-    static const Plan &of(const Operator &op) {
-        static std::mutex &mutex = *new std::mutex;
-        static auto &all = *new std::unordered_map<const Operator *, Plan>;
-        const std::lock_guard lock(mutex);
-        return all.try_emplace(&op, op).first->second;
-    }
-};
-
-// What is kept of a call for its gradients.
-class Kept {
-public:
-    static void save(AutogradContext *context, const Operator &op, const Arguments &arguments,
-                     const variable_list &outputs) {
-        const Plan &plan = Plan::of(op);
-        variable_list saved(op.inputs.size() + op.outputs.size());
-        for (size_t i = 0; i < plan.calls.size(); i++) {
-            const std::vector<std::string> &of = op.signature.gradients[i].of;
-            if (!std::any_of(of.begin(), of.end(), [&](const std::string &name) {
-                    const Tensor &input = arguments.tensors[op.input(name)];
-                    return input.defined() && input.requires_grad();
-                })) {
-                continue;
-            }
-            for (const Source &source : plan.calls[i].tensors) {
-                if (source.from == Source::Input) {
-                    saved[source.number] = arguments.tensors[source.number];
-                } else if (source.from == Source::Output) {
-                    saved[op.inputs.size() + source.number] = outputs[source.number];
-                }
-            }
-        }
-        context->save_for_backward(std::move(saved));
-        auto &data = context->saved_data;
-        data["operator"] = op.signature.name;
-        std::vector<int64_t> given;
-        for (const Tensor &tensor : arguments.tensors) {
-            given.push_back(tensor.defined());
-        }
-        data["given"] = std::move(given);
-        data["options"] = c10::ivalue::Tuple::create(arguments.options);
-        if (!plan.sizes.empty()) {
-            Sizes sizes;
-            std::optional<Check> check;
-            const Refusal refusal{op.signature.name};
-            for (const Plan::Size &size : plan.sizes) {
-                if (size.input >= 0) {
-                    sizes.push_back(arguments.tensors[size.input].sym_size(size.dimension));
-                    continue;
-                }
-                if (!check) {
-                    check.emplace(checked(op, arguments, refusal));
-                }
-                sizes.push_back(*check->value(size.name));
-            }
-            data["sizes"] = c10::SymIntArrayRef(sizes);
-        }
-    }
-
-    Kept(AutogradContext *context, const variable_list &gradients)
-        : op(*find_operator(context->saved_data["operator"].toStringRef())), plan_(Plan::of(op)),
-          data_(context->saved_data), given_(data_["given"].toIntVector()), saved_(context->get_saved_variables()),
-          gradients_(gradients) {
-        for (size_t i = 0, number = 0; i < given_.size(); i++) {
-            needed_.push_back(given_[i] && context->needs_input_grad(number));
-            number += given_[i];
-        }
-    }
-
-    const Operator &op;
-
-    bool is_given(int input) const { return given_[input]; }
-    bool is_needed(const Gradient &gradient) const {
-        return std::any_of(gradient.of.begin(), gradient.of.end(),
-                           [&](const std::string &name) { return needed_[op.input(name)]; });
-    }
-
-    // What the operator that makes a gradient, given by its number, makes.
-    variable_list call(size_t number) {
-        const Plan::Call &call = plan_.calls[number];
-        Stack stack;
-        for (const Source &source : call.tensors) {
-            if (source.from == Source::Nothing) {
-                stack.emplace_back();
-            } else if (source.from == Source::Gradient) {
-                stack.emplace_back(gradients_[source.number]);
-            } else {
-                stack.push_back(
-                    value_of(saved_[source.number + (source.from == Source::Output ? op.inputs.size() : 0)]));
-            }
-        }
-        const auto own = data_["options"].toTuple();
-        for (size_t i = 0; i < call.options.size(); i++) {
-            const OptionArgument &option = call.maker->signature.options[i];
-            if (option.kind == Kind::Fourier) {
-                continue;
-            }
-            if (call.options[i] >= 0) {
-                stack.push_back(own->elements()[call.options[i]]);
-            } else if (option.kind == Kind::Sizes) {
-                Sizes parts;
-                for (const std::string &part : option.parts) {
-                    parts.push_back(size(part));
-                }
-                stack.emplace_back(c10::SymIntArrayRef(parts));
-            } else {
-                stack.emplace_back(size(option.name));
-            }
-        }
-        return bridge::call(call.maker->signature.name, std::move(stack));
-    }
-
-    // The centre of a map, of the input's last two sizes.
-    Tensor centre(const Tensor &map, int input) {
-        Tensor result = map;
-        for (const int d : {2, 3}) {
-            const c10::SymInt length = size(op.symbols.name(op.inputs[input][d].symbol()));
-            result = result.narrow_symint(d, (map.sym_size(d) - length) / 2, length);
-        }
-        return result;
-    }
-
-    // A value for each channel as a map of the input's sizes.
-    Tensor spread(const Tensor &values, int input) {
-        Sizes sizes;
-        for (const Formula &formula : op.inputs[input]) {
-            sizes.push_back(size(op.symbols.name(formula.symbol())));
-        }
-        return values.view({-1, 1, 1}).expand_symint(sizes);
-    }
-
-private:
-    c10::SymInt size(const std::string &name) {
-        const auto at = std::find_if(plan_.sizes.begin(), plan_.sizes.end(),
-                                     [&](const Plan::Size &each) { return each.name == name; });
-        return data_["sizes"].toSymIntVector()[at - plan_.sizes.begin()];
-    }
-
-    const Plan &plan_;
-    ska::flat_hash_map<std::string, IValue> &data_;
-    const std::vector<int64_t> given_;
-    const variable_list saved_;
-    const variable_list &gradients_;
-    std::vector<bool> needed_;
-};
-
-class Derivative : public torch::autograd::Function<Derivative> {
-public:
+// Its node in the graph, as torch::autograd::Function has one.
+struct Derivative {
     static constexpr bool is_traceable = true;
-
-    // The list: those tensors of the arguments that are given, for autograd to find.
-    static variable_list forward(AutogradContext *context, const Operator *op, at::TensorList,
-                                 const Arguments &arguments) {
-        const at::AutoDispatchBelowADInplaceOrView guard;
-        Stack stack;
-        for (const Tensor &tensor : arguments.tensors) {
-            stack.push_back(value_of(tensor));
-        }
-        for (size_t i = 0; i < arguments.options.size(); i++) {
-            if (op->signature.options[i].kind != Kind::Fourier) {
-                stack.push_back(arguments.options[i]);
-            }
-        }
-        const bool has_kept = op->outputs.size() > op->returned();
-        variable_list outputs = bridge::call(op->signature.name + (has_kept ? "_forward" : ""), std::move(stack));
-        Kept::save(context, *op, arguments, outputs);
-        outputs.resize(op->returned());
-        return outputs;
-    }
 
     // gradients: of every output; torch makes zeros where nothing asked for one.
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-        Kept kept(context, gradients);
-        const Operator &op = kept.op;
-        variable_list of_inputs(op.inputs.size());
-        for (size_t number = 0; number < op.signature.gradients.size(); number++) {
-            const Gradient &gradient = op.signature.gradients[number];
-            if (!kept.is_needed(gradient)) {
-                continue;
-            }
-            const int input = op.input(gradient.of[0]);
-            switch (gradient.rule) {
-            case Rule::Call: {
-                const variable_list made = kept.call(number);
-                for (size_t i = 0; i < made.size(); i++) {
-                    of_inputs[op.input(gradient.of[i])] = made[i];
-                }
-                break;
-            }
-            case Rule::Same:
-                of_inputs[input] = gradients[0];
-                break;
-            case Rule::Centre:
-                of_inputs[input] = kept.centre(gradients[0], input);
-                break;
-            case Rule::Spread:
-                of_inputs[input] = kept.spread(gradients[0], input);
-                break;
-            }
-        }
-        variable_list result(1);  // the operator
+        const Kept kept(context);
+        const variable_list of_inputs = gradients_of(kept, gradients);
+        variable_list result;
         for (size_t i = 0; i < of_inputs.size(); i++) {
-            if (kept.is_given(static_cast<int>(i))) {
+            if (kept.given[i]) {
                 result.push_back(of_inputs[i]);
             }
         }
-        result.emplace_back();  // the arguments
         return result;
     }
 };
+
+// The outputs, and what is kept as it follows from the inputs, for transforms around this one: kernels keep it as a
+// constant.
+variable_list following_outputs(const Operator &op, const Arguments &inputs, const variable_list &outputs) {
+    const std::string name = op.signature.name + "_kept_composed";
+    if (op.outputs.size() == op.returned() || !c10::Dispatcher::singleton().findSchema({"upwell::" + name, ""})) {
+        return outputs;
+    }
+    variable_list result(outputs.begin(), outputs.begin() + op.returned());
+    const variable_list kept = call(name, stack_of(op, inputs));
+    result.insert(result.end(), kept.begin(), kept.end());
+    return result;
+}
+
+// The operator itself, with what is kept for gradients if it has that.
+variable_list outputs_of(const Operator &op, const Arguments &arguments) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    return call(op.signature.name + (op.outputs.size() > op.returned() ? "_forward" : ""), stack_of(op, arguments));
+}
 
 }  // namespace
 
@@ -335,14 +215,74 @@ bool keeps_outputs(const Operator &op) {
     });
 }
 
-std::vector<Tensor> differentiable(const Operator &op, const Arguments &arguments) {
-    std::vector<Tensor> given;
+// What torch::autograd::Function::apply does, but under torch.func and in forward mode too: what runs below goes
+// through the dispatcher, as torch's own operators do, and so do gradients and tangents.
+std::vector<Tensor> differentiable(const Operator &op, const Arguments &arguments, bool with_kept) {
+    variable_list given;
     for (const Tensor &tensor : arguments.tensors) {
         if (tensor.defined()) {
             given.push_back(tensor);
         }
     }
-    return Derivative::apply(&op, at::TensorList(given), arguments);
+    const bool is_recorded =
+        at::GradMode::is_enabled() &&
+        std::any_of(given.begin(), given.end(), [](const Tensor &tensor) { return tensor.requires_grad(); });
+    using Node = torch::autograd::CppNode<Derivative>;
+    const std::shared_ptr<Node> node(new Node, torch::autograd::deleteNode);
+    node->is_variable_input_.assign(given.size(), true);
+    node->set_ctx_grad_fn(node);
+    node->set_next_edges(is_recorded ? torch::autograd::collect_next_edges(given) : torch::autograd::edge_list());
+    for (const Tensor &tensor : given) {
+        node->input_info_.emplace_back(tensor);
+    }
+    variable_list outputs = outputs_of(op, arguments);
+    if (is_recorded) {
+        std::vector<bool> needed;
+        for (const Tensor &tensor : arguments.tensors) {
+            needed.push_back(tensor.defined() && tensor.requires_grad());
+        }
+        Kept(op, arguments, outputs, std::move(needed)).save(&node->ctx_);
+    }
+    const variable_list kept_outputs(outputs.begin() + op.returned(), outputs.end());
+    if (with_kept) {
+        node->ctx_.mark_non_differentiable(kept_outputs);
+    }
+    const torch::autograd::_jvp_fn_t tangents = [&](const variable_list &, const variable_list &changes) {
+        const at::AutoFwGradMode of_outer_levels(true);  // torch has turned off this one's, but means only the inputs'
+        Arguments inputs = arguments;
+        variable_list of_inputs(op.inputs.size());
+        std::vector<bool> needed(op.inputs.size(), false);
+        size_t number = 0;
+        for (size_t i = 0; i < op.inputs.size(); i++) {
+            if (inputs.tensors[i].defined()) {
+                of_inputs[i] = changes[number++];
+                needed[i] = of_inputs[i].defined();
+                inputs.tensors[i] = inputs.tensors[i]._fw_primal(0);
+            }
+        }
+        const variable_list seen(outputs.begin(), outputs.begin() + op.returned());
+        const variable_list following = following_outputs(op, inputs, outputs);
+        variable_list result =
+            tangents_of(Kept(op, inputs, following, std::move(needed)), inputs.tensors, seen, of_inputs);
+        result.resize(with_kept ? op.outputs.size() : op.returned());
+        return result;
+    };
+    std::vector<std::optional<Tensor>> raw(outputs.begin(),
+                                           outputs.begin() + (with_kept ? op.outputs.size() : op.returned()));
+    const auto wrapped = torch::autograd::_wrap_outputs(
+        given, node->ctx_.get_non_differentiable(), node->ctx_.get_and_bump_dirty(), raw, is_recorded ? node : nullptr,
+        tangents, {}, [](const Tensor &tensor) { return tensor.view_as(tensor); }, false);
+    std::vector<Tensor> results;
+    for (const std::optional<Tensor> &output : wrapped) {
+        results.push_back(*output);
+        if (is_recorded) {
+            node->output_info_.emplace_back(*output);
+        }
+    }
+    if (is_recorded) {
+        node->save_variables_to_ctx();
+    }
+    return results;
 }
 
 }  // namespace upwell::bridge

@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 
+#include "../batched.h"
 #include "../fourier.h"
 #include "../in_float.h"
 #include "../pooled.h"
@@ -136,7 +137,7 @@ private:
 
 class Differentiable : public c10::OperatorKernel {
 public:
-    explicit Differentiable(const Operator &op) : op(op) {}
+    Differentiable(const Operator &op, bool with_kept) : op(op), with_kept(with_kept) {}
     void operator()(const OperatorHandle &handle, c10::DispatchKeySet keys, Stack *stack) {
         if (!is_differentiated(stack->data() + stack->size() - argument_count(op), op.inputs.size())) {
             const at::AutoDispatchBelowADInplaceOrView guard;
@@ -147,14 +148,14 @@ public:
             // What is kept is of outputs before they are rounded.
             const Tensor &first = arguments.tensors[op.order[0]];
             if (!is_16_bit(first) || !keeps_outputs(op)) {
-                return differentiable(op, arguments);
+                return differentiable(op, arguments, with_kept);
             }
             check_tensors(op, arguments);
             const at::ScalarType narrow = first.scalar_type();
             for (Tensor &tensor : arguments.tensors) {
                 tensor = tensor.defined() ? tensor.to(at::kFloat) : tensor;
             }
-            std::vector<Tensor> outputs = differentiable(op, arguments);
+            std::vector<Tensor> outputs = differentiable(op, arguments, with_kept);
             for (Tensor &output : outputs) {
                 output = output.to(narrow);
             }
@@ -164,6 +165,7 @@ public:
 
 private:
     const Operator &op;
+    const bool with_kept;
 };
 
 template<at::DeviceType device> class Autocast : public c10::OperatorKernel {
@@ -197,31 +199,13 @@ public:
         const size_t count = argument_count(op);
         Stack own(stack->end() - count, stack->end());
         const Tensor output = bridge::call(op.signature.name, std::move(own))[0];  // checks them
-        replace(op, stack, [&](const Arguments &arguments) { return std::vector{output, weights(arguments)}; });
+        replace(op, stack, [&](const Arguments &arguments) {
+            const Tensor weights = tap_weights(op, arguments);
+            return std::vector{output, window_operator(op.signature.name).has_groups ? weights : weights.squeeze(1)};
+        });
     }
 
 private:
-    Tensor weights(const Arguments &arguments) const {
-        const WindowOperator &window = window_operator(op.signature.name);
-        const auto integer = [&](const char *name, int64_t otherwise) {
-            const int at = op.option(name);
-            return at < 0 || arguments.options[at].isNone() ? otherwise : arguments.options[at].toInt();
-        };
-        Parameters parameters;
-        parameters.kernel = integer("kernel", 1);
-        parameters.groups = integer("groups", 1);
-        parameters.mask_ratio = integer("mask_ratio", 0);
-        if (const int at = op.option("border"); at >= 0) {
-            const std::vector<std::string> &choices = op.signature.options[at].choices;
-            const auto chosen = std::find(choices.begin(), choices.end(), arguments.options[at].toStringRef());
-            parameters.border = static_cast<int>(chosen - choices.begin());
-        }
-        const Tensor &value = arguments.tensors[op.input(window.value)];
-        const Tensor weights = tap_weights(window, arguments.tensors[op.input(window.weights)],
-                                           {value.sym_size(2), value.sym_size(3)}, parameters);
-        return window.has_groups ? weights : weights.squeeze(1);
-    }
-
     const Operator &op;
 };
 
@@ -294,36 +278,40 @@ void define_with_weights(const Operator &op) {
     define(text.substr(0, text.rfind(" -> ")) + " -> (Tensor, Tensor)");
 }
 
+// Made of operators, of which every transform sees those alone.
+template<class Functor, class... Arguments>
+void implement_composite(const std::string &name, const Arguments &...arguments) {
+    for (const DispatchKey key : {DispatchKey::CompositeImplicitAutograd, DispatchKey::FuncTorchBatched}) {
+        implement<Functor>(key, name, arguments...);
+    }
+}
+
 // The implementations of one operator in torch.
 void add(const Operator &op, const std::string &name, bool with_kept) {
     define(schema(op, with_kept));
     for (const DispatchKey key : {DispatchKey::CPU, DispatchKey::CUDA, DispatchKey::Meta}) {
         implement<Implementation>(key, name, op, with_kept);
     }
+    implement<Differentiable>(DispatchKey::Autograd, name, op, with_kept);
+    implement<Batched>(DispatchKey::FuncTorchBatched, name, op, with_kept);
 }
 
 void add(const Operator &op) {
     const std::string &name = op.signature.name;
     if (op.signature.chain) {
         define(schema(op, false));
-        implement<InTurn>(DispatchKey::CompositeImplicitAutograd, name, op, false);
+        implement_composite<InTurn>(name, op, false);
         define_with_weights(op);
-        implement<InTurn>(DispatchKey::CompositeImplicitAutograd, name + and_weights, op, true);
+        implement_composite<InTurn>(name + and_weights, op, true);
         return;
     }
     add(op, name, false);
     if (op.signature.has_tap_weights) {
         define_with_weights(op);
-        implement<WithWeights>(DispatchKey::CompositeImplicitAutograd, name + and_weights, op);
+        implement_composite<WithWeights>(name + and_weights, op);
     }
     if (op.outputs.size() > op.returned()) {
         add(op, name + "_forward", true);
-        refuse_gradients(name + "_forward");
-    }
-    if (op.signature.gradients.empty()) {
-        refuse_gradients(name);
-    } else {
-        implement<Differentiable>(DispatchKey::Autograd, name, op);
     }
     if (op.signature.autocast != Signature::Autocast::None) {
         implement<Autocast<at::kCPU>>(DispatchKey::AutocastCPU, name, op);

@@ -4,7 +4,6 @@
 #include <map>
 
 #include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 
 namespace upwell::bridge {
 
@@ -25,10 +24,6 @@ torch::Library &library(DispatchKey key) {
 
 void define(const std::string &schema) {
     library(DispatchKey::Undefined).def(schema.c_str());
-}
-
-void refuse_gradients(const std::string &name) {
-    library(DispatchKey::Autograd).impl(name.c_str(), torch::autograd::autogradNotImplementedFallback());
 }
 
 bool is_differentiated(const at::IValue *first, size_t count) {

@@ -1,5 +1,5 @@
-// Operators of torch whose kernels take their arguments from a stack. Never undone: they stay for as long as the process
-// lives.
+// Operators of torch whose kernels take their arguments from a stack. Never undone: they stay for as long as the
+// process lives.
 #pragma once
 
 #include <memory>
@@ -18,9 +18,6 @@ template<class Functor, class... Arguments>
 void implement(c10::DispatchKey key, const std::string &name, Arguments &&...arguments) {
     library(key).impl(name.c_str(), torch::CppFunction::makeFromBoxedFunctor(std::make_unique<Functor>(arguments...)));
 }
-
-// A backward pass through it is an error.
-void refuse_gradients(const std::string &name);
 
 // Whether one of the arguments, tensors or nothing, is differentiated.
 bool is_differentiated(const at::IValue *first, size_t count);

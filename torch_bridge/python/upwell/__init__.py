@@ -18,6 +18,7 @@ if not LIBRARY.exists():
 torch.ops.load_library(str(LIBRARY))
 
 from upwell import nn, ops  # noqa: E402  the modules call the operators that the library registers
+import upwell.composed  # noqa: E402, F401  registers what gradients of gradients are made of
 from upwell.build import BuildError, build, load  # noqa: E402
 from upwell.flops import flop_formulas  # noqa: E402
 from upwell.memory import keep_memory  # noqa: E402

@@ -17,7 +17,7 @@ def window_weights(
     if query.dtype in (torch.float16, torch.bfloat16):
         query, key = query.float(), key.float()
     (rows, in_rows), (columns, in_columns) = (
-        _cells(window, kernel[axis], ratio, key.shape[2 + axis], query.shape[2 + axis], query.device) for axis in (0, 1)
+        cells_of_windows(window, kernel[axis], ratio, key.shape[2 + axis], query.shape[2 + axis], query.device) for axis in (0, 1)
     )
     of_heads = query.unflatten(1, (heads, -1))
     scale = 1 / math.sqrt(of_heads.shape[2])
@@ -32,7 +32,7 @@ def window_weights(
     return weights.mean(1) if mean_heads else weights
 
 
-def _cells(
+def cells_of_windows(
     window: str, kernel: int, ratio: float, low: int, high: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Along an axis, [count, high]: the cells of pixels' windows, moved inside the map, and whether they are in both (the

@@ -1,0 +1,91 @@
+"""Modules under torch.func, and what torch demands of a whole program."""
+
+import pytest
+import torch
+import upwell
+from torch.func import functional_call, grad, jvp, stack_module_state, vmap
+from torch.utils.flop_counter import FlopCounterMode
+
+from compare import assert_close
+from module_parallel_test import SETTINGS, TRAINED, make, maps
+from problems import random
+
+
+def loss_of(module: torch.nn.Module):
+    def loss(parameters, y, x):
+        return functional_call(module, parameters, (y[None], x[None])).square().mean()
+
+    return loss
+
+
+def parameters_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+
+@pytest.mark.parametrize("setting", TRAINED)
+def test_gradients_of_each_sample_are_those_of_a_batch_of_one(setting):
+    module, (y, x) = make(setting).eval(), maps(setting)
+    actual = vmap(grad(loss_of(module)), (None, 0, 0))(parameters_of(module), y, x)
+    for sample in range(len(x)):
+        module.zero_grad()
+        module(y[sample : sample + 1], x[sample : sample + 1]).square().mean().backward()
+        for name, parameter in module.named_parameters():
+            expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            scale = max(1e-3, expected.abs().max().item())
+            assert_close(actual[name][sample], expected, 1e-9, f"{setting}: {name}", scale=scale)
+
+
+@pytest.mark.parametrize("setting", TRAINED)
+def test_an_ensemble_is_its_members(setting):
+    members = []
+    for seed in range(3):
+        members.append(make(setting).eval())
+        with torch.no_grad():
+            for i, parameter in enumerate(members[-1].parameters()):
+                parameter.add_(0.1 * random(parameter.shape, parameter.dtype, 10 * seed + i))
+    state = stack_module_state(members)
+    y, x = maps(setting)
+    actual = vmap(lambda *state: functional_call(members[0], state, (y, x)))(*state)
+    for output, member in zip(actual, members):
+        assert_close(output, member(y, x), 1e-9, setting, scale=max(1.0, output.abs().max().item()))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_tangent_of_a_module_is_the_limit_of_its_differences(setting):
+    module, given = make(setting).eval(), tuple(maps(setting))
+    along = tuple(random(tuple(t.shape), t.dtype, 5 + i) for i, t in enumerate(given))
+    _, tangent = jvp(module, given, along)
+    step = 1e-6
+    with torch.no_grad():
+        ahead, behind = (module(*(t + side * step * a for t, a in zip(given, along))) for side in (1, -1))
+    expected = (ahead - behind) / (2 * step)
+    error = (tangent - expected).abs().flatten() / max(1.0, expected.abs().max().item())
+    assert error.quantile(0.9) <= 1e-5 and error.max() <= 0.1, setting  # a relu may change its branch between the two
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_modules_train_where_deterministic_algorithms_are_demanded_with_the_same_bits(setting):
+    def results() -> list[torch.Tensor]:
+        module, given = make(setting, torch.float32), [t.requires_grad_() for t in maps(setting, torch.float32)]
+        output = module(*given)
+        output.square().mean().backward()
+        return [output, *(t.grad for t in [*given, *module.parameters()] if t.grad is not None)]
+
+    plain = results()
+    torch.use_deterministic_algorithms(True)
+    try:
+        strict = results()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(a, b) for a, b in zip(plain, strict, strict=True))
+
+
+def test_torchs_counter_counts_below_a_transform():
+    value, logits = torch.zeros(3, 2, 3, 4, 5), torch.zeros(3, 2, 9, 8, 10)
+    one = 2 * 4**2 * (2 * 3 * 8 * 10)
+    with FlopCounterMode(display=False, custom_mapping=upwell.flop_formulas()) as counter:
+        vmap(lambda v, l: upwell.ops.fns(v, l, 3))(value, logits)
+    assert counter.get_total_flops() == 3 * one
+    with FlopCounterMode(display=False, custom_mapping=upwell.flop_formulas()) as counter:
+        grad(lambda v, l: upwell.ops.fns(v, l, 3).sum(), (0, 1))(value[0], logits[0])
+    assert counter.get_total_flops() == 3 * one
