@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from compare import assert_close
 from problems import random
 from torch import nn
 from torch.export import Dim, export
+from torch.utils import cpp_extension
 from upwell.nn.make import NAMES
 
 nns, ops = upwell.nn, upwell.ops
@@ -212,23 +214,56 @@ def slices() -> list[tuple[int, int]]:
     return [(sum(counts[:i]), count) for i, count in enumerate(counts)]
 
 
-def test_a_package_of_aotinductor_with_every_size_free_runs_in_a_process_of_its_own(tmp_path):
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A package, what it is given, and what it should make."""
+    folder = tmp_path_factory.mktemp("package")
     module = Several().eval()
     shapes = [shape for name in PACKAGED for shape in CASES[name][1]]
     free = (tuple({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO} if s(*SAMPLE) != s(*OTHERS[0]) else None for s in shapes),)
     calls = [inputs(shapes, sizes) for sizes in (SAMPLE, *OTHERS)]
     with torch.no_grad():
         program = export(module, calls[0], dynamic_shapes=free)
-        package = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "several.pt2"))
-        torch.save([(given, module(*given)) for given in calls], tmp_path / "calls.pt")
+        made = torch._inductor.aoti_compile_and_package(program, package_path=str(folder / "several.pt2"))
+        return made, calls, [module(*given) for given in calls]
+
+
+def run_elsewhere(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def assert_made(file, expected) -> None:
+    made = torch.load(file, weights_only=False)  # C++ writes the types of lists too
+    for outputs, of_call in zip(made, expected, strict=True):
+        for actual, e in zip(outputs, of_call, strict=True):
+            assert_close(actual, e, 1e-5)
+
+
+def test_a_package_of_aotinductor_with_every_size_free_runs_in_a_process_of_its_own(package, tmp_path):
+    made, calls, expected = package
+    torch.save(calls, tmp_path / "calls.pt")
     run = f"""
 import torch, upwell
-program = torch._inductor.aoti_load_package({package!r})
-outputs = [program(*given) for given, _ in torch.load({str(tmp_path / "calls.pt")!r})]
+program = torch._inductor.aoti_load_package({made!r})
+outputs = [program(*given) for given in torch.load({str(tmp_path / "calls.pt")!r})]
 torch.save(outputs, {str(tmp_path / "outputs.pt")!r})
 """
-    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    for outputs, (_, expected) in zip(torch.load(tmp_path / "outputs.pt"), torch.load(tmp_path / "calls.pt"), strict=True):
-        for actual, e in zip(outputs, expected, strict=True):
-            assert_close(actual, e, 1e-5)
+    run_elsewhere([sys.executable, "-c", run])
+    assert_made(tmp_path / "outputs.pt", expected)
+
+
+def test_a_program_in_cpp_runs_the_package(package, tmp_path):
+    made, calls, expected = package
+    torch.save([list(given) for given in calls], tmp_path / "calls.pt")
+    program, library = tmp_path / "run_package", upwell.LIBRARY.parent
+    compiler, torchs = cpp_extension.get_cxx_compiler(), cpp_extension.library_paths()
+    run_elsewhere([
+        *(compiler, "-std=c++20", "-O0", str(Path(__file__).with_name("run_package.cpp")), "-o", str(program)),
+        *(f"-I{path}" for path in cpp_extension.include_paths()),
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+        *(f"-L{path}" for path in torchs), *(f"-Wl,-rpath,{path}" for path in [*torchs, library]),
+        *("-Wl,--no-as-needed", f"-L{library}", "-lupwell_torch", "-ltorch", "-ltorch_cpu", "-lc10"),
+    ])  # fmt: skip
+    run_elsewhere([str(program), made, str(tmp_path / "calls.pt"), str(tmp_path / "outputs.pt")])
+    assert_made(tmp_path / "outputs.pt", expected)
