@@ -71,6 +71,7 @@ MODULES = {
     "SAPAExp, gate": (lambda: nns.SAPAExp(4, 4, 6, "gate", up_factor=None, up_kernel_size=3), (high, low)),
     "SAPAExp, cat": (lambda: nns.SAPAExp(4, 4, None, "cat", up_kernel_size=3), (double, low)),
     "FADE": (lambda: nns.FADE(4, 4, None, 3), (high, low)),
+    "FADE of two numbers of channels": (lambda: nns.FADE(3, 4, None, 3), (image, low)),
     "FADE, h2l": (lambda: nns.FADE(4, 4, 2, 3, "h2l"), (double, low)),
     "FADE, lite": (lambda: nns.FADE(4, 4, 2, 3, "lite", "mask"), (double, low)),
     "IndexNet, one to one": (lambda: nns.IndexNet(4, 4, 2, "o2o", True, True), (double, low)),

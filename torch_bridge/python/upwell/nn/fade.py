@@ -116,7 +116,7 @@ def _plus_projection(upsampled: Tensor, gate: Tensor, en: Tensor, conv: nn.Conv2
         weight, passed = torch.cat([weight, laid_out(conv.bias)[:, None]], 1), torch.cat([passed, gate], 1)
     dtype = torch.promote_types(upsampled.dtype, passed.dtype)
     upsampled, passed = upsampled.to(dtype).flatten(2), passed.to(dtype).flatten(2)
-    sums = upsampled.baddbmm_(weight.to(dtype).expand(len(en), -1, -1), passed)
+    sums = upsampled.baddbmm_(weight.to(dtype).expand(en.shape[0], -1, -1), passed)
     return sums.unflatten(2, en.shape[2:])
 
 
