@@ -16,6 +16,11 @@ def main(argv: list[str] | None = None) -> None:
 
         train(argv[1:])
         return
+    if argv[:1] == ["densify"]:
+        from upwell.densify.__main__ import main as densify
+
+        densify(argv[1:])
+        return
     if argv[:1] == ["tune"]:
         from upwell.tune import main as tune
 
@@ -47,6 +52,7 @@ def command_line() -> argparse.ArgumentParser:
     add_list(commands.add_parser("list", help="every upsampler: paper, guide, ratios, parameters and multiply-adds"))
     add_doctor(commands.add_parser("doctor", help="versions, processor, kernels, GPU, and what is wrong"))
     commands.add_parser("train", help="train a model with an upsampler; train --help tells more")
+    commands.add_parser("densify", help="make a frozen backbone's features dense; densify --help tells more")
     commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser
 

@@ -12,7 +12,7 @@ from upwell.train.errors import TrainingError
 from upwell.train.model import SegmentationModel
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-FORMAT = 1  # of what a checkpoint holds
+FORMAT = 1  # of what a checkpoint of upwell.train holds
 DEFINES_MODEL = ("classes", "upsampler", "encoder")
 
 
@@ -37,22 +37,22 @@ def write_whole(path: Path, data: bytes, keep: Path | None = None) -> None:
         )
 
 
-def save(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
+def save(path: Path, state: dict[str, Any], keep: Path | None = None, format: int | str = FORMAT) -> None:
     buffer = io.BytesIO()  # so that a full disk is an OSError of one write, not one of torch's many
-    torch.save({"format": FORMAT, **state}, buffer)
+    torch.save({"format": format, **state}, buffer)
     write_whole(path, buffer.getvalue(), keep)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """What save was given."""
+def load(path: Path, format: int | str = FORMAT, command: str = "upwell.train") -> dict[str, Any]:
+    """What save was given, by that command."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read: {error.strerror}")
     except Exception:  # zip, pickle and torch each have their own for a damaged file
         raise TrainingError(f"{path}: not a whole checkpoint{_other(path)}")
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise TrainingError(f"{path}: not a checkpoint of upwell.train")
+    if not isinstance(state, dict) or state.get("format") != format:
+        raise TrainingError(f"{path}: not a checkpoint of {command}")
     return state
 
 

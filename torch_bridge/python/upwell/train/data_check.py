@@ -1,9 +1,10 @@
 """Every file is read once before training: a bad one is found in minutes, not in the middle of a run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
 from upwell.train.stored import Stored
 
+T, Found = TypeVar("T"), TypeVar("Found")
 SHOWN = 10  # complaints; the rest are counted
 THREADS = (4, 16)  # at least, to hide a slow disk; at most, since each holds a picture
-AT_ONCE = 1024  # pairs in a pool's queue, which costs 2 KB each
+AT_ONCE = 1024  # files, or pairs of them, in a pool's queue, which costs 2 KB each
 
 
 class Survey(NamedTuple):
@@ -31,9 +33,7 @@ def check_data(pairs: list[Pair], part: str, classes: int, ignore: int, group: G
 
     The processes of a machine share the work, so every machine checks its own copy of the files.
     """
-    names = [pair.image.name for pair in pairs]
-    if any(other != names for other in group.gather(names)):
-        group.fail(f"{pairs[0].image.parent}: not the same files on every machine")
+    check_same([pair.image.name for pair in pairs], pairs[0].image.parent, group)
     share = group.together(lambda: check_share(pairs, part, classes, ignore, group))
     machines = group.size // group.local_size
     total = group.sum(torch.tensor([*share.pixels, share.turned_alone])).cpu().numpy() // machines
@@ -41,25 +41,40 @@ def check_data(pairs: list[Pair], part: str, classes: int, ignore: int, group: G
 
 
 def check_share(pairs: list[Pair], part: str, classes: int, ignore: int, group: Group) -> Survey:
-    share = pairs[group.local_rank :: group.local_size]
-    pixels, turned_alone, complaints = np.zeros(classes + 1, np.int64), 0, []
-    results = look_at_all(share, classes, ignore, threads(group))
-    for found in tqdm(results, f"reading {part} files", len(share), disable=not group.first, leave=False):
-        if isinstance(found, str):
-            complaints.append(found)
-        else:
-            pixels += found.pixels
-            turned_alone += found.turned_alone
-    if complaints:
-        rest = [f"and {len(complaints) - SHOWN} more"] if len(complaints) > SHOWN else []
-        raise TrainingError("\n".join(complaints[:SHOWN] + rest))
+    pixels, turned_alone = np.zeros(classes + 1, np.int64), 0
+    for found in look_at_share(pairs, lambda pair: look_at(pair, classes, ignore), f"reading {part} files", group):
+        pixels += found.pixels
+        turned_alone += found.turned_alone
     return Survey(pixels, turned_alone)
 
 
-def look_at_all(pairs: list[Pair], classes: int, ignore: int, threads: int) -> Iterator[Survey | str]:
+def check_same(names: list[str], folder: Path, group: Group) -> None:
+    """TrainingError unless every process found the same files in a folder."""
+    if any(other != names for other in group.gather(names)):
+        group.fail(f"{folder}: not the same files on every machine")
+
+
+def look_at_share(
+    items: Sequence[T], look: Callable[[T], Found | str], title: str, group: Group
+) -> Iterator[Found]:
+    """What look finds in each item of this process's share of its machine's; TrainingError of all the texts that it gave
+    instead, which are complaints, once every item was seen."""
+    share, complaints = items[group.local_rank :: group.local_size], []
+    results = look_at_all(share, look, threads(group))
+    for found in tqdm(results, title, len(share), disable=not group.first, leave=False):
+        if isinstance(found, str):
+            complaints.append(found)
+        else:
+            yield found
+    if complaints:
+        rest = [f"and {len(complaints) - SHOWN} more"] if len(complaints) > SHOWN else []
+        raise TrainingError("\n".join(complaints[:SHOWN] + rest))
+
+
+def look_at_all(items: Sequence[T], look: Callable[[T], Found], threads: int) -> Iterator[Found]:
     with ThreadPoolExecutor(threads) as pool:  # decoding releases Python's lock
-        for start in range(0, len(pairs), AT_ONCE):
-            yield from pool.map(lambda pair: look_at(pair, classes, ignore), pairs[start : start + AT_ONCE])
+        for start in range(0, len(items), AT_ONCE):
+            yield from pool.map(look, items[start : start + AT_ONCE])
 
 
 def threads(group: Group) -> int:

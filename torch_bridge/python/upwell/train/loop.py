@@ -113,11 +113,11 @@ def _loader(dataset: Dataset, arguments: Namespace, group: Group, **options) -> 
     return DataLoader(
         dataset,
         num_workers=workers,
-        worker_init_fn=_leave_interrupt_to_the_parent if workers else None,
+        worker_init_fn=leave_interrupt_to_the_parent if workers else None,
         pin_memory=group.device.type == "cuda",
         **options,
     )
 
 
-def _leave_interrupt_to_the_parent(worker: int) -> None:
+def leave_interrupt_to_the_parent(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

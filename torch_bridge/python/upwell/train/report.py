@@ -37,5 +37,6 @@ def describe(entry: dict[str, Any], epochs: int) -> str:
     return f"{head}\n{table}\n"
 
 
-def write_metrics(path: Path, arguments: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    write_whole(path, json.dumps({"arguments": arguments, "epochs": history}, indent=1).encode())
+def write_metrics(path: Path, arguments: dict[str, Any], history: list[dict[str, Any]], entries: str = "epochs") -> None:
+    """entries: what history has one of each."""
+    write_whole(path, json.dumps({"arguments": arguments, entries: history}, indent=1).encode())

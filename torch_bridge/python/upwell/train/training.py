@@ -18,7 +18,7 @@ from upwell.train.loop import Sample, train_epoch, validate
 from upwell.train.model import SegmentationModel
 from upwell.train.picture import write_picture
 from upwell.train.report import describe, record, write_metrics
-from upwell.train.resume import changed, check_options
+from upwell.train.resume import RULES, changed, check_options
 
 PICTURES = 4  # rows of predictions.png
 
@@ -27,7 +27,7 @@ class Run:
     """What a checkpoint holds."""
 
     def __init__(self, arguments: argparse.Namespace):
-        self.arguments = {name: _plain(value) for name, value in vars(arguments).items()}
+        self.arguments = {name: plain(value) for name, value in vars(arguments).items()}
         self.model = SegmentationModel(arguments.classes, arguments.upsampler, arguments.encoder)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), arguments.lr, weight_decay=arguments.weight_decay
@@ -57,6 +57,8 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say = tqdm.write if group.first else lambda text: None
     arguments.encoder = group.gather(resolve_encoder(arguments.encoder))[0]
     path, saved = find_checkpoint(arguments, group)
+    if saved:
+        group.together(lambda: check_options(path, saved, vars(arguments), RULES, len(saved["history"])))
     training, of_training = load_pairs(arguments.images, arguments.masks, "training", arguments, group)
     validation, of_validation = load_pairs(
         arguments.val_images, arguments.val_masks, "validation", arguments, group
@@ -71,7 +73,7 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say("\n".join([*of_training, *of_validation]))
     if saved:
         group.together(lambda: run.restore(path, saved))
-        differing = changed(saved["arguments"], run.arguments)
+        differing = changed(saved["arguments"], run.arguments, RULES)
         say("\n".join([f"resumed {path} after epoch {len(run.history)}", *differing]))
     for epoch in range(len(run.history), arguments.epochs):
         loss = train_epoch(model, run.optimizer, training, arguments, group, epoch)
@@ -82,15 +84,14 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say(f"{arguments.out.resolve()}: {summary(run.history)}")
 
 
-def find_checkpoint(arguments: argparse.Namespace, group: Group) -> tuple[Path | None, dict[str, Any] | None]:
-    """Where to resume, and what is there; nothing for a run that starts anew."""
+def find_checkpoint(
+    arguments: argparse.Namespace, group: Group, format: int | str = checkpoint.FORMAT, command: str = "upwell.train"
+) -> tuple[Path | None, dict[str, Any] | None]:
+    """Where to resume, and what is there, written by that command; nothing for a run that starts anew."""
     path = group.together(lambda: checkpoint.find(arguments.resume, arguments.out) if group.first else None)
-    saved = group.together(lambda: checkpoint.load(path) if path else None)
+    saved = group.together(lambda: checkpoint.load(path, format, command) if path else None)
     # Other machines may not see the files that the first process wrote.
-    path, saved = group.gather((path, saved))[0]
-    if saved:
-        group.together(lambda: check_options(path, saved, vars(arguments)))
-    return path, saved
+    return group.gather((path, saved))[0]
 
 
 def load_pairs(
@@ -137,5 +138,5 @@ def summary(history: list[dict[str, Any]]) -> str:
     return f"{len(history)} epochs, best mIoU {100 * (history[best - 1]['miou'] or 0):.1f} % in epoch {best}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
