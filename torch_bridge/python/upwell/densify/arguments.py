@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from upwell.densify.dense import NAMES, canonical
+from upwell.densify.objective import WHOLE
 from upwell.densify.write import FORMATS, KINDS
 from upwell.train.arguments import Formatter, add_run, at_least, not_negative, positive
 
@@ -55,11 +56,14 @@ def add_objective(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--crops", type=at_least(1), default=4, metavar="N", help="of the large image, each of --size")
     for name, what in (
         ("local", "output against features of crops of the large image"),
-        ("whole", "output against features of the small image enlarged"),
+        ("whole", "output against features of the whole image"),
         ("consistency", "output with a recoloured guide against that with the plain one"),
         ("regulariser", "what the upsampler's own paper adds"),
     ):
         group.add_argument(f"--{name}", type=not_negative, default=1.0, metavar="W", help=f"weight: {what}")
+
+
+    group.add_argument("--whole-of", choices=WHOLE, default=WHOLE[0], help="--whole against the small image enlarged (WRC), or the large one")
 
 
 def add_recipe(group: argparse._ArgumentGroup) -> None:

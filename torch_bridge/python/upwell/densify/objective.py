@@ -10,6 +10,7 @@ from upwell.densify.dense import Dense
 from upwell.densify.views import View, recolour
 from upwell.nn.encoder import pool
 
+WHOLE = ("enlarged", "source")
 TINY = 1e-6  # added to the range that a pixel is scaled by
 REDUCED = 0.1  # AnyUp's weight of its input consistency
 VARIATION = 0.05  # FeatUp's weight of the total variation of magnitudes
@@ -40,7 +41,7 @@ class Batch(NamedTuple):
     features: Tensor  # [N, C, h, h]
     corners: Tensor  # [N, crops, 2], in cells of the output
     local: Tensor | None  # [N crops, C, c, c], of the crops of the source
-    whole: Tensor | None  # [N, C, r h, r h], of the image enlarged
+    whole: Tensor | None  # [N, C, r h, r h], of the image enlarged, or of the source
 
 
 class Teacher(nn.Module):
@@ -50,13 +51,15 @@ class Teacher(nn.Module):
         backbone: of stride s.
         ratio: r.
         crop: px per side.
+        whole: what the whole output is compared with: features of the image "enlarged" (WRC), or of the "source" itself.
     """
 
-    def __init__(self, backbone: nn.Module, ratio: int, crop: int):
+    def __init__(self, backbone: nn.Module, ratio: int, crop: int, whole: str = WHOLE[0]):
         super().__init__()
         self.backbone = backbone
         self.ratio = ratio
         self.crop = crop
+        self.whole = whole
 
     @torch.no_grad()
     def forward(self, views: View, weights: Weights) -> Batch:
@@ -64,7 +67,8 @@ class Teacher(nn.Module):
         source, corners, colours = views
         image = F.avg_pool2d(source, self.ratio)
         local = self.backbone(self._crops(source, corners)) if weights.local else None
-        whole = self.backbone(self._enlarged(image)) if weights.whole else None
+        large = source if self.whole == "source" else self._enlarged(image)
+        whole = self.backbone(large) if weights.whole else None
         return Batch(image, recolour(image, colours), self.backbone(image), corners, local, whole)
 
     def _crops(self, source: Tensor, corners: Tensor) -> Tensor:
@@ -90,7 +94,7 @@ class Objective(nn.Module):
     """The loss of dense features: a module, so that processes that share it see one call per backward pass.
 
     local: the output, cut to each crop, against the backbone's features of that crop of the source. whole: the output against
-    the features of the image enlarged. consistency: the output with a recoloured guide against the output with the plain one,
+    the features of the image enlarged, or of the source. consistency: the output with a recoloured guide against the output with the plain one,
     without gradient through that. regulariser: of the upsampler's own paper.
     """
 

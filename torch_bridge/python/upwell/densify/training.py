@@ -20,14 +20,15 @@ from upwell.densify.views import Shares, View, Views
 from upwell.densify.write import write
 from upwell.nn.make import UPSAMPLERS
 from upwell.train import checkpoint, interrupt
-from upwell.train.data_check import check_same, look_at_share
+from upwell.train.arguments import plain
+from upwell.train.checkpoint import make_folder
 from upwell.train.data import open_image
+from upwell.train.data_check import check_same, look_at_share
 from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
 from upwell.train.loop import learning_rate, leave_interrupt_to_the_parent
 from upwell.train.report import write_metrics
-from upwell.train.resume import Rules, changed, check_options
-from upwell.train.training import find_checkpoint, make_folder, plain
+from upwell.train.resume import Rules, changed, check_options, find_checkpoint
 
 # What of a run's options its checkpoint depends on, and what may change without a word.
 RULES = Rules(
@@ -44,7 +45,7 @@ class Run:
     """What a checkpoint holds."""
 
     def __init__(self, arguments: argparse.Namespace, frozen: nn.Module):
-        self.arguments = {name: plain(value) for name, value in vars(arguments).items()}
+        self.arguments = plain(arguments)
         self.backbone, self.channels = fingerprint(frozen), frozen.channels
         self.dense = make_dense(arguments, frozen)
         parameters = [each for each in self.dense.parameters() if each.requires_grad]
@@ -94,8 +95,7 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     torch.manual_seed(arguments.seed)
     run = group.together(lambda: Run(arguments, frozen))
     folders = {name: find(getattr(arguments, name), group) for name in ("images", "held_out", "write_images")}
-    outs = [arguments.out] * bool(run.optimizer) + [arguments.write] * bool(arguments.write)
-    group.together(lambda: [make_folder(out) for out in outs] if group.first else None)
+    group.together(lambda: make_folders(run, arguments, group))
 
     say(f"backbone {frozen.name}: {frozen.channels} channels, stride {frozen.stride}; upsampler {arguments.upsampler} by"
         f" {arguments.ratio}, {group.size} x {group.device.type}")
@@ -117,6 +117,14 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
         densifier = Densifier(frozen, run.dense)
         group.together(lambda: write(densifier, images, arguments.write, arguments.format, arguments.dtype, group))
         say(f"{arguments.write.resolve()}: features of {len(images)} images")
+
+
+def make_folders(run: Run, arguments: argparse.Namespace, group: Group) -> None:
+    """Checkpoints are the first process's, features are written on every machine."""
+    if run.optimizer and group.first:
+        make_folder(arguments.out)
+    if arguments.write and group.local_rank == 0:
+        make_folder(arguments.write)
 
 
 def check_size(arguments: argparse.Namespace, frozen: nn.Module) -> None:
@@ -152,7 +160,7 @@ def train_steps(
     run: Run, frozen: nn.Module, images: Folder, arguments: argparse.Namespace, group: Group, say
 ) -> None:
     weights = Weights(arguments.local, arguments.whole, arguments.consistency, arguments.regulariser)
-    teacher = Teacher(frozen, arguments.ratio, arguments.size)
+    teacher = Teacher(frozen, arguments.ratio, arguments.size, arguments.whole_of)
     objective = group.parallel(Objective(run.dense, weights))
     loader = view_loader(images, frozen, run.step, arguments, group)
     precision = torch.autocast(group.device.type, torch.bfloat16, enabled=arguments.precision == "bfloat16")

@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -143,3 +144,8 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     return arguments
+
+
+def plain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """As checkpoints and JSON hold them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}

@@ -62,6 +62,13 @@ def _other(path: Path) -> str:
     return f"; the one before it: --resume {previous}" if previous != path and previous.exists() else ""
 
 
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{out}: {error.strerror}")
+
+
 def find(resume: str | None, out: Path) -> Path | None:
     """The checkpoint to resume; None to start anew. A run that is there already is not written over."""
     here = [out / name for name in (LAST, PREVIOUS) if (out / name).exists()]

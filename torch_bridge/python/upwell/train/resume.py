@@ -1,9 +1,12 @@
 """Options of a resumed run that differ from its checkpoint's: refused, or followed from where it goes on, and told."""
 
+import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from upwell.train import checkpoint
 from upwell.train.checkpoint import DEFINES_MODEL
+from upwell.train.distributed import Group
 from upwell.train.errors import TrainingError
 
 
@@ -21,6 +24,16 @@ RULES = Rules(
     ("out", "resume", "device", "workers", "threads", "images", "masks", "val_images", "val_masks"),
     "epochs",
 )
+
+
+def find_checkpoint(
+    arguments: argparse.Namespace, group: Group, format: int | str = checkpoint.FORMAT, command: str = "upwell.train"
+) -> tuple[Path | None, dict[str, Any] | None]:
+    """Where to resume, and what is there, written by that command; nothing for a run that starts anew."""
+    path = group.together(lambda: checkpoint.find(arguments.resume, arguments.out) if group.first else None)
+    saved = group.together(lambda: checkpoint.load(path, format, command) if path else None)
+    # Other machines may not see the files that the first process wrote.
+    return group.gather((path, saved))[0]
 
 
 def check_options(path: Path, saved: dict[str, Any], wanted: dict[str, Any], rules: Rules, done: int) -> None:

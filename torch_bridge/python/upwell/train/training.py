@@ -8,6 +8,8 @@ import torch
 from tqdm import tqdm
 
 from upwell.train import checkpoint
+from upwell.train.arguments import plain
+from upwell.train.checkpoint import make_folder
 from upwell.train.class_counts import check_classes
 from upwell.train.data import Pair, find_pairs
 from upwell.train.data_check import check_data
@@ -18,7 +20,7 @@ from upwell.train.loop import Sample, train_epoch, validate
 from upwell.train.model import SegmentationModel
 from upwell.train.picture import write_picture
 from upwell.train.report import describe, record, write_metrics
-from upwell.train.resume import RULES, changed, check_options
+from upwell.train.resume import RULES, changed, check_options, find_checkpoint
 
 PICTURES = 4  # rows of predictions.png
 
@@ -27,7 +29,7 @@ class Run:
     """What a checkpoint holds."""
 
     def __init__(self, arguments: argparse.Namespace):
-        self.arguments = {name: plain(value) for name, value in vars(arguments).items()}
+        self.arguments = plain(arguments)
         self.model = SegmentationModel(arguments.classes, arguments.upsampler, arguments.encoder)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), arguments.lr, weight_decay=arguments.weight_decay
@@ -84,16 +86,6 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     say(f"{arguments.out.resolve()}: {summary(run.history)}")
 
 
-def find_checkpoint(
-    arguments: argparse.Namespace, group: Group, format: int | str = checkpoint.FORMAT, command: str = "upwell.train"
-) -> tuple[Path | None, dict[str, Any] | None]:
-    """Where to resume, and what is there, written by that command; nothing for a run that starts anew."""
-    path = group.together(lambda: checkpoint.find(arguments.resume, arguments.out) if group.first else None)
-    saved = group.together(lambda: checkpoint.load(path, format, command) if path else None)
-    # Other machines may not see the files that the first process wrote.
-    return group.gather((path, saved))[0]
-
-
 def load_pairs(
     images: Path, masks: Path, part: str, arguments: argparse.Namespace, group: Group
 ) -> tuple[list[Pair], list[str]]:
@@ -109,13 +101,6 @@ def load_pairs(
             " each is turned as its own says, which is right for masks drawn on images as viewers show them"
         )
     return pairs, told
-
-
-def make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{out}: {error.strerror}")
 
 
 def write(run: Run, samples: list[Sample]) -> None:
@@ -136,7 +121,3 @@ def best_epoch(history: list[dict[str, Any]]) -> int:
 def summary(history: list[dict[str, Any]]) -> str:
     best = best_epoch(history)
     return f"{len(history)} epochs, best mIoU {100 * (history[best - 1]['miou'] or 0):.1f} % in epoch {best}"
-
-
-def plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
