@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from skimage import data
 from torch import Tensor
+
+from upwell.densify.images import photograph, to_tensor
 
 TRAIN = ("chelsea", "rocket", "stereo_motorcycle")
 TEST = ("astronaut", "coffee")
@@ -20,11 +19,9 @@ class Photograph:
 
 def load(name: str, multiple: int) -> Photograph:
     """One photograph, its sides cut to a multiple of some pixels."""
-    picture = getattr(data, name)()
-    picture = picture[0] if isinstance(picture, tuple) else picture
-    height, width = (length // multiple * multiple for length in picture.shape[:2])
-    pixels = np.ascontiguousarray(picture[:height, :width, :3].transpose(2, 0, 1)).astype(np.float32) / 255
-    return Photograph(name, torch.from_numpy(pixels)[None])
+    pixels = to_tensor(photograph(name))
+    height, width = (length // multiple * multiple for length in pixels.shape[1:])
+    return Photograph(name, pixels[None, :, :height, :width].contiguous())
 
 
 def psnr(made: Tensor, truth: Tensor) -> float:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch.utils.cpp_extension
+import upwell.densify
 import upwell.nn
 import upwell.ops
 import upwell.train
@@ -134,12 +135,12 @@ def test_every_document_can_be_reached_from_the_front_door():
 @every_document
 def test_commands_and_names_exist(document):
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    rooms = {"nn": upwell.nn, "ops": upwell.ops, "train": upwell.train}
+    rooms = {"nn": upwell.nn, "ops": upwell.ops, "train": upwell.train, "densify": upwell.densify}
     described = {block.operator for document in DOCUMENTS for block in blocks_of(document)}
     for text in code(document):
         for command in re.findall(r"^make ([a-z][a-z-]*)", text):
             assert command in targets, text
-        for room, name in re.findall(r"\bupwell\.(nn|ops|train)\.(\w{2,})", text):
+        for room, name in re.findall(r"\bupwell\.(nn|ops|train|densify)\.(\w{2,})", text):
             assert hasattr(rooms[room], name) or (room == "ops" and name in described), text
 
 
