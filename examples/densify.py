@@ -20,8 +20,8 @@ DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "fade", "resfu", "jbu")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--backbone", default="mobilenet_v2", help="as of upwell densify")
-    parser.add_argument("--weights", type=Path, help="of the backbone; default: those that a package or a hub's cache has")
-    parser.add_argument("--layer", default="features.13", help="what features are taken of; of another backbone, last: the last")
+    parser.add_argument("--weights", type=Path, help="of the backbone; default: a package's or a hub's cache's")
+    parser.add_argument("--layer", default="features.13", help="what to take features from; last: the last")
     parser.add_argument("--ratio", type=int, default=2, help="pixels of the output per cell and side")
     parser.add_argument("--steps", type=int, default=400, help="training steps of every method that has parameters")
     parser.add_argument("--size", type=int, default=224, help="side of the small images in training, px")
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of initial values and views, the same for every method")
     parser.add_argument("--out", type=Path, default=Path("build/densify"), help="folder for table and picture")
     choices = (*dense.NAMES, "all")
-    parser.add_argument("--methods", nargs="+", choices=choices, default=list(DEFAULT), metavar="M", help="what to compare, or all")
+    parser.add_argument("--methods", nargs="+", choices=choices, default=list(DEFAULT), metavar="M", help="or all")
     arguments = parser.parse_args()
     for name, least in (("steps", 0), ("size", 1), ("batch_size", 1), ("crops", 1), ("ratio", 2)):
         if getattr(arguments, name) < least:

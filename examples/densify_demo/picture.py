@@ -19,7 +19,7 @@ RANGE = (0.02, 0.98)  # quantiles of a component that become black and white
 
 
 def show(results: list[Result], frozen: nn.Module, image: Tensor, path: Path) -> tuple[str, Path]:
-    """The photograph [3, H, W], its features at the low and at the high resolution, and what each method makes of the low ones."""
+    """The photograph [3, H, W], its features at both resolutions, and what each method makes of the low ones."""
     ratio = results[0].method.dense.ratio
     large = held_out(image, frozen.multiple, ratio, MOST)
     small = F.avg_pool2d(large, ratio)

@@ -73,7 +73,8 @@ def test_a_backbone_without_weights_is_told_where_they_were_looked_for(data, tmp
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     options = {"layer": None, "backbone": "resnet18"}
-    refused("--backbone resnet18: without weights: resnet18-.*pth not in .*hub.*; --weights FILE", data, tmp_path / "out", **options)
+    message = "--backbone resnet18: without weights: resnet18-.*pth not in .*hub.*; --weights FILE"
+    refused(message, data, tmp_path / "out", **options)
     pytest.importorskip("timm")
     message = "--backbone vit_tiny_patch16_dinov9: no model of torchvision or timm; similar: "
     refused(message, data, tmp_path / "out", layer=None, backbone="vit_tiny_patch16_dinov9")
@@ -146,7 +147,8 @@ def test_a_checkpoint_of_other_channels_upsamplers_ratios_or_weights_is_refused(
     refused("last.pt: was trained over other weights of mobilenet_v2", data, out, resume=path, weights=tmp_path / "weights.pt")
     with pytest.raises(TrainingError, match="last.pt: was trained over other weights of mobilenet_v2"):
         load(path, tmp_path / "weights.pt")
-    refused("last.pt: has step 1 already, .*--lr was 0.003, is 0.1.*; --steps 2 or more", data, out, resume=path, lr=0.1, steps=1)
+    message = "last.pt: has step 1 already, .*--lr was 0.003, is 0.1.*; --steps 2 or more"
+    refused(message, data, out, resume=path, lr=0.1, steps=1)
 
 
 def test_what_is_no_checkpoint_of_densify_is_refused(data, finished, tmp_path):

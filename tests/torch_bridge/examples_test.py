@@ -116,3 +116,18 @@ def test_the_demo_takes_all_methods_and_goes_on_where_it_stopped(tmp_path):
     table = (tmp_path / "scores.md").read_text()
     assert all(title in table for title in disparity.TITLES.values())
     assert (tmp_path / "disparity.png").stat().st_size > 0
+
+
+def test_the_densify_demo_scores_and_draws_what_it_trained(tmp_path):
+    script = pathlib.Path(__file__).parent.parent.parent / "examples" / "densify.py"
+    options = ["--steps", "2", "--size", "32", "--methods", "bilinear", "carafe", "anyup", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(script), *options], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PACKAGES}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "scores.json").read_text())["methods"]
+    assert {name: len(each["losses"]) for name, each in found.items()} == {"bilinear": 0, "carafe": 2, "anyup": 2}
+    assert all(0 < each["cosine"] < 1 for each in found.values())
+    table = (tmp_path / "scores.md").read_text()
+    assert all(f"{each['cosine']:.4f}" in table and name in table for name, each in found.items())
+    assert (tmp_path / "densify.png").stat().st_size > 0

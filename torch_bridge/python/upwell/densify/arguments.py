@@ -46,13 +46,17 @@ def upsampler(text: str) -> str:
 def add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--backbone", required=True, metavar="NAME", help="a model of torchvision or timm; timm:NAME, timm's")
     group.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone; default: those in a hub's cache")
-    group.add_argument("--layer", help="what to take features from; torchvision: a submodule, timm: an index; default: the last")
-    group.add_argument("--upsampler", type=upsampler, default="resfu", metavar="NAME", help=f"{', '.join(NAMES)}")
+    group.add_argument(
+        "--layer", help="what to take features from; torchvision: a submodule, timm: an index; default: the last"
+    )
+    group.add_argument("--upsampler", type=upsampler, default="resfu", metavar="NAME", help=", ".join(NAMES))
     group.add_argument("--ratio", type=at_least(2), default=2, metavar="R", help="pixels of the output per cell and side")
 
 
 def add_objective(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--size", type=at_least(1), default=224, metavar="PX", help="side of the small image; the large one: ratio PX")
+    group.add_argument(
+        "--size", type=at_least(1), default=224, metavar="PX", help="side of the small image; the large one's is ratio PX"
+    )
     group.add_argument("--crops", type=at_least(1), default=4, metavar="N", help="of the large image, each of --size")
     for name, what in (
         ("local", "output against features of crops of the large image"),
@@ -63,7 +67,9 @@ def add_objective(group: argparse._ArgumentGroup) -> None:
         group.add_argument(f"--{name}", type=not_negative, default=1.0, metavar="W", help=f"weight: {what}")
 
 
-    group.add_argument("--whole-of", choices=WHOLE, default=WHOLE[0], help="--whole against the small image enlarged (WRC), or the large one")
+    group.add_argument(
+        "--whole-of", choices=WHOLE, default=WHOLE[0], help="--whole: against the small image enlarged, or the large one"
+    )
 
 
 def add_recipe(group: argparse._ArgumentGroup) -> None:

@@ -93,9 +93,10 @@ def windows(maps: Tensor, corners: Tensor, side: int) -> Tensor:
 class Objective(nn.Module):
     """The loss of dense features: a module, so that processes that share it see one call per backward pass.
 
-    local: the output, cut to each crop, against the backbone's features of that crop of the source. whole: the output against
-    the features of the image enlarged, or of the source. consistency: the output with a recoloured guide against the output with the plain one,
-    without gradient through that. regulariser: of the upsampler's own paper.
+    local: the output, cut to each crop, against the backbone's features of that crop of the source.
+    whole: the output against the features of the image enlarged, or of the source.
+    consistency: the output with a recoloured guide against the output with the plain one, without gradient through that.
+    regulariser: of the upsampler's own paper.
     """
 
     def __init__(self, dense: Dense, weights: Weights = Weights()):

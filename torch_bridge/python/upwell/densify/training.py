@@ -97,8 +97,10 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
     folders = {name: find(getattr(arguments, name), group) for name in ("images", "held_out", "write_images")}
     group.together(lambda: make_folders(run, arguments, group))
 
-    say(f"backbone {frozen.name}: {frozen.channels} channels, stride {frozen.stride}; upsampler {arguments.upsampler} by"
-        f" {arguments.ratio}, {group.size} x {group.device.type}")
+    say(
+        f"backbone {frozen.name}: {frozen.channels} channels, stride {frozen.stride}; upsampler {arguments.upsampler} by"
+        f" {arguments.ratio}, {group.size} x {group.device.type}"
+    )
     say(f"{len(folders['images'])} images to train on")
     frozen.to(group.device)
     if saved:
