@@ -14,7 +14,7 @@ from upwell.densify.objective import WHOLE
 from upwell.densify.report import score
 
 BASELINES = ("nearest", "bilinear", "bicubic")
-DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "fade", "resfu", "jbu")
+DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "fade", "local_attender", "resfu", "jbu")
 
 
 def parse_arguments() -> argparse.Namespace:

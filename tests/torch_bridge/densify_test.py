@@ -18,7 +18,7 @@ from densify_shapes import CHANNELS, COUNT, STRIDE, frozen, random_views, run, w
 from train_checkpoint_test import ENVIRONMENT, check_same
 from train_ddp_test import two_processes
 from upwell.__main__ import main
-from upwell.densify import backbone, dense, images, load, objective, of_torchvision, report, training, views
+from upwell.densify import backbone, dense, guide, images, load, objective, of_torchvision, report, training, views
 from upwell.densify.arguments import build_parser
 from upwell.densify.densifier import COMMAND, FORMAT, fingerprint
 from upwell.densify.objective import Objective, Teacher, Weights
@@ -193,6 +193,12 @@ def test_upsamplers_published_as_steps_of_2_are_repeated_and_dashes_are_taken():
         dense.make("jbu", 8, 6)
     with pytest.raises(ValueError, match="make: upsampler should be one of resfu, .* but is 'resfuu'"):
         dense.make("resfuu", 8, 2)
+
+
+def test_the_place_of_a_pixel_is_its_distance_from_the_middle_of_its_cell():
+    rows, columns = guide.place((6, 8), (3, 2))
+    assert rows[:, 0].tolist() == pytest.approx([-0.25, 0.25] * 3) and (rows == rows[:, :1]).all()
+    assert columns[0].tolist() == pytest.approx([-0.375, -0.125, 0.125, 0.375] * 2) and (columns == columns[:1]).all()
 
 
 @pytest.mark.parametrize("upsampler", ["resfu", "naf"])

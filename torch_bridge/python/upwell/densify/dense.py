@@ -14,6 +14,8 @@ BICUBIC = "bicubic"
 NAMES = (*OF_MAKE, BICUBIC)
 # Published as steps of 2, each with parameters of its own: one step beyond that would be another upsampler.
 IN_STEPS_OF_TWO = ("jbu", "indexnet")
+# Convolutions of the guide say how much of each cell around a pixel it gets: only the guide can tell them where the pixel lies.
+BLIND = ("fade", "local_attender")
 
 
 class Bicubic(nn.Module):
@@ -30,7 +32,7 @@ class Step(nn.Module):
         super().__init__()
         self.ratio = ratio
         self.kind = Kind.NONE if upsampler == BICUBIC else UPSAMPLERS[upsampler].guide
-        self.guide = Guide(self.kind)
+        self.guide = Guide(self.kind, upsampler in BLIND)
         if upsampler == BICUBIC:
             self.upsample = Bicubic(**options)
         else:
@@ -38,7 +40,7 @@ class Step(nn.Module):
 
     def forward(self, image: Tensor, features: Tensor) -> Tensor:
         size = [self.ratio * length for length in features.shape[2:]]
-        guide = self.guide(image, size)
+        guide = self.guide(image, size, features.shape[2:])
         if self.kind is Kind.IMAGE:  # encodes and pools by itself
             return self.upsample(guide, features, size)
         return self.upsample(guide, features)

@@ -28,23 +28,36 @@ class Guide(nn.Module):
 
     Kind.NONE: nothing but a size. Kind.IMAGE: the image, normalised as those upsamplers are published, of at most DETAIL times
     the output's size: they encode and pool it themselves. Kind.FEATURES: convolutions of that, pooled to the output's size
-    between them.
+    between them, where the place of each pixel in its cell may join.
     """
 
-    def __init__(self, kind: Kind):
+    def __init__(self, kind: Kind, with_place: bool = False):
         super().__init__()
+        self.with_place = with_place
         self.kind = kind
         self.channels = CHANNELS if kind is Kind.FEATURES else 3
         if kind is Kind.FEATURES:
             self.fine = nn.Sequential(convolution(3, FINE), convolution(FINE, FINE))
-            self.coarse = nn.Sequential(convolution(FINE, CHANNELS), nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1))
+            self.coarse = nn.Sequential(convolution(FINE + 2 * with_place, CHANNELS), nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1))
         for name, values in zip(("mean", "std"), IMAGENET):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor, size: Sequence[int]) -> Tensor:
-        """image [N, 3, H, W] in 0 to 1 -> [N, channels, *size]; of Kind.IMAGE, of up to DETAIL times the size."""
+    def forward(self, image: Tensor, size: Sequence[int], cells: Sequence[int] = ()) -> Tensor:
+        """image [N, 3, H, W] in 0 to 1 -> [N, channels, *size]; of Kind.IMAGE, of up to DETAIL times the size. cells: rows
+        and columns of the features, for the places."""
         if self.kind is Kind.NONE:
             return image.new_empty(()).expand(len(image), self.channels, *size)
         fine = [max(n, min(m, DETAIL * n)) for n, m in zip(size, image.shape[2:])]
         image = (bring(image, fine) - self.mean) / self.std
-        return image if self.kind is Kind.IMAGE else self.coarse(pool(self.fine(image), size))
+        if self.kind is Kind.IMAGE:
+            return image
+        encoded = pool(self.fine(image), size)
+        if self.with_place:
+            encoded = torch.cat([encoded, place(size, cells).to(encoded).expand(len(encoded), -1, -1, -1)], 1)
+        return self.coarse(encoded)
+
+
+def place(size: Sequence[int], cells: Sequence[int]) -> Tensor:
+    """[2, *size]: how far a pixel's row and column are from the middle of its cell, in cells, -1/2 to 1/2."""
+    along = [((torch.arange(n) + 0.5) * (m / n)) % 1 - 0.5 for n, m in zip(size, cells)]
+    return torch.stack(torch.meshgrid(*along, indexing="ij"))
