@@ -166,6 +166,9 @@ def test_what_is_no_checkpoint_of_densify_is_refused(data, finished, tmp_path):
     checkpoint.save(half, state, format=FORMAT)
     with pytest.raises(TrainingError, match="half.pt: does not fit this model"):
         run(data, tmp_path / "out", resume=half)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(TrainingError, match="half.pt: does not fit jbu"):
+        load(half)
     with pytest.raises(TrainingError, match="last.pt: exists; continue it with --resume auto"):
         run(data, finished)
 

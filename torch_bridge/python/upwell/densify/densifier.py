@@ -46,7 +46,10 @@ def load(path: str | Path, weights: str | Path | None = None) -> Densifier:
     frozen = backbone.make(options["backbone"], weights or options["weights"], options["layer"])
     check_backbone(path, state, frozen)
     made = dense.make(options["upsampler"], frozen.channels, options["ratio"])
-    made.load_state_dict(state["model"])
+    try:
+        made.load_state_dict(state["model"])
+    except RuntimeError:
+        raise TrainingError(f"{path}: does not fit {options['upsampler']}")
     return Densifier(frozen, made).eval()
 
 

@@ -94,6 +94,10 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
         group.together(lambda: check_options(path, saved, vars(arguments), RULES, saved["step"]))
     torch.manual_seed(arguments.seed)
     run = group.together(lambda: Run(arguments, frozen))
+    frozen.to(group.device)
+    run.dense.to(group.device)
+    if saved:
+        group.together(lambda: run.restore(path, saved))
     folders = {name: find(getattr(arguments, name), group) for name in ("images", "held_out", "write_images")}
     group.together(lambda: make_folders(run, arguments, group))
 
@@ -102,16 +106,13 @@ def train(arguments: argparse.Namespace, group: Group) -> None:
         f" {arguments.ratio}, {group.size} x {group.device.type}"
     )
     say(f"{len(folders['images'])} images to train on")
-    frozen.to(group.device)
     if saved:
-        group.together(lambda: run.restore(path, saved))
         differing = changed(saved["arguments"], run.arguments, RULES)
         say("\n".join([f"resumed {path} after step {run.step}", *differing]))
     if run.optimizer:
         train_steps(run, frozen, folders["images"], arguments, group, say)
     else:
         say(f"{arguments.upsampler} has no parameters: nothing to train")
-    run.dense.to(group.device)
     if folders["held_out"] and group.first:
         tell_scores(run.dense, frozen, folders["held_out"], arguments, group, say)
     if arguments.write:
