@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="of the backbone; default: a package's or a hub's cache's")
     parser.add_argument("--layer", default="features.13", help="what to take features from; last: the last")
     parser.add_argument("--ratio", type=int, default=2, help="pixels of the output per cell and side")
-    parser.add_argument("--steps", type=int, default=400, help="training steps of every method that has parameters")
+    parser.add_argument("--steps", type=int, default=200, help="training steps of every method that has parameters")
     parser.add_argument("--size", type=int, default=224, help="side of the small images in training, px")
     parser.add_argument("--batch-size", type=int, default=2, help="images per step")
     parser.add_argument("--crops", type=int, default=1, help="of each image")
