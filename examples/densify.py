@@ -14,7 +14,7 @@ from upwell.densify.objective import WHOLE
 from upwell.densify.report import score
 
 BASELINES = ("nearest", "bilinear", "bicubic")
-DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "fade", "local_attender", "resfu", "jbu")
+DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "resfu", "jbu")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -23,11 +23,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="of the backbone; default: a package's or a hub's cache's")
     parser.add_argument("--layer", default="features.13", help="what to take features from; last: the last")
     parser.add_argument("--ratio", type=int, default=2, help="pixels of the output per cell and side")
-    parser.add_argument("--steps", type=int, default=200, help="training steps of every method that has parameters")
-    parser.add_argument("--size", type=int, default=224, help="side of the small images in training, px")
-    parser.add_argument("--batch-size", type=int, default=2, help="images per step")
-    parser.add_argument("--crops", type=int, default=1, help="of each image")
-    parser.add_argument("--whole-of", choices=WHOLE, default="source", help="what the whole output is compared with")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of every method that has parameters")
+    parser.add_argument("--size", type=int, default=160, help="side of the small images in training, px")
+    parser.add_argument("--batch-size", type=int, default=4, help="images per step")
+    parser.add_argument("--crops", type=int, default=2, help="of each image")
+    parser.add_argument("--whole-of", choices=WHOLE, default=WHOLE[0], help="what the whole output is compared with")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate of AdamW")
     parser.add_argument("--seed", type=int, default=0, help="of initial values and views, the same for every method")
     parser.add_argument("--out", type=Path, default=Path("build/densify"), help="folder for table and picture")
