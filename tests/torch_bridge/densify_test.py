@@ -26,7 +26,7 @@ from upwell.densify.views import View
 from upwell.nn.make import UPSAMPLERS
 from upwell.train import checkpoint
 
-GUIDED = {name for name, row in UPSAMPLERS.items() if row.is_guided}
+GUIDED = {name for name, row in UPSAMPLERS.items() if row.is_guided} | {dense.WRC_HEAD}
 
 
 @pytest.fixture(scope="module")

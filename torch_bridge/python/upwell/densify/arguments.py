@@ -14,7 +14,8 @@ DESCRIPTION = """Make the features of a frozen backbone dense: train an upsample
 a small image, upsampled, are those of the large one; and write the dense features of every image."""
 
 EPILOG = """Several processes (DDP: gloo on CPU, NCCL on GPU): torchrun --nproc-per-node 2 -m upwell.densify ...
-What --out receives: last.pt and previous.pt (checkpoints), metrics.json."""
+What --out receives: last.pt and previous.pt (checkpoints), metrics.json.
+upwell densify evaluate CHECKPOINT...: scores and pictures of what was trained; evaluate --help tells more."""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,11 +9,13 @@ from upwell.nn.make import NAMES as OF_MAKE
 from upwell.nn.make import UPSAMPLERS
 from upwell.nn.make import make as make_upsampler
 from upwell.nn.upsampler import Guide as Kind
+from upwell.nn.wrc_densify import WRCDensify
 
-BICUBIC = "bicubic"
-NAMES = (*OF_MAKE, BICUBIC)
+BICUBIC, WRC_HEAD = "bicubic", "wrc_head"
+NAMES = (*OF_MAKE, BICUBIC, WRC_HEAD)
+KINDS = {BICUBIC: Kind.NONE, WRC_HEAD: Kind.IMAGE, **{name: row.guide for name, row in UPSAMPLERS.items()}}
 # Published as steps of 2, each with parameters of its own: one step beyond that would be another upsampler.
-IN_STEPS_OF_TWO = ("jbu", "indexnet")
+IN_STEPS_OF_TWO = ("jbu", "indexnet", WRC_HEAD)
 # Convolutions of the guide say how much of each cell around a pixel it gets: only the guide can tell them where the pixel lies.
 BLIND = ("fade", "local_attender")
 
@@ -31,14 +33,18 @@ class Step(nn.Module):
     def __init__(self, upsampler: str, channels: int, ratio: int, options: dict):
         super().__init__()
         self.ratio = ratio
-        self.kind = Kind.NONE if upsampler == BICUBIC else UPSAMPLERS[upsampler].guide
+        self.kind = KINDS[upsampler]
         self.guide = Guide(self.kind, upsampler in BLIND)
         if upsampler == BICUBIC:
             self.upsample = Bicubic(**options)
+        elif upsampler == WRC_HEAD:
+            self.upsample = WRCDensify(channels, **options)
         else:
             self.upsample = make_upsampler(upsampler, channels, self.guide.channels, ratio, **options)
 
     def forward(self, image: Tensor, features: Tensor) -> Tensor:
+        if isinstance(self.upsample, WRCDensify):  # published with the image as it is
+            return self.upsample(self.guide(image, image.shape[2:]), features)
         size = [self.ratio * length for length in features.shape[2:]]
         guide = self.guide(image, size, features.shape[2:])
         if self.kind is Kind.IMAGE:  # encodes and pools by itself

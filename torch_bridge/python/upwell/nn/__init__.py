@@ -25,6 +25,7 @@ from upwell.nn.pixel_shuffle import PixelShuffle
 from upwell.nn.resfu import ReSFU
 from upwell.nn.sapa import SAPA, SAPAExp
 from upwell.nn.wrc import WRC
+from upwell.nn.wrc_densify import WRCDensify
 
 __all__ = [
     "CARAFE",
@@ -34,6 +35,7 @@ __all__ = [
     "NAF",
     "SAPA",
     "WRC",
+    "WRCDensify",
     "AnyUp",
     "Bilinear",
     "ColourGuidedFilter",
