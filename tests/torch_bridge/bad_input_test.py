@@ -23,6 +23,16 @@ def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.zeros(shape, dtype=dtype)
 
 
+@pytest.mark.parametrize("operator", list(WEIGHTS))
+@pytest.mark.parametrize("place", (0, 1))
+def test_none_where_a_tensor_belongs_is_refused(operator, place):
+    problem = Problem(operator, (4, 4), (8, 8))
+    tensors = problem.tensors(torch.float32)
+    tensors[place] = None
+    with refused(f"{operator}: {('value', WEIGHTS[operator])[place]} should be a tensor but is None"):
+        problem.run(upwell.ops, tensors)
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4), (1, 3, 4, 4, 4), ()], ids=str)
 def test_a_value_of_the_wrong_rank_is_refused(operator, shape):

@@ -1,4 +1,4 @@
-"""bilinear and nearest by a scale_factor: torch's interpolate, by either of its rules."""
+"""bilinear, bicubic and nearest by a scale_factor: torch's interpolate, by either of its rules."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ import upwell
 from compare import assert_close
 from problems import LAYOUTS, channels_last, random
 
-MODES = ["bilinear", "nearest"]
+MODES = ["bilinear", "bicubic", "nearest"]
 SCALES = [0.3, 0.7, 1.0, 1.1, 1.3, 1.5, 1.55, 2.0, 2.05, 2.3, 3.0, 4.7, (1.3, 0.7), (2.0, 1.3)]
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -35,11 +35,12 @@ def with_gradient(call, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 @every_mode
 def test_output_and_gradient_are_torchs_at_every_scale(mode, scale, recompute):
     for dtype, tolerance in TOLERANCE.items():
-        for size in ((10, 15), (7, 4), (33, 57), (4, 6)):  # an axis that stays as long is copied
+        for size in ((10, 15), (7, 4), (33, 57), (4, 6)):  # an axis that stays as long is copied, but not by bicubic
             x = random((2, 4, *size), dtype, 1)
             actual = with_gradient(lambda leaf: ours(mode, leaf, scale, recompute), x)
             expected = with_gradient(lambda leaf: torchs(mode, leaf, scale, recompute), x)
-            for a, e, what in zip(actual, expected, ("output", "gradient")):
+            is_torchs_gradient_wrong = mode == "bicubic" and expected[0].shape == x.shape  # findings/torch_bicubic_same_size.sh
+            for a, e, what in zip(actual, expected, ("output",) if is_torchs_gradient_wrong else ("output", "gradient")):
                 assert_close(a, e, tolerance, f"{mode} by {scale} of {list(size)} in {dtype}: {what}")
 
 
@@ -68,7 +69,7 @@ def test_a_nearest_neighbour_is_the_one_that_torch_reads(dtype):
                 assert torch.equal(ours("nearest", x, scale), torchs("nearest", x, scale)), (scale, length)
 
 
-@pytest.mark.parametrize("scale", [1.3, 0.7])
+@pytest.mark.parametrize("scale", [1.1, 1.3, 0.7])  # by 1.1 the size stays as it is
 @every_mode
 def test_gradients_pass_gradcheck_twice(mode, scale):
     leaf = random((1, 2, 5, 6), torch.float64, 1).requires_grad_()

@@ -84,6 +84,8 @@ Arguments read_arguments(const Operator &op, const IValue *next) {
     for (size_t i = 0; i < op.inputs.size(); i++, next++) {
         const int64_t rank = static_cast<int64_t>(op.inputs[i].size());
         Tensor tensor = next->isNone() ? Tensor() : next->toTensor();
+        TORCH_CHECK(tensor.defined() || op.signature.inputs[i].is_optional, op.signature.name, ": ",
+                    op.signature.inputs[i].name, " should be a tensor but is None");
         const bool is_more = op.signature.inputs[i].is_flattened && tensor.defined() && tensor.dim() > rank;
         arguments.tensors.push_back(is_more ? tensor.flatten(rank - 1) : std::move(tensor));
     }
