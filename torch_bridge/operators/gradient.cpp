@@ -11,6 +11,7 @@
 #include "../in_float.h"
 #include "../second.h"
 #include "kept.h"
+#include "node.h"
 
 namespace upwell::bridge {
 
@@ -215,8 +216,6 @@ bool keeps_outputs(const Operator &op) {
     });
 }
 
-// What torch::autograd::Function::apply does, but under torch.func and in forward mode too: what runs below goes
-// through the dispatcher, as torch's own operators do, and so do gradients and tangents.
 std::vector<Tensor> differentiable(const Operator &op, const Arguments &arguments, bool with_kept) {
     variable_list given;
     for (const Tensor &tensor : arguments.tensors) {
@@ -227,27 +226,21 @@ std::vector<Tensor> differentiable(const Operator &op, const Arguments &argument
     const bool is_recorded =
         at::GradMode::is_enabled() &&
         std::any_of(given.begin(), given.end(), [](const Tensor &tensor) { return tensor.requires_grad(); });
-    using Node = torch::autograd::CppNode<Derivative>;
-    const std::shared_ptr<Node> node(new Node, torch::autograd::deleteNode);
-    node->is_variable_input_.assign(given.size(), true);
-    node->set_ctx_grad_fn(node);
-    node->set_next_edges(is_recorded ? torch::autograd::collect_next_edges(given) : torch::autograd::edge_list());
-    for (const Tensor &tensor : given) {
-        node->input_info_.emplace_back(tensor);
-    }
-    variable_list outputs = outputs_of(op, arguments);
-    if (is_recorded) {
-        std::vector<bool> needed;
-        for (const Tensor &tensor : arguments.tensors) {
-            needed.push_back(tensor.defined() && tensor.requires_grad());
+    const variable_list outputs = outputs_of(op, arguments);
+    const auto returned = outputs.begin() + op.returned();
+    const auto save = [&](AutogradContext *context) {
+        if (is_recorded) {
+            std::vector<bool> needed;
+            for (const Tensor &tensor : arguments.tensors) {
+                needed.push_back(tensor.defined() && tensor.requires_grad());
+            }
+            Kept(op, arguments, outputs, std::move(needed)).save(context);
         }
-        Kept(op, arguments, outputs, std::move(needed)).save(&node->ctx_);
-    }
-    const variable_list kept_outputs(outputs.begin() + op.returned(), outputs.end());
-    if (with_kept) {
-        node->ctx_.mark_non_differentiable(kept_outputs);
-    }
-    const torch::autograd::_jvp_fn_t tangents = [&](const variable_list &, const variable_list &changes) {
+        if (with_kept) {
+            context->mark_non_differentiable(variable_list(returned, outputs.end()));
+        }
+    };
+    const auto tangents = [&](const variable_list &, const variable_list &changes) {
         const at::AutoFwGradMode of_outer_levels(true);  // torch has turned off this one's, but means only the inputs'
         Arguments inputs = arguments;
         variable_list of_inputs(op.inputs.size());
@@ -260,29 +253,13 @@ std::vector<Tensor> differentiable(const Operator &op, const Arguments &argument
                 inputs.tensors[i] = inputs.tensors[i]._fw_primal(0);
             }
         }
-        const variable_list seen(outputs.begin(), outputs.begin() + op.returned());
-        const variable_list following = following_outputs(op, inputs, outputs);
-        variable_list result =
-            tangents_of(Kept(op, inputs, following, std::move(needed)), inputs.tensors, seen, of_inputs);
+        const Kept kept(op, inputs, following_outputs(op, inputs, outputs), std::move(needed));
+        variable_list result = tangents_of(kept, inputs.tensors, variable_list(outputs.begin(), returned), of_inputs);
         result.resize(with_kept ? op.outputs.size() : op.returned());
         return result;
     };
-    std::vector<std::optional<Tensor>> raw(outputs.begin(),
-                                           outputs.begin() + (with_kept ? op.outputs.size() : op.returned()));
-    const auto wrapped = torch::autograd::_wrap_outputs(
-        given, node->ctx_.get_non_differentiable(), node->ctx_.get_and_bump_dirty(), raw, is_recorded ? node : nullptr,
-        tangents, {}, [](const Tensor &tensor) { return tensor.view_as(tensor); }, false);
-    std::vector<Tensor> results;
-    for (const std::optional<Tensor> &output : wrapped) {
-        results.push_back(*output);
-        if (is_recorded) {
-            node->output_info_.emplace_back(*output);
-        }
-    }
-    if (is_recorded) {
-        node->save_variables_to_ctx();
-    }
-    return results;
+    const variable_list seen(outputs.begin(), with_kept ? outputs.end() : returned);
+    return attached<Derivative>(given, seen, is_recorded, save, tangents);
 }
 
 }  // namespace upwell::bridge
