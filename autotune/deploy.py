@@ -61,7 +61,8 @@ def row(name: str, folder: Path, threads: int, budget: float) -> str:
     names = ["guide", "x"]
     batch, (h, w) = Dim("batch"), (Dim(name, min=8, max=4096) for name in "hw")
     sizes = {0: batch, 2: RATIO * h, 3: RATIO * w}, {0: batch, 2: h, 3: w}
-    upwell.onnx.export(module, maps, path, dynamic=sizes, input_names=names)
+    dynamic = True if name == "anyup" else sizes  # for AnyUp torch.export does not take a ratio that is given
+    upwell.onnx.export(module, maps, path, dynamic=dynamic, input_names=names)
     onnx.save(onnx.inliner.inline_local_functions(onnx.load(path)), inlined)  # as functions=False, without another export
     one = tuple(each[:1].contiguous() for each in maps)
     arrays = {key: each.numpy() for key, each in zip(names, one)}

@@ -177,8 +177,8 @@ std::array<double, 2> WindowCall::scale() const {
         const bool is_ratio =
             std::floor(scale) == scale && scale * static_cast<double>(low) == static_cast<double>(high);
         // Where torch's interpolate takes no notice of it.
-        const bool is_aside = (high == low && op->sampling() != Sampling::Bicubic) ||
-                              (!op->sampling().between_cells && high == 2 * low);
+        const bool is_aside =
+            (high == low && op->sampling() != Sampling::Bicubic) || (!op->sampling().between_cells && high == 2 * low);
         return is_ratio || is_aside ? 0 : scale;
     };
     return {real(parameters.scale[0], h, H), real(parameters.scale[1], w, W)};

@@ -1,6 +1,5 @@
 """MkDocs' hooks: the README as home page, the pages that are read from the package, and Markdown as GitHub reads it."""
 
-import logging
 import os
 import posixpath
 import re
@@ -15,8 +14,6 @@ DOCS = pages.DOCS
 ROOT = pages.ROOT
 # Documents outside docs/ -> their place in the site.
 OUTSIDE = {"README.md": "index.md", "findings/README.md": "findings.md"}
-LATER = {"deploy.md", "transforms.md", "versions.md", "densify.md", "densify-results.md"}  # their places are kept
-log = logging.getLogger("mkdocs.hooks.upwell")
 
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -24,26 +21,15 @@ _ITEM = re.compile(r"([-*] |1\. )")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Names the pages that are read from the package, and leaves out those that are not written yet."""
+    """Names the pages that are read from the package."""
     lists = {
         "Operators": ["operators/index.md", *(f"operators/{name}.md" for name in pages.operator_names())],
         "Upsamplers": ["upsamplers/index.md", *(f"upsamplers/{name}.md" for name in pages.UPSAMPLERS)],
     }
     for section in config.nav:
         ((title, entries),) = section.items()
-        if title in lists:
-            section[title] = lists[title]
-        elif isinstance(entries, list):
-            section[title] = [entry for entry in entries if _is_written(entry)]
+        section[title] = lists.get(title, entries)
     return config
-
-
-def _is_written(entry: dict | str) -> bool:
-    path = entry if isinstance(entry, str) else next(iter(entry.values()))
-    missing = path in LATER and not (DOCS / path).exists()
-    if missing:
-        log.info("docs/%s is not there yet", path)
-    return not missing
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

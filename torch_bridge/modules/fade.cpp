@@ -66,7 +66,8 @@ Tensor gated_carafe(const Tensor &de, Tensor logits, const Tensor &gate, int64_t
     return ops::carafe_reassembly(de, weights, kernel);
 }
 
-// up, which is written to, + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where up stands.
+// up, which is written to, + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where up
+// stands.
 Tensor plus_projection(const Tensor &up, const Tensor &gate, const Tensor &en, const torch::nn::Conv2dImpl &conv) {
     Tensor weight = conv.weight.flatten(1), passed = gate * en;
     if (conv.bias.defined()) {
