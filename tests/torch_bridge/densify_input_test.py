@@ -194,7 +194,7 @@ def test_features_that_cannot_be_written_end_the_run_with_none_half_written(data
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"upsampler": "resfuu"}, "argument --upsampler: should be one of resfu, .*bicubic but is resfuu"),
+        ({"upsampler": "resfuu"}, "argument --upsampler: should be one of resfu, .*bicubic, .* but is resfuu"),
         ({"ratio": 1}, "argument --ratio: should be at least 2 but is 1"),
         ({"local": 0, "whole": 0}, "argument --local: nothing is left to train for"),
         ({"write_images": "x"}, "argument --write-images: is of no use without --write"),

@@ -183,8 +183,8 @@ def test_no_operator_and_no_module_is_left_out():
     of_ops = {name.split()[0] for name in OPERATORS}
     assert of_ops == set(ops.__all__)
     made = {type(build(name)).__name__ for name in MODULES}
-    # A stack of joint bilateral upsamplers pools to sizes that an exported program fixes.
-    assert {name for name in nns.__all__ if isinstance(getattr(nns, name), type)} <= made | {"JBUStack"}
+    # A stack of joint bilateral upsamplers and WRC's head pool to sizes that an exported program fixes.
+    assert {name for name in nns.__all__ if isinstance(getattr(nns, name), type)} <= made | {"JBUStack", "WRCDensify"}
 
 
 # Every operator, and every kind of option that it has.

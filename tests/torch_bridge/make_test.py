@@ -44,7 +44,7 @@ def test_every_module_that_upsamples_by_itself_is_in_the_table():
     for name in NAMES:
         module = make(name, 8, 12, 2)
         made.add(inner_name(module))
-    parts = {"GuidedFilter", "ColourGuidedFilter", "JBUStack", "HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock"}
+    parts = {"GuidedFilter", "ColourGuidedFilter", "JBUStack", "HolisticIndexBlock", "DepthwiseO2OIndexBlock", "DepthwiseM2OIndexBlock", "WRCDensify"}
     modules = {name for name in upwell.nn.__all__ if inspect.isclass(getattr(upwell.nn, name))}
     assert made == modules - parts
 

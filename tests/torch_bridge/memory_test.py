@@ -10,7 +10,7 @@ import resource, sys, torch, upwell
 if sys.argv[1] == "kept":
     assert upwell.keep_memory()
 resfu = upwell.nn.ReSFU(3, 8, scale_factor=4)
-y, x = torch.randn(1, 3, 384, 384), torch.randn(1, 8, 96, 96)
+y, x = torch.randn(1, 3, 512, 512), torch.randn(1, 8, 128, 128)
 for _ in range(3):  # the last one counts
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     resfu(y, x).sum().backward()

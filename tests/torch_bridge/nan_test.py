@@ -435,7 +435,7 @@ def test_every_operator_and_every_module_is_tried():
     assert ON_OPENCL or {name.split()[0] for name in CASES} == set(upwell.ops.__all__)
     modules = {name for name in upwell.nn.__all__ if isinstance(getattr(upwell.nn, name), type)}
     # Torch's, and operators or modules that are tried.
-    of_layers = {"AnyUp", "ColourGuidedFilter", "DySample", "JAFAR", "JBUStack", "NAF"}
+    of_layers = {"AnyUp", "ColourGuidedFilter", "DySample", "JAFAR", "JBUStack", "NAF", "WRCDensify"}
     assert ON_OPENCL or {name.split()[0] for name in MODULES} == modules - of_layers
 
 

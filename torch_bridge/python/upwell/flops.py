@@ -1,16 +1,22 @@
-"""What torch's FLOP counter should count for the window operators."""
+"""What torch's FLOP counter should count for the window operators, and for a product of torch's that it does not know."""
 
 from collections.abc import Callable, Sequence
 
 import torch
+from torch.utils.flop_counter import baddbmm_flop
 
 
 def flop_formulas() -> dict[torch._ops.OpOverloadPacket, Callable[..., int]]:
     """For FlopCounterMode(custom_mapping=upwell.flop_formulas()): of every window operator, those that were loaded too,
     and of its gradients, 2 FLOPs for each multiply-add of the window. Softmaxes are not counted, nor what turns taps'
-    weights into the window's, once a pixel for all channels."""
+    weights into the window's, once a pixel for all channels. And of torch's baddbmm where it writes in place."""
     names = torch.ops.upwell.window_operators()
-    return {getattr(torch.ops.upwell, name): _formula(name) for name in names}
+    windows = {getattr(torch.ops.upwell, name): _formula(name) for name in names}
+    return windows | {torch.ops.aten.baddbmm_: _added_product}
+
+
+def _added_product(*shapes: Sequence[int], out_shape: Sequence[int], **_) -> int:
+    return baddbmm_flop(*shapes[:3])
 
 
 def _formula(name: str) -> Callable[..., int]:

@@ -68,8 +68,8 @@ class WRCDensify(nn.Module):
     def forward(self, image: Tensor, x: Tensor) -> Tensor:
         """image [N, 3, H, W], x [N, C, h, w] -> [N, C, 2 h, 2 w]. H and W are usually the backbone's patch times h and w;
         where a quarter of the image is no whole multiple of the output, it is interpolated to 4 h x 4 w first."""
-        check_map("WRCDensify", "image", image, 3)
-        check_map("WRCDensify", "x", x, self.channels)
+        check_map(self, "image", image, 3)
+        check_map(self, "x", x, self.channels)
         check_same_batch("WRCDensify", "image", image, "x", x)
         high = self._at_output(self.to_quarter(self.stem(image)), x)
         low = self.to_low(high)
