@@ -2,10 +2,6 @@
 
 import json
 import math
-import signal
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -15,7 +11,7 @@ import torchvision
 from torch import nn
 
 from densify_shapes import CHANNELS, COUNT, STRIDE, frozen, random_views, run, words, write_images
-from train_checkpoint_test import ENVIRONMENT, check_same
+from train_checkpoint_test import check_same, kill_in_a_write
 from train_ddp_test import two_processes
 from upwell.__main__ import main
 from upwell.densify import backbone, dense, guide, images, load, objective, of_torchvision, report, training, views
@@ -309,22 +305,7 @@ def test_every_option_is_followed_refused_or_of_no_matter_on_resuming(data, tmp_
 
 
 def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_the_same_end(data, tmp_path, unbroken):
-    script = """
-        import os, signal
-        from upwell.densify import __main__
-        writes = []
-        def fsync(file):
-            path = os.readlink(f"/proc/self/fd/{file}")
-            writes.append(path)
-            if path.endswith(".last.pt.tmp") and writes.count(path) == 2:
-                os.ftruncate(file, os.fstat(file).st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
-        os.fsync = fsync
-        __main__.main()
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script), *words(data, tmp_path)]
-    killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kill_in_a_write("upwell.densify", words(data, tmp_path))
     assert read(tmp_path)["step"] == 2
     load(tmp_path / "last.pt")
     run(data, tmp_path, resume="auto")

@@ -16,7 +16,7 @@ import torch
 
 from train_shapes import PACKAGES, run, words, write_data
 from upwell.train import interrupt, training
-from upwell.train.checkpoint import load
+from upwell.train.checkpoint import load, load_model, save
 from upwell.train.errors import TrainingError
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([PACKAGES, os.environ.get("PYTHONPATH", "")])}
@@ -47,15 +47,14 @@ def check_same(state: dict, expected: dict) -> None:
             assert torch.equal(value, expected["optimizer"]["state"][index][name]), (index, name)
 
 
-def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_the_same_end(
-    data, tmp_path, uninterrupted
-):
-    script = """
-        import os, signal, sys
-        from upwell.train import __main__
+def kill_in_a_write(package: str, command_line: list[str]) -> None:
+    """Runs python -m package until its second checkpoint is half written; there the process is killed."""
+    script = f"""
+        import os, signal
+        from {package} import __main__
         writes = []
         def fsync(file):
-            path = os.readlink(f"/proc/self/fd/{file}")
+            path = os.readlink(f"/proc/self/fd/{{file}}")
             writes.append(path)
             if path.endswith(".last.pt.tmp") and writes.count(path) == 2:
                 os.ftruncate(file, os.fstat(file).st_size // 2)
@@ -63,9 +62,20 @@ def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_t
         os.fsync = fsync
         __main__.main()
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), *words(data, tmp_path)]
+    command = [sys.executable, "-c", textwrap.dedent(script), *command_line]
     killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+
+def test_a_checkpoint_that_lacks_a_part_is_named(tmp_path, uninterrupted):
+    for part in ("model", "arguments"):
+        save(tmp_path / "last.pt", {name: value for name, value in uninterrupted.items() if name not in ("format", part)})
+        with pytest.raises(TrainingError, match=f"last.pt: does not fit this model: '{part}'"):
+            load_model(tmp_path / "last.pt")
+
+
+def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_the_same_end(data, tmp_path, uninterrupted):
+    kill_in_a_write("upwell.train", words(data, tmp_path))
     assert (tmp_path / ".last.pt.tmp").exists()
     assert len(load(tmp_path / "last.pt")["history"]) == 1
     run(data, tmp_path, resume="auto")

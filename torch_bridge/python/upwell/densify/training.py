@@ -67,14 +67,9 @@ class Run:
         }
 
     def restore(self, path: Path, state: dict[str, Any]) -> None:
-        try:
-            self.dense.load_state_dict(state["model"])
-            # The moments alone: an optimiser's state has its options too, which this run's would give way to.
-            options = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({**state["optimizer"], "param_groups": options})
+        with checkpoint.taken_from(path):
+            checkpoint.restore(state, self.dense, self.optimizer)
             self.step, self.history = state["step"], state["history"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise TrainingError(f"{path}: does not fit this model: {error}")
 
 
 def make_dense(arguments: argparse.Namespace, frozen: nn.Module) -> dense.Dense:

@@ -1,7 +1,9 @@
 """Files that are whole or not there: written beside their place, flushed to disk, then renamed over it."""
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,22 @@ def load(path: Path, format: int | str = FORMAT, command: str = "upwell.train") 
     return state
 
 
+@contextlib.contextmanager
+def taken_from(path: Path) -> Iterator[None]:
+    """What is done with the state that path has; TrainingError where it lacks something or is of another model."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path}: does not fit this model: {error}")
+
+
+def restore(state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """The parameters and the moments alone: an optimiser's state has its options too, which this run's would give way to."""
+    model.load_state_dict(state["model"])
+    options = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({**state["optimizer"], "param_groups": options})
+
+
 def _other(path: Path) -> str:
     """A hint at the checkpoint before a damaged one."""
     previous = path.with_name(PREVIOUS)
@@ -85,6 +103,7 @@ def find(resume: str | None, out: Path) -> Path | None:
 def load_model(path: str | Path) -> nn.Module:
     """The trained model, on the CPU, in eval mode: [N, 3, H, W] in 0 to 1 -> logits [N, classes, H, W]."""
     state = load(Path(path))
-    model = SegmentationModel(*(state["arguments"][name] for name in DEFINES_MODEL), pretrained=False)
-    model.load_state_dict(state["model"])
+    with taken_from(Path(path)):
+        model = SegmentationModel(*(state["arguments"][name] for name in DEFINES_MODEL), pretrained=False)
+        model.load_state_dict(state["model"])
     return model.eval()

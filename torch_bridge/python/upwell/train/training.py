@@ -15,7 +15,6 @@ from upwell.train.data import Pair, find_pairs
 from upwell.train.data_check import check_data
 from upwell.train.distributed import Group
 from upwell.train.encoder import resolve_encoder
-from upwell.train.errors import TrainingError
 from upwell.train.loop import Sample, train_epoch, validate
 from upwell.train.model import SegmentationModel
 from upwell.train.picture import write_picture
@@ -45,14 +44,9 @@ class Run:
         }
 
     def restore(self, path: Path, state: dict[str, Any]) -> None:
-        try:
-            self.model.load_state_dict(state["model"])
-            # The moments alone: an optimiser's state has its options too, which this run's would give way to.
-            options = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({**state["optimizer"], "param_groups": options})
+        with checkpoint.taken_from(path):
+            checkpoint.restore(state, self.model, self.optimizer)
             self.history = state["history"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise TrainingError(f"{path}: does not fit this model: {error}")
 
 
 def train(arguments: argparse.Namespace, group: Group) -> None:
