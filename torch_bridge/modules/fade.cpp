@@ -75,8 +75,10 @@ Tensor plus_projection(const Tensor &up, const Tensor &gate, const Tensor &en, c
         passed = at::cat({passed, gate}, 1);
     }
     const at::ScalarType type = at::promote_types(up.scalar_type(), passed.scalar_type());
-    const Tensor sums =
-        up.to(type).flatten(2).baddbmm_(weight.to(type).expand({en.size(0), -1, -1}), passed.to(type).flatten(2));
+    Tensor sums = up.to(type).flatten(2);
+    const Tensor weights = weight.to(type).expand({en.size(0), -1, -1});
+    passed = passed.to(type).flatten(2);
+    sums = at::GradMode::is_enabled() ? sums.baddbmm(weights, passed) : sums.baddbmm_(weights, passed);
     return sums.unflatten(2, {en.size(2), en.size(3)});
 }
 

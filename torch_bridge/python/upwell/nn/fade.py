@@ -109,14 +109,15 @@ def _along(kernel: int, cells: int, pixels: int, device: torch.device) -> Tensor
 
 
 def _plus_projection(upsampled: Tensor, gate: Tensor, en: Tensor, conv: nn.Conv2d) -> Tensor:
-    """upsampled, which is written to, + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where
-    upsampled stands."""
+    """upsampled + gate conv(en), conv of 1 x 1: the product of gate en and its weight is added where upsampled stands, unless
+    a gradient may be asked for: that of what is written over takes copies."""
     weight, passed = laid_out(conv.weight).flatten(1), gate * en
     if conv.bias is not None:
         weight, passed = torch.cat([weight, laid_out(conv.bias)[:, None]], 1), torch.cat([passed, gate], 1)
     dtype = torch.promote_types(upsampled.dtype, passed.dtype)
     upsampled, passed = upsampled.to(dtype).flatten(2), passed.to(dtype).flatten(2)
-    sums = upsampled.baddbmm_(weight.to(dtype).expand(en.shape[0], -1, -1), passed)
+    add = torch.baddbmm if torch.is_grad_enabled() else Tensor.baddbmm_
+    sums = add(upsampled, weight.to(dtype).expand(en.shape[0], -1, -1), passed)
     return sums.unflatten(2, en.shape[2:])
 
 
