@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from upwell.densify.images import photograph, to_tensor
+from upwell.densify.images import photograph
+from upwell.train.dataset import to_tensor
 
 TRAIN = ("chelsea", "rocket", "stereo_motorcycle")
 TEST = ("astronaut", "coffee")

@@ -66,8 +66,6 @@ def add_objective(group: argparse._ArgumentGroup) -> None:
         ("regulariser", "what the upsampler's own paper adds"),
     ):
         group.add_argument(f"--{name}", type=not_negative, default=1.0, metavar="W", help=f"weight: {what}")
-
-
     group.add_argument(
         "--whole-of", choices=WHOLE, default=WHOLE[0], help="--whole: against the small image enlarged, or the large one"
     )

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upwell.densify.at_pixels import at_pixels
-from upwell.densify.images import to_tensor
 from upwell.nn.check import check
+from upwell.train.dataset import to_tensor
 
 TOLERANCE = 2.0  # px
 STEP = 8  # every so many rows are scored

@@ -20,6 +20,11 @@ IN_STEPS_OF_TWO = ("jbu", "indexnet", WRC_HEAD)
 BLIND = ("fade", "local_attender")
 
 
+def least_cells(name: str) -> int:
+    """The least height and width of its features."""
+    return UPSAMPLERS[name].cells if name in UPSAMPLERS else 1
+
+
 class Bicubic(nn.Module):
     """Bicubic interpolation to the guide's size."""
 

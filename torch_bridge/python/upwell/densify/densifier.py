@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from upwell.densify import backbone, dense
-from upwell.nn.make import UPSAMPLERS
+from upwell.densify.dense import least_cells
 from upwell.nn.pad import pad_to
 from upwell.train import checkpoint
 from upwell.train.errors import TrainingError
@@ -23,7 +23,7 @@ class Densifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.dense = dense
-        self.cells = UPSAMPLERS[dense.upsampler].cells if dense.upsampler in UPSAMPLERS else 1
+        self.cells = least_cells(dense.upsampler)
 
     def forward(self, image: Tensor) -> Tensor:
         """image [N, 3, H, W] in 0 to 1 -> [N, channels, ratio ceil(H / stride), ratio ceil(W / stride)]."""

@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from upwell.train.data import IMAGE_SUFFIXES, by_unique_stem, read_image
+from upwell.train.data import find_images, read_image
+from upwell.train.dataset import to_tensor
 from upwell.train.errors import TrainingError
 
 TRAIN = ("chelsea", "rocket", "stereo_motorcycle", "flower")
 HELD_OUT = ("astronaut", "coffee", "china")
 OF_SCIKIT_LEARN = ("china", "flower")
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """[H, W, 3] uint8 -> [3, H, W] float32 in 0 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255))
 
 
 def photographs(names: Sequence[str] | None = None) -> list[tuple[str, Tensor]]:
@@ -57,8 +52,4 @@ class Folder(Sequence):
 
 def folder(path: str | Path) -> Folder:
     """The images in a folder, not searched deeper. TrainingError of one line where there are none, or two of one stem."""
-    path = Path(path)
-    by_stem = by_unique_stem(path, IMAGE_SUFFIXES, "so one file of features")
-    if not by_stem:
-        raise TrainingError(f"{path}: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return Folder(list(by_stem.values()))
+    return Folder(list(find_images(Path(path), "so one file of features").values()))

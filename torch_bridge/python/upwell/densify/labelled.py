@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from upwell.densify.correspondence import motorcycle
-from upwell.densify.images import to_tensor
 from upwell.nn.check import check, check_choice
 from upwell.train.data import find_pairs, read_image, read_mask
+from upwell.train.dataset import to_tensor
 
 IGNORED = -1
 TRAIN_SHARE = 4 / 7  # of the columns, where a set is one picture: the left

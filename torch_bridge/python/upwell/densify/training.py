@@ -18,7 +18,6 @@ from upwell.densify.images import Folder, folder
 from upwell.densify.objective import Objective, Teacher, Weights
 from upwell.densify.views import Shares, View, Views
 from upwell.densify.write import write
-from upwell.nn.make import UPSAMPLERS
 from upwell.train import checkpoint, interrupt
 from upwell.train.arguments import plain
 from upwell.train.checkpoint import make_folder
@@ -131,7 +130,7 @@ def check_size(arguments: argparse.Namespace, frozen: nn.Module) -> None:
         raise TrainingError(
             f"--size {arguments.size}: should be a multiple of {frozen.multiple}, the stride of {frozen.name}"
         )
-    cells = UPSAMPLERS[arguments.upsampler].cells if arguments.upsampler in UPSAMPLERS else 1
+    cells = dense.least_cells(arguments.upsampler)
     if arguments.size < cells * frozen.multiple:
         raise TrainingError(f"--size {arguments.size}: should be at least {cells * frozen.multiple} for {arguments.upsampler}")
 

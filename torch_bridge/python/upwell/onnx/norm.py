@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
+from upwell.nn.gaussian import SIDE
 from upwell.onnx.interpolate import bilinear
 from upwell.onnx.term import Term
-
-SIDE = math.exp(-0.5) / (1 + 2 * math.exp(-0.5))  # of a Gaussian of sigma 1 at -1, 0, 1
 
 
 def gaussian3(x: Term) -> Term:

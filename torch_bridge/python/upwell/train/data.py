@@ -18,11 +18,17 @@ class Pair(NamedTuple):
     mask: Path
 
 
+def find_images(folder: Path, consequence: str) -> dict[str, Path]:
+    """The images in a folder by their stems, of which each may occur once. TrainingError of an empty one too."""
+    by_stem = by_unique_stem(folder, IMAGE_SUFFIXES, consequence)
+    if not by_stem:
+        raise TrainingError(f"{folder}: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return by_stem
+
+
 def find_pairs(images: Path, masks: Path) -> list[Pair]:
     """Every image in the folder images with the mask of the same stem, in the order of their names."""
-    by_stem = by_unique_stem(images, IMAGE_SUFFIXES, "so one mask")
-    if not by_stem:
-        raise TrainingError(f"{images}: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    by_stem = find_images(images, "so one mask")
     by_mask = by_unique_stem(masks, {".png"}, "so one image")
     missing = [stem for stem in by_stem if stem not in by_mask]
     if missing:

@@ -11,9 +11,14 @@ from torch.utils.data import Dataset
 from upwell.train.data import Pair, read_image, read_mask
 
 
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """[H, W, 3] uint8 -> [3, H, W] float32 in 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255))
+
+
 def to_tensors(image: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor]:
     """image [H, W, 3] uint8, mask [H, W] -> [3, H, W] float32 in 0 to 1, [H, W] int64."""
-    return torch.from_numpy(image.transpose(2, 0, 1) / np.float32(255)), torch.from_numpy(mask)
+    return to_tensor(image), torch.from_numpy(mask)
 
 
 class WholeImages(Dataset):
