@@ -109,6 +109,8 @@ def test_weights_that_are_missing_damaged_or_anothers_are_named(data, tmp_path):
 
 @pytest.mark.parametrize("package", ["torchvision", "timm"])
 def test_a_library_that_is_not_installed_is_named(package, data, tmp_path, monkeypatch):
+    import timm  # noqa: F401  before torchvision is hidden, which timm itself imports
+
     original = builtins.__import__
 
     def without(name, *of, **options):

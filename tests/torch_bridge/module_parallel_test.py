@@ -112,6 +112,7 @@ def test_an_input_changed_in_place_is_torchs_own_error_or_does_not_matter(settin
 def run_in_two_processes(folder, body: str) -> None:
     script = folder / "parallel.py"
     script.write_text(textwrap.dedent("""
+        import os
         import warnings
         warnings.simplefilter("error")
         import torch
@@ -124,7 +125,11 @@ def run_in_two_processes(folder, body: str) -> None:
         torch.set_num_threads(1)
         dist.init_process_group("gloo")
         assert dist.get_world_size() == 2
-        """) + textwrap.dedent(body) + "dist.destroy_process_group()\n")
+        """) + textwrap.dedent(body) + textwrap.dedent("""
+        dist.barrier()
+        dist.destroy_process_group()
+        os._exit(0)  # past Python's finalization, which gloo's threads can outlive: it was once seen to abort
+        """))
     two_processes(str(script))
 
 

@@ -93,7 +93,7 @@ def papers_rules() -> dict:
 
 def _operators() -> list[str]:
     prefix = "upwell."
-    return [str(packet).removeprefix(prefix) for packet in every_rule()]
+    return [str(packet).removeprefix(prefix) for packet in every_rule() if str(packet).startswith(prefix)]
 
 
 @dataclass(frozen=True)
