@@ -299,11 +299,12 @@ void schedule_on_cpu(const Difference &d, const Hidden &hidden, Func kept, const
     choice.settle();
     const Block b = choice[knobs.hidden];
     const Tile tile = choice.tile();
-    Var x_in("x_in"), row_in("row_in"), lane_block("lane_block"), lane("lane"), vector("vector"),
-        pixel_block("pixel_block"), pixel("pixel");
-    kept.split(x, tile_x, x_in, tile.columns, guard)
+    Var row_in("row_in"), lane_block("lane_block"), lane("lane"), vector("vector"), pixel_block("pixel_block"),
+        pixel("pixel");
+    // Blocks of pixels first: those beyond the image are no tasks of a tile.
+    kept.split(x, pixel_block, pixel, b.pixels, guard)
+        .split(pixel_block, tile_x, pixel_block, tile.columns / b.pixels, guard)
         .split(row, tile_y, row_in, tile.rows, guard)
-        .split(x_in, pixel_block, pixel, b.pixels, guard)
         .split(o, lane_block, lane, b.channels(), whole)
         .split(lane, vector, lane, b.lanes, whole)
         .reorder({lane, vector, pixel, pixel_block, lane_block, row_in, g, tile_x, tile_y, phase, n})
