@@ -101,14 +101,14 @@ tune: build ## Search faster schedules for this machine; ARGS go to upwell tune 
 	@$(BIN)/upwell tune $(or $(ARGS),all)
 
 bench: build ## Time the operators beside torch
-	@$(BIN)/python autotune/bench.py
+	@$(BIN)/python -m autotune.bench
 
-bench-gpu: ## Time the built package beside torch on a GPU; ARGS go to autotune/bench_gpu.py
-	@PYTHONPATH=$(PACKAGE) $(GPU_PYTHON) autotune/bench_gpu.py $(ARGS)
+bench-gpu: ## Time the built package beside torch on a GPU; ARGS go to autotune.bench
+	@PYTHONPATH=$(PACKAGE) $(GPU_PYTHON) -m autotune.bench --device cuda $(ARGS)
 
 ptx: ## Write what the CUDA kernels take, registers and spills, to docs/ptx.md
 	@$(MAKE) --no-print-directory PRESET=$(TEST_PRESET) build
-	@$(BIN)/python autotune/ptx.py
+	@$(BIN)/python -m autotune.bench.ptx
 
 docs: package $(DOCS_STAMP) ## Build the documentation as a site, build/site/index.html; a link that leads nowhere is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --config-file docs/site/mkdocs.yml

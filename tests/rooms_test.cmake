@@ -23,7 +23,7 @@ function(upwell_only_in rooms pattern)
     set(failures ${failures} PARENT_SCOPE)
 endfunction()
 
-set(rooms grid language operators generators schedules runtime torch_bridge tests autotune examples)
+set(rooms grid language operators generators schedules runtime torch_bridge reference tests autotune examples)
 set(sources "")
 foreach (room IN LISTS rooms)
     file(
@@ -80,8 +80,13 @@ list(LENGTH sources python_count)
 math(EXPR count "${count} + ${python_count}")
 # A clock. (Compiling an operator shows its progress.)
 upwell_only_in("autotune/|examples/|tests/|torch_bridge/python/upwell/build.py" "^(import|from) time( |$)|[^a-z_]time[.][a-z_]+[(]")
-# Where Python finds modules: the package is found by itself, and finds the tuner of a checkout.
-upwell_only_in("autotune/|tests/|torch_bridge/python/upwell/tune.py" "sys[.]path")
+# Where Python finds modules: the root, by `python -m` or pyproject.toml. The package finds the tuner of its checkout, the
+# benchmark the package in a checkout of others, and processes of tests what these find.
+upwell_only_in("torch_bridge/python/upwell/tune.py|autotune/bench/published.py|tests/autotune/" "sys[.]path")
+# The search stands on the benchmark, the benchmark on the references; nothing of them is in the package.
+upwell_only_in("autotune/tune/|tests/|torch_bridge/python/upwell/tune.py" "(from|import) autotune[.]tune")
+upwell_only_in("autotune/|tests/|torch_bridge/python/upwell/tune.py" "(from|import) autotune")
+upwell_only_in("reference/|autotune/bench/|tests/" "(from|import) reference[. ]")
 # The compiler of kernels, and what it compiles for.
 upwell_only_in("autotune/|tests/|torch_bridge/python/upwell/build.py" "x86-64-linux|upwell[.]generator")
 

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import optuna
 
-from tune.alone import alone
-from tune.case import Finding
-from tune.described import DescribedWorkload, Library, is_source, table_of
-from tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
-from tune.session import Options, Session
-from tune.storage import StorageError
-from tune.summary import comparisons_table, findings_table
-from tune.table import TableError
-from tune.workload import OPERATORS, Workload, parse_shape
+from autotune.origin import ROOT
+from autotune.tune.alone import alone
+from autotune.tune.case import Finding
+from autotune.tune.described import DescribedWorkload, Library, is_source, table_of
+from autotune.tune.kernels import INSTRUCTION_SETS, TuneError, this_instruction_set
+from autotune.tune.session import Options, Session
+from autotune.tune.storage import StorageError
+from autotune.tune.summary import comparisons_table, findings_table
+from autotune.tune.table import TableError
+from autotune.tune.workload import OPERATORS, Workload, parse_shape
 
-_AUTOTUNE = Path(__file__).resolve().parent.parent
-_STANDARD = _AUTOTUNE / "workloads" / "tune.csv"
+_STANDARD = ROOT / "autotune" / "workloads" / "tune.csv"
 _TAPS = {"carafe": 5, "carafe_reassembly": 5, "bilinear": 1, "nearest": 1}
 _GROUPED = ("pcdc", "pcdc_scores", "semantic_scores", "detail_scores")
 _WITH_GROUPS = ("carafe", "carafe_reassembly", *_GROUPED)
@@ -38,12 +38,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 def main(argv: Sequence[str] | None = None, build: Path | None = None) -> None:
     """build: the folder to tune where --build does not say."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    parser = command_line(build or _AUTOTUNE.parent / "build" / "cpu")
+    parser = command_line(build or ROOT / "build" / "cpu")
     chosen = parser.parse_intermixed_args(argv)
     _check(parser, chosen)
     try:
         if chosen.apply:
-            from tune.apply import apply
+            from autotune.tune.apply import apply
 
             with alone(chosen.threads):
                 status = apply(chosen.build, chosen.table, chosen.threads)
@@ -159,20 +159,20 @@ def tune(chosen: argparse.Namespace, command: list[str]) -> None:
 
 def pack(chosen: argparse.Namespace, command: list[str]) -> None:
     """Writes a pack of candidates for a GPU machine."""
-    from tune.pack import Pack
+    from autotune.tune.pack import Pack
 
     if chosen.target not in ("cuda", "opencl"):
         raise TuneError("--pack is for --target cuda, or opencl for a dry run")
     made = Pack(Session(_options(chosen, command)), chosen.target, chosen.pack, chosen.candidates)
     for workload in _workloads(chosen):
         made.add(workload, chosen.direction)
-    print(f"{chosen.pack}: {made.finish() / 2**20:.1f} MiB. There: PYTHONPATH=. python -m tune.timing; back here: "
+    print(f"{chosen.pack}: {made.finish() / 2**20:.1f} MiB. There: PYTHONPATH=. python -m autotune.tune.timing; back here: "
           "upwell tune --record timings.json")
 
 
 def record(chosen: argparse.Namespace) -> None:
     """Takes in what a pack brought back."""
-    from tune.packed import read_timings
+    from autotune.tune.packed import read_timings
 
     folder = chosen.build.resolve() / "tune"
     conclude(read_timings(chosen.record, chosen.build.resolve(), chosen.table), folder, chosen.results)
@@ -226,7 +226,7 @@ def _described(chosen: argparse.Namespace) -> list[Workload]:
 
 def conclude(findings: Sequence[Finding], folder: Path, results: Path | None) -> None:
     """Prints what was found, adds it to the results file and draws it."""
-    from tune.report import write_report
+    from autotune.tune.report import write_report
 
     results = results or folder / "results.json"
     comparisons = [finding.comparison for finding in findings]

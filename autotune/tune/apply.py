@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tune.kernels import TuneError
-from tune.session import cache_value, source_of
-from tune.table import read
+from autotune.origin import ROOT
+from autotune.tune.kernels import TuneError
+from autotune.tune.session import cache_value, source_of
+from autotune.tune.table import read
 
-_HERE = Path(__file__).resolve().parent
 _CMAKE = Path(sys.executable).with_name("cmake")
 
 
@@ -49,11 +49,11 @@ def _configure(build: Path, tuned: str) -> None:
 
 def prove(build: Path, threads: int) -> list[dict[str, object]]:
     """Times each tuned kernel's pass, with the table and without, in turns; a process of its own with torch in it."""
-    path = [str(_HERE.parent), str(build / "python")]
+    path = [str(ROOT), str(build / "python")]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS=str(threads))
     environment.pop("UPWELL_TUNED", None)
     tables, taken = source_of(build) / "schedules" / "tuned", cache_value(build, "UPWELL_TUNED")  # a file, or auto
-    command = [sys.executable, "-m", "tune.prove", str(tables), taken]
+    command = [sys.executable, "-m", "autotune.tune.prove", str(tables), taken]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if result.returncode != 0:
         raise TuneError("the measurement with the rebuilt library failed")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import optuna
 
-from tune import table
-from tune.search import Outcome
+from autotune.tune import table
+from autotune.tune.search import Outcome
 
 
 @dataclass(frozen=True)

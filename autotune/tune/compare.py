@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from tune.compiling import Compiled
-from tune.measuring import HAND, Result, measure_afresh, quartiles
-from tune.problem import Problem
-from tune.search import Bench
+from autotune.tune.compiling import Compiled
+from autotune.tune.measuring import HAND, Result, measure_afresh, quartiles
+from autotune.tune.problem import Problem
+from autotune.tune.search import Bench
 
 DEFAULT, TUNED = "default", "tuned"
 _BASE = "base"  # the hand schedule, beside each

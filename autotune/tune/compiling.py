@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from tune.kernels import Kernel, TuneError
+from autotune.tune.kernels import Kernel, TuneError
 
 AUTOSCHEDULERS = {
     "adams2019": ("adams2019", "Adams2019"),

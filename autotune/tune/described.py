@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from tune.kernels import Catalogue, Kernel, TuneError
-from tune.workload import Workload
+from autotune.tune.kernels import Catalogue, Kernel, TuneError
+from autotune.tune.workload import Workload
 
 SUFFIXES = (".cpp", ".cc", ".cxx")
 _DTYPES = ("float32",)

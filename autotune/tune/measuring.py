@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tune.compiling import Compiled
+from autotune.origin import ROOT
+from autotune.tune.compiling import Compiled
 
 HAND = "hand"  # the schedule that candidates are measured beside
 SHORTEST_SAMPLE = 4e-3  # seconds; shorter calls are repeated within a sample
 TOLERANCE = 1e-4  # of the largest element, in float32
 _MOST_TOLERANCE = 1e-2
-_ROOM = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -218,10 +218,10 @@ class _Answers:
 
 @contextmanager
 def _replay(subject: Subject, task: dict[str, object]) -> Iterator[_Answers]:
-    environment = dict(os.environ, PYTHONPATH=str(_ROOM), HL_NUM_THREADS=str(subject.threads),
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), HL_NUM_THREADS=str(subject.threads),
                        OMP_NUM_THREADS=str(subject.threads))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tune.replay"],
+        [sys.executable, "-m", "autotune.tune.replay"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         start_new_session=True,  # Ctrl-C is for the tuner, which ends its children itself
     )

@@ -7,23 +7,20 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import origin
 from tqdm import tqdm
 
-from tune.compare import DEFAULT, autoschedulers_for
-from tune.compiling import Compiled, candidate, link_library, whole_archive
-from tune.kernels import Kernel, TuneError
-from tune.measuring import HAND, Subject, write_reference
-from tune.problem import load
-from tune.session import Session
-from tune.space import Space
-from tune.workload import Workload
+from autotune.origin import ROOT
+from autotune.tune.compare import DEFAULT, autoschedulers_for
+from autotune.tune.compiling import Compiled, candidate, link_library, whole_archive
+from autotune.tune.kernels import Kernel, TuneError
+from autotune.tune.measuring import HAND, Subject, write_reference
+from autotune.tune.problem import load
+from autotune.tune.session import Session
+from autotune.tune.space import Space
+from autotune.tune.workload import Workload
 
 LARGEST = 64 << 20  # bytes of the whole pack
-_HERE = Path(__file__).resolve().parent
-_SCRIPTS = (
-    "__init__.py", "kernels.py", "compiling.py", "halide.py", "problem.py", "measuring.py", "replay.py", "timing.py"
-)
+_SCRIPTS = ("__init__", "kernels", "compiling", "halide", "problem", "measuring", "replay", "timing")  # of tune
 
 
 class Pack:
@@ -107,10 +104,9 @@ class Pack:
         library = self.folder / "candidates.so"
         objects = sorted({str(path) for path in self._objects})
         link_library(library, [*objects, *whole_archive(self._runtime)])
-        (self.folder / "tune").mkdir(exist_ok=True)
-        for script in _SCRIPTS:
-            shutil.copyfile(_HERE / script, self.folder / "tune" / script)
-        shutil.copyfile(origin.__file__, self.folder / "origin.py")
+        (self.folder / "autotune" / "tune").mkdir(parents=True, exist_ok=True)
+        for script in ("__init__", "origin", *(f"tune/{name}" for name in _SCRIPTS)):
+            shutil.copyfile(ROOT / "autotune" / f"{script}.py", self.folder / "autotune" / f"{script}.py")
         options = self.session.options
         manifest = {"format": 1, "backend": self.backend, "library": library.name, "seed": options.seed,
                     "command": options.command, "kernels": self._kernels}

@@ -8,14 +8,14 @@ import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from tune.case import Case, Circumstances, Finding
-from tune.compare import DEFAULT, TUNED, autoschedulers_for
-from tune.kernels import TuneError
-from tune.measuring import HAND
-from tune.search import Outcome
-from tune.session import commit, table_of
-from tune.space import Space
-from tune.timing import LAST
+from autotune.tune.case import Case, Circumstances, Finding
+from autotune.tune.compare import DEFAULT, TUNED, autoschedulers_for
+from autotune.tune.kernels import TuneError
+from autotune.tune.measuring import HAND
+from autotune.tune.search import Outcome
+from autotune.tune.session import commit, table_of
+from autotune.tune.space import Space
+from autotune.tune.timing import LAST
 
 
 def read_timings(file: Path, build: Path, table_path: Path | None) -> list[Finding]:

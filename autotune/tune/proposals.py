@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune.space import Space
+from autotune.tune.space import Space
 
 BATCH = 8  # proposals made without each other's answers, so that they compile side by side; the same on any machine
 RETURNED = "returned"  # the outcome of a trial that its process ended before it had one

@@ -12,10 +12,10 @@ import torch
 import upwell
 from tqdm import tqdm
 
-from tune import table
-from tune.kernels import machine_class, this_instruction_set
-from tune.measuring import is_slower, quartiles
-from tune.workload import bench_workload, bind, parse_workload
+from autotune.tune import table
+from autotune.tune.kernels import machine_class, this_instruction_set
+from autotune.tune.measuring import is_slower, quartiles
+from autotune.tune.workload import bench_workload, bind, parse_workload
 
 _OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
 _ROUNDS, _SECONDS = 60, 6.0

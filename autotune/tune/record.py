@@ -1,4 +1,4 @@
-"""Records the kernel calls of an operator: python -m tune.record BUILD OUT WORKLOAD, a process with torch in it.
+"""Records the kernel calls of an operator: python -m autotune.tune.record BUILD OUT WORKLOAD, with torch in it.
 
 Writes OUT/<symbol>.npz for each kernel's first call of a forward and a backward pass, and prints their symbols.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tune import halide
-from tune.compiling import Compiler, candidate
-from tune.described import read_workload
-from tune.kernels import Catalogue, Kernel, TuneError, this_instruction_set
-from tune.problem import Map, Problem
+from autotune.tune import halide
+from autotune.tune.compiling import Compiler, candidate
+from autotune.tune.described import read_workload
+from autotune.tune.kernels import Catalogue, Kernel, TuneError, this_instruction_set
+from autotune.tune.problem import Map, Problem
 
 _OBSERVER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p))
 

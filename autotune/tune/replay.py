@@ -1,7 +1,7 @@
 """Runs candidates on a recorded call, checks and times them: a process of its own, for what crashes or hangs.
 
-python -m tune.replay reads its task from the first line of stdin and answers with lines of JSON. It needs numpy alone,
-so that it also runs where nothing of the project is installed.
+python -m autotune.tune.replay reads its task from the first line of stdin and answers with lines of JSON. It needs numpy
+alone, so that it also runs where nothing of the project is installed.
 
 Task: {"runtime": library, "pool": library or null,
        "problem": file, "reference": file or null, "tolerance": relative to the largest element,
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tune import halide
-from tune.problem import Map, Problem, load
+from autotune.tune import halide
+from autotune.tune.problem import Map, Problem, load
 
 _SCALARS = {"i": ctypes.c_int32, "f4": ctypes.c_float, "f8": ctypes.c_double}
 

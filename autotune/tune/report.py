@@ -10,10 +10,10 @@ from pathlib import Path
 import optuna
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .report_pictures import (
+from autotune.tune.report_pictures import (
     comparison_picture, heat_map_picture, history_picture, importance_picture, milliseconds, title
 )
-from .study_results import FAILURES, RIVALS, StudyResult, standing
+from autotune.tune.study_results import FAILURES, RIVALS, StudyResult, standing
 
 _NAMES = (*RIVALS, "hand", "tuned")  # in the order of the table
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle  # noqa: E402
 from matplotlib.patheffects import withStroke  # noqa: E402
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator  # noqa: E402
 
-from .study_results import FAILURES, Cell, StudyResult, short_reason  # noqa: E402
+from autotune.tune.study_results import FAILURES, Cell, StudyResult, short_reason  # noqa: E402
 
 # Told apart by colour-blind people too: they differ in lightness, and every bar and row says its name.
 _GREY, _TEAL, _YELLOW, _RED, _DARK = "#8d96a3", "#00798c", "#edae49", "#d1495b", "#30363d"

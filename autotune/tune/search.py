@@ -13,12 +13,12 @@ import optuna
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from tune.compiling import Candidate, Compiled, Compiler, candidate
-from tune.kernels import Kernel, TuneError
-from tune.measuring import HAND, Result, Subject, is_slower, measure, measure_afresh
-from tune.proposals import BATCH, RETURNED, Proposer, SlowerThanMost, answer, history
-from tune.space import Space
-from tune.storage import BEGUN, conclude, is_alive, owner, reclaim
+from autotune.tune.compiling import Candidate, Compiled, Compiler, candidate
+from autotune.tune.kernels import Kernel, TuneError
+from autotune.tune.measuring import HAND, Result, Subject, is_slower, measure, measure_afresh
+from autotune.tune.proposals import BATCH, RETURNED, Proposer, SlowerThanMost, answer, history
+from autotune.tune.space import Space
+from autotune.tune.storage import BEGUN, conclude, is_alive, owner, reclaim
 
 _STEPS = (3, 8, 16)  # rounds after which a trial reports, and may be pruned
 _CONFIRMED = 3  # candidates that are measured afresh in the end

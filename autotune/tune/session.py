@@ -14,18 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import optuna
-import origin
 
-from tune import compare, problem, table
-from tune.case import Case, Circumstances, Finding
-from tune.compiling import Compiler, candidate, program_hash
-from tune.described import Library
-from tune.kernels import Catalogue, Kernel, TuneError, machine_class
-from tune.measuring import Subject, with_tolerance, write_reference
-from tune.search import Bench, Recording, Search, create_study
-from tune.space import Space
-from tune.storage import open_storage
-from tune.workload import Workload
+from autotune import origin
+from autotune.tune import compare, problem, table
+from autotune.tune.case import Case, Circumstances, Finding
+from autotune.tune.compiling import Compiler, candidate, program_hash
+from autotune.tune.described import Library
+from autotune.tune.kernels import Catalogue, Kernel, TuneError, machine_class
+from autotune.tune.measuring import Subject, with_tolerance, write_reference
+from autotune.tune.search import Bench, Recording, Search, create_study
+from autotune.tune.space import Space
+from autotune.tune.storage import open_storage
+from autotune.tune.workload import Workload
 
 _DIRECTIONS = {"d_value": ("_d_value",), "d_weight": ("_d_weight",), "backward": ("_d_value", "_d_weight", "_backward")}
 
@@ -208,8 +208,8 @@ class Session:
         if kernel.backend != "cpu":
             return None, None
         import torch
-        from machine import machine_library, measure_limits
-        from workloads import Work
+        from autotune.bench.machine import machine_library, measure_limits
+        from autotune.bench.workloads import Work
 
         torch.set_num_threads(self.options.threads)
         library = machine_library(self.options.build / "python" / "upwell")
@@ -271,8 +271,9 @@ def _record(options: Options, workload: Workload, folder: Path) -> list[str]:
     libraries = [built, *([Path(options.library.file)] if options.library else [])]
     if index.exists() and all(index.stat().st_mtime > library.stat().st_mtime for library in libraries):
         return json.loads(index.read_text())
-    path = [str(Path(__file__).resolve().parent.parent), str(options.build / "python")]
-    command = [sys.executable, "-m", "tune.record", str(options.build), str(folder), json.dumps(workload.as_dict())]
+    path = [str(origin.ROOT), str(options.build / "python")]
+    described = json.dumps(workload.as_dict())
+    command = [sys.executable, "-m", "autotune.tune.record", str(options.build), str(folder), described]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), **environment)
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode != 0:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from tune.case import Finding
-from tune.study_results import RIVALS, short_reason, standing
+from autotune.tune.case import Finding
+from autotune.tune.study_results import RIVALS, short_reason, standing
 
 
 def findings_table(findings: Sequence[Finding], style: str = "simple") -> str:

@@ -1,4 +1,5 @@
-"""Times a pack of candidates where it was brought: python -m tune.timing, in the pack's folder. Needs Python and numpy.
+"""Times a pack of candidates where it was brought: python -m autotune.tune.timing, in the pack's folder. Needs Python and
+numpy.
 
 The field is halved as in a knockout: all are timed for a few rounds beside the hand schedule, the better part of them
 for more, and the last few for many. Writes timings.json; what was timed before an interruption is not timed again.
@@ -10,10 +11,9 @@ import json
 import os
 from pathlib import Path
 
-import origin
-
-from tune.compiling import Compiled
-from tune.measuring import HAND, Subject, measure, with_tolerance
+from autotune import origin
+from autotune.tune.compiling import Compiled
+from autotune.tune.measuring import HAND, Subject, measure, with_tolerance
 
 _FIRST, _SECOND, LAST = 3, 10, 40  # rounds; of the finalists LAST
 _KEEP_SECOND, _KEEP_LAST = 12, 4  # candidates

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from tune.kernels import Catalogue, Kernel, TuneError
+from autotune.tune.kernels import Catalogue, Kernel, TuneError
 
 _WINDOW = ("fns", "carafe", "carafe_reassembly", "bilinear", "nearest")
 # The name here -> the one of the benchmark's workloads (filters.py).
@@ -94,7 +94,7 @@ class Workload:
         return replace(self, C=count)
 
     def multiply_adds(self, compiled: Kernel) -> int:
-        """The least that this kernel has to calculate (workloads.py, filters.py); a transpose does as much again for
+        """The least that this kernel has to calculate (autotune/bench); a transpose does as much again for
         each of the two factors that it is transposed for."""
         bench = bench_workload(self)
         if self.operator in _WINDOW:
@@ -122,8 +122,8 @@ class Workload:
 
 def bench_workload(workload: Workload):
     """The benchmark's own description of it."""
-    from filters import FilterWorkload
-    from workloads import Workload as BenchWorkload
+    from autotune.bench.filters import FilterWorkload
+    from autotune.bench.workloads import Workload as BenchWorkload
 
     w = workload
     if w.operator in _WINDOW:

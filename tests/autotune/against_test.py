@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-AUTOTUNE = Path(__file__).resolve().parent.parent.parent / "autotune"
-sys.path.append(str(AUTOTUNE))
-from against import verdict  # noqa: E402
+from autotune.bench.against import verdict
+from autotune.origin import ROOT
 
 
 @pytest.mark.parametrize(
@@ -25,6 +23,6 @@ def test_a_row_is_faster_or_slower_only_where_its_rounds_agree(this, other, expe
 
 
 def test_a_folder_without_a_package_is_named(tmp_path):
-    done = subprocess.run([sys.executable, AUTOTUNE / "against.py", tmp_path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "autotune.bench.against", tmp_path], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert f"BUILD should be a build folder with python/upwell but is {tmp_path}" in done.stderr

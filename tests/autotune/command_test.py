@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-import tune.apply
 from toy import BUILD
-from tune import table
-from tune.__main__ import collect, command_line, main, standard_workloads
-from tune.alone import alone
-from tune.compiling import candidate
-from tune.kernels import Catalogue, TuneError, this_instruction_set
-from tune.measuring import measure
-from tune.problem import Map, Problem, load
-from tune.session import Options, Session
-from tune.workload import Workload, parse_shape, parse_workload
+
+from autotune.tune import apply, table
+from autotune.tune.__main__ import collect, command_line, main, standard_workloads
+from autotune.tune.alone import alone
+from autotune.tune.compiling import candidate
+from autotune.tune.kernels import Catalogue, TuneError, this_instruction_set
+from autotune.tune.measuring import measure
+from autotune.tune.problem import Map, Problem, load
+from autotune.tune.session import Options, Session
+from autotune.tune.workload import Workload, parse_shape, parse_workload
 
 pytestmark = pytest.mark.xdist_group("build")  # they write to the one folder of the build
 
@@ -126,7 +126,7 @@ OPTIONS = Options(build=BUILD, instruction_set=this_instruction_set(), backend="
 
 def test_a_real_kernel_is_measured_at_its_neighbours_before_it_is_kept(tmp_path, monkeypatch):
     """Where any candidate that is right seems faster; a replay on other threads finds the same."""
-    monkeypatch.setattr("tune.search.is_faster", lambda record: "rounds" in record)
+    monkeypatch.setattr("autotune.tune.search.is_faster", lambda record: "rounds" in record)
     storage = tmp_path / "study.journal"
     options = dataclasses.replace(OPTIONS, storage=str(storage), table=tmp_path / "table.json")
     session, workload = Session(options), Workload("fns", 1, 16, 8, 8, 4, 3, 1)
@@ -239,7 +239,7 @@ def test_a_pack_is_timed_elsewhere_and_taken_in(tmp_path):
     size = sum(file.stat().st_size for file in pack.rglob("*") if file.is_file())
     assert size < 64 << 20
     timed = subprocess.run(
-        [sys.executable, "-S", "-m", "tune.timing"], cwd=pack, capture_output=True, text=True, check=False, timeout=280,
+        [sys.executable, "-S", "-m", "autotune.tune.timing"], cwd=pack, capture_output=True, text=True, check=False, timeout=280,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([".", _numpy_alone(tmp_path)])},
     )
     assert timed.returncode == 0, timed.stderr
@@ -262,17 +262,17 @@ def test_a_table_that_cannot_be_built_leaves_the_build_folder_as_it_was(tmp_path
         if what == "building":
             raise TuneError("building failed")
 
-    monkeypatch.setattr(tune.apply, "_run", run)
-    monkeypatch.setattr(tune.apply, "cache_value", lambda build, name: {"UPWELL_TUNED": "before.json"}.get(name, "."))
+    monkeypatch.setattr(apply, "_run", run)
+    monkeypatch.setattr(apply, "cache_value", lambda build, name: {"UPWELL_TUNED": "before.json"}.get(name, "."))
     table.Table("x86-64-avx512").write(tmp_path / "table.json")
     with pytest.raises(TuneError, match="building failed"):
-        tune.apply.apply(BUILD, tmp_path / "table.json", 2)
+        apply.apply(BUILD, tmp_path / "table.json", 2)
     assert steps[0] == f"-DUPWELL_TUNED={tmp_path}/table.json"
     assert steps[-1] == "-DUPWELL_TUNED=before.json"
 
 
 def test_one_tuner_at_a_time_measures_and_a_dead_one_does_not_count(capsys):
-    code = "import sys, time; from tune.alone import alone\nwith alone(1): print('in', flush=True); time.sleep(600)"
+    code = "import sys, time; from autotune.tune.alone import alone\nwith alone(1): print('in', flush=True); time.sleep(600)"
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as other:
         assert other.stdout.readline() == "in\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from toy import BUILD
-from tune import table
-from tune.__main__ import main
-from tune.described import DescribedWorkload, Library, read_workload, table_of
-from tune.kernels import Kernel, TuneError
-from tune.session import Session
-from tune.space import Space
+from autotune.tune import table
+from autotune.tune.__main__ import main
+from autotune.tune.described import DescribedWorkload, Library, read_workload, table_of
+from autotune.tune.kernels import Kernel, TuneError
+from autotune.tune.session import Session
+from autotune.tune.space import Space
 
 pytestmark = pytest.mark.xdist_group("build")  # they write to the one folder of the build
 
@@ -191,8 +191,8 @@ def test_one_knob_is_tuned_and_the_next_build_takes_it(source, tmp_path, monkeyp
     """Where any candidate that is right seems faster."""
     space = Session.space
     monkeypatch.setattr(Session, "space", lambda self, kernel: one_knob(space(self, kernel), "strip_rows", 3))
-    monkeypatch.setattr("tune.search.is_faster", lambda record: "rounds" in record)
-    monkeypatch.setattr("tune.search.slower_at", lambda record: [])
+    monkeypatch.setattr("autotune.tune.search.is_faster", lambda record: "rounds" in record)
+    monkeypatch.setattr("autotune.tune.search.slower_at", lambda record: [])
     plain, sums, by_hand = calls(source)
     assert plain == ["upwell_smeared_k3_r2_float32_cpu"] * 2
     main([str(source), "smeared", *SHAPE, "--only", "smeared", "--trials", "3", "--threads", "1", "--no-compare", "--storage",

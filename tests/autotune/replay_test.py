@@ -10,10 +10,10 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from tune.proposals import BATCH, RETURNED, answer
-from tune.search import Outcome, Recording, Search, create_study
-from tune.space import Space
-from tune.storage import open_storage
+from autotune.tune.proposals import BATCH, RETURNED, answer
+from autotune.tune.search import Outcome, Recording, Search, create_study
+from autotune.tune.space import Space
+from autotune.tune.storage import open_storage
 
 SPAWN = multiprocessing.get_context("spawn")
 TRIALS, SEED = 40, 5

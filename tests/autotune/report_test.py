@@ -9,8 +9,8 @@ import numpy
 import pytest
 from matplotlib import colors, image
 from studies import FILTER, KNOBS, SHAPE, make_comparison, make_study
-from tune.report import write_report
-from tune.study_results import StudyResult
+from autotune.tune.report import write_report
+from autotune.tune.study_results import StudyResult
 
 TEAL = "#00798c"  # tuned
 

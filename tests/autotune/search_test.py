@@ -15,11 +15,11 @@ import toy
 from optuna.trial import TrialState
 from toy import Toy, space_of
 from toy_generator import microseconds
-from tune import measuring
-from tune.kernels import TuneError
-from tune.measuring import measure, measure_afresh, with_tolerance
-from tune.proposals import RETURNED
-from tune.search import Outcome, Recording, create_study, slower_at
+from autotune.tune import measuring
+from autotune.tune.kernels import TuneError
+from autotune.tune.measuring import measure, measure_afresh, with_tolerance
+from autotune.tune.proposals import RETURNED
+from autotune.tune.search import Outcome, Recording, create_study, slower_at
 
 
 @pytest.fixture(scope="session")

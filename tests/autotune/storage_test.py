@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from tune.storage import BEGUN, StorageError, conclude, is_alive, open_storage, owner, reclaim
+from autotune.tune.storage import BEGUN, StorageError, conclude, is_alive, open_storage, owner, reclaim
 
 NAME = "shared"
 KNOBS = {"rows": IntDistribution(0, 7), "columns": IntDistribution(0, 7), "lanes": IntDistribution(0, 3)}
@@ -184,8 +184,9 @@ def test_only_a_process_that_is_known_to_be_dead_is_dead():
 
 
 def test_a_process_that_nobody_has_waited_for_yet_is_dead():
-    code = "import sys; sys.path[:0] = sys.argv[1:]; import tune.storage as s; print(s.owner(), flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code, *sys.path], stdin=PIPE, stdout=PIPE, text=True) as child:
+    code = "import autotune.tune.storage as s; print(s.owner(), flush=True); input()"
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    with subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, text=True, env=environment) as child:
         name = child.stdout.readline().strip()
         assert name.split(":")[1] == str(child.pid) and is_alive(name)
         child.kill()

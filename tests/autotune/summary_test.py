@@ -2,10 +2,10 @@
 
 import pytest
 from studies import make_comparison
-from tune.case import Finding
-from tune.search import Outcome
-from tune.study_results import short_reason
-from tune.summary import comparisons_table, findings_table
+from autotune.tune.case import Finding
+from autotune.tune.search import Outcome
+from autotune.tune.study_results import short_reason
+from autotune.tune.summary import comparisons_table, findings_table
 
 
 def cells(line: str) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import pathlib
 
 import pytest
-from tune.table import Bucket, Entry, Measured, Table, TableError, bucket_of, read
+from autotune.tune.table import Bucket, Entry, Measured, Table, TableError, bucket_of, read
 
 MEASURED = Measured(
     "x 2,64,32,32 ratio 4", 0.84, 0.83, 0.86, 40, 1, 60, "abc1234", "2026-11-21", "a processor", 2,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from tune.compiling import Compiler, candidate
-from tune.kernels import Kernel
-from tune.measuring import Subject, write_reference
-from tune.problem import Map, Problem
-from tune.search import Bench, Search, create_study
-from tune.space import Space
-from tune.storage import open_storage
+from autotune.tune.compiling import Compiler, candidate
+from autotune.tune.kernels import Kernel
+from autotune.tune.measuring import Subject, write_reference
+from autotune.tune.problem import Map, Problem
+from autotune.tune.search import Bench, Search, create_study
+from autotune.tune.space import Space
+from autotune.tune.storage import open_storage
 
 import toy_generator
 

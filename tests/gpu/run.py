@@ -41,12 +41,14 @@ def arguments() -> argparse.Namespace:
 
 
 def environment(chosen: argparse.Namespace) -> dict[str, str]:
-    """Of the workers: where the package is, and what deterministic matrix products need."""
+    """Of the workers: where the package is, references, problems and golden data of the other tests and what describes the
+    machine; and what deterministic matrix products need."""
     places = [str(_HERE)]
     if chosen.package:
         package = chosen.package.resolve()
         places.append(str(package.parent if package.name == "upwell" else package))
     places += [place for place in [os.environ.get("PYTHONPATH")] if place]
+    places += [str(_ROOT), str(_ROOT / "tests" / "torch_bridge")]
     settings = {"UPWELL_TEST_DEVICE": chosen.device, "PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
     return {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **os.environ, **settings}
 

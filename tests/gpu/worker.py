@@ -14,16 +14,12 @@ import sys
 import time
 import traceback
 import unittest
-from pathlib import Path
 
 import torch
 import upwell
 
 _MARK = "\x02"
 _DEVICE_LOST = 70  # exit code: nothing more can run in this process
-_ROOT = Path(__file__).resolve().parent.parent.parent
-# Behind this folder: references, problems and golden data of the other tests, and what describes the machine.
-sys.path += [str(_ROOT / folder) for folder in ("tests", "tests/torch_bridge", "autotune")]
 
 
 def tell(**answer: object) -> None:
@@ -107,7 +103,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=120)
     chosen = parser.parse_args()
     if chosen.machine:
-        from gpu_machine import description
+        from autotune.bench.machine import description
 
         tell(**description(os.environ.get("UPWELL_TEST_DEVICE", "cuda")))
     found = {name: test for file in chosen.files for name, test in tests(file).items()}

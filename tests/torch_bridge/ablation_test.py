@@ -1,8 +1,6 @@
 """examples/ablation.py: the variants are what they say, each trains, and a study ends in its files."""
 
 import math
-import pathlib
-import sys
 
 import pytest
 import torch
@@ -10,8 +8,6 @@ import upwell
 from upwell.nn.pcdc import PCDCBlock, Ratio
 
 from problems import random
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples"))
 
 import ablation
 from ablation_study import runs, tables

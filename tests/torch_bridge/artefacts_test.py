@@ -1,13 +1,9 @@
 """examples/artefacts.py: its models train, its spectra show a grid, its attacks find the worst input and no other."""
 
 import json
-import pathlib
-import sys
 
 import pytest
 import torch
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples"))
 
 import artefacts
 import photographs

@@ -1,4 +1,4 @@
-"""Makes tests/ importable (reference.*); property tests try the same examples every run, leaving no files.
+"""Property tests try the same examples every run, leaving no files.
 
 With UPWELL_LIBRARY=<build>/torch_bridge/libupwell_torch_opencl.so the same tests run on the GPU's kernels, on an
 OpenCL device.
@@ -7,7 +7,6 @@ OpenCL device.
 import ctypes
 import os
 import pathlib
-import sys
 
 # Waiting threads sleep: on a busy machine, spinning ones make the small maps of these tests 30 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -17,8 +16,6 @@ os.environ.setdefault("POCL_WORK_GROUP_METHOD", "loops")
 import hypothesis
 import pytest
 import torch
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 hypothesis.settings.register_profile(
     "upwell",

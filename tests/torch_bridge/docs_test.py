@@ -23,8 +23,7 @@ import upwell.ops
 import upwell.train
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "docs" / "site"))
-import pages  # noqa: E402  what the site has beside the documents
+import pages  # what the site has beside the documents
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 LINKED = (*DOCUMENTS, ROOT / "findings" / "README.md")

@@ -9,8 +9,6 @@ import sys
 import pytest
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "examples"))
-
 import disparity_demo.training
 import photographs
 import wrc_demo.training

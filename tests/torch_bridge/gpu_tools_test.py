@@ -1,4 +1,4 @@
-"""The scripts for GPU machines (tests/gpu/run.py, autotune/bench_gpu.py), run here on the CPU with small maps."""
+"""The scripts for GPU machines (tests/gpu/run.py, autotune/bench), run here on the CPU with small maps."""
 
 import json
 import os
@@ -51,10 +51,11 @@ case "$*" in *worker.py*) echo ========= ERROR SUMMARY: 1 error; exit 77;; esac
 """
 
 
-def run(script: pathlib.Path, *arguments: object) -> subprocess.CompletedProcess:
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    """Python with these arguments, in the checkout."""
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=ROOT)
 
 
 @pytest.fixture
@@ -62,9 +63,8 @@ def fake_tests(tmp_path):
     """A checkout whose only GPU tests are the fake ones; the rest is the real one's."""
     folder = tmp_path / "tests" / "gpu"
     shutil.copytree(ROOT / "tests" / "gpu", folder, ignore=shutil.ignore_patterns("*_test.py", "__pycache__"))
-    (tmp_path / "autotune").symlink_to(ROOT / "autotune")
-    for name in ("reference", "torch_bridge"):
-        (tmp_path / "tests" / name).symlink_to(ROOT / "tests" / name)
+    for name in ("autotune", "reference", "tests/torch_bridge"):
+        (tmp_path / name).symlink_to(ROOT / name)
     (folder / "fake_test.py").write_text(FAKE)
     return folder / "run.py"
 
@@ -134,8 +134,8 @@ def test_the_sanitizer_wraps_the_worker_and_its_findings_count(fake_tests, tmp_p
 
 
 def test_the_benchmark_runs_and_draws(tmp_path):
-    script = ROOT / "autotune" / "bench_gpu.py"
-    done = run(script, "--device", "cpu", "--quick", "--seconds", 0, "--out", tmp_path)
+    bench = ("-m", "autotune.bench")
+    done = run(*bench, "--device", "cuda", "--dry-run", "--seconds", 0, "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     file = next(tmp_path.glob("*.json"))
     report = json.loads(file.read_text())
@@ -147,10 +147,10 @@ def test_the_benchmark_runs_and_draws(tmp_path):
             for name in ("Upwell", "torch eager"):
                 note = mode["candidates"][name]
                 assert note["low_ms"] <= note["median_ms"] <= note["high_ms"]
-    assert run(script, "--draw", file).returncode == 0
+    assert run(*bench, "--draw", file).returncode == 0
     assert "| resfu_bfloat16 |" in file.with_suffix(".md").read_text() and file.with_suffix(".png").stat().st_size > 0
 
 
 def test_a_benchmark_row_that_does_not_exist_is_refused():
-    done = run(ROOT / "autotune" / "bench_gpu.py", "--device", "cpu", "--rows", "nothing")
+    done = run("-m", "autotune.bench", "--device", "cuda", "--dry-run", "--shapes", "nothing")
     assert done.returncode != 0 and "fns_k3_r4" in done.stderr

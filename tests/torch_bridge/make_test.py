@@ -4,7 +4,6 @@ import inspect
 import json
 import pathlib
 import re
-import sys
 
 import pytest
 import torch
@@ -25,7 +24,6 @@ from reference.cross_attention import seen
 
 every_name = pytest.mark.parametrize("name", NAMES)
 ROOT = pathlib.Path(__file__).parent.parent.parent
-sys.path.append(str(ROOT / "examples"))
 
 
 def test_train_demo_and_list_have_the_names_of_the_table():

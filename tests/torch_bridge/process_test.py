@@ -3,6 +3,7 @@
 What counts threads or forks runs a script in a process of its own, which nothing else has disturbed."""
 
 import json
+import os
 import pathlib
 import pickle
 import subprocess
@@ -22,9 +23,9 @@ HERE = str(pathlib.Path(__file__).parent)
 
 def python(script: str, timeout: float = 120, given: str = "") -> list[str]:
     """Runs a script in a new interpreter that finds upwell and this folder, given a text; returns the lines it printed."""
-    start = f"import sys; sys.path[:0] = [{PACKAGES!r}, {HERE!r}]\n"
     done = subprocess.run(
-        [sys.executable, "-c", start + textwrap.dedent(script)],
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([PACKAGES, HERE])},
         capture_output=True,
         text=True,
         input=given,

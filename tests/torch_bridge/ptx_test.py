@@ -1,4 +1,4 @@
-"""What the CUDA kernels take, as autotune/results/ptx.json has it; and the tool that finds it out (autotune/ptx.py)."""
+"""What the CUDA kernels take, as autotune/results/ptx.json has it; and the tool that finds it out (autotune/bench/ptx.py)."""
 
 import copy
 import json
@@ -9,12 +9,9 @@ import sys
 import pytest
 import upwell
 
-AUTOTUNE = pathlib.Path(__file__).parent.parent.parent / "autotune"
-sys.path.append(str(AUTOTUNE))
-
-import ptx  # noqa: E402
-import ptxas  # noqa: E402
-from ptxas import Use  # noqa: E402
+from autotune.bench import ptx, ptxas
+from autotune.bench.ptxas import Use
+from autotune.origin import ROOT
 
 BUILD = pathlib.Path(upwell.__file__).resolve().parents[2]
 PTXAS = ptxas.find_ptxas()
@@ -68,16 +65,15 @@ def archive(build: pathlib.Path, name: str, *texts: str) -> None:
 
 def run(build: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
     files = ["--report", build / "ptx.json", "--page", build / "ptx.md"]
-    command = [sys.executable, AUTOTUNE / "ptx.py", "--build", build, *files, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+    command = [sys.executable, "-m", "autotune.bench.ptx", "--build", build, *files, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
 
 
 @needs_ptxas
 @needs_kernels
 def test_no_kernel_takes_more_than_the_report_says():
-    done = subprocess.run(
-        [sys.executable, AUTOTUNE / "ptx.py", "--build", BUILD, "--check"], capture_output=True, text=True, timeout=900
-    )
+    command = [sys.executable, "-m", "autotune.bench.ptx", "--build", BUILD, "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 

@@ -14,12 +14,11 @@ import upwell.ops
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SITE = ROOT / "docs" / "site"
-sys.path.insert(0, str(SITE))
-import api  # noqa: E402
-import pages  # noqa: E402
-import pictures  # noqa: E402
+import api
+import pages
+import pictures
 
-from docs_test import anchors, prose  # noqa: E402
+from docs_test import anchors, prose
 
 pytestmark = pytest.mark.xdist_group("docs")
 

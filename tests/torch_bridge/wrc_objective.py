@@ -1,18 +1,13 @@
 """What WRC's solvers make of the golden inputs: the objective that WRC states, and how far its normal equations are from
-solved. `python tests/torch_bridge/wrc_objective.py` prints the table of docs/wrc.md."""
-
-import pathlib
-import sys
+solved. `PYTHONPATH=. python tests/torch_bridge/wrc_objective.py` prints the table of docs/wrc.md."""
 
 import torch
 import torch.nn.functional as F
 import upwell
 from tabulate import tabulate
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-
-import golden  # noqa: E402
-from reference import wrc  # noqa: E402
+import golden
+from reference import wrc
 
 TOLERANCE = 1e-4
 

@@ -11,10 +11,10 @@ def main(argv: list[str]) -> None:
     cache = build / "CMakeCache.txt"
     text = cache.read_text() if cache.exists() else ""
     match = re.search(r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", text, re.MULTILINE)
-    autotune = Path(match.group(1)) / "autotune" if match else None
-    if not autotune or not autotune.exists():
+    sources = Path(match.group(1)) if match else None
+    if not sources or not (sources / "autotune").exists():
         sys.exit("upwell tune: needs the package in the build folder where it was made, beside its sources")
-    sys.path.insert(0, str(autotune))
-    from tune.__main__ import main as tune
+    sys.path.insert(0, str(sources))
+    from autotune.tune.__main__ import main as tune
 
     tune(argv, build)

@@ -1,26 +1,23 @@
 """Who takes part: Upwell, the same thing composed from torch operations, and that composition compiled.
 
-The compositions are the tests' references, whose answers are known to be right; of bilinear and nearest, torch's own.
+The compositions are those of reference/, whose answers are known to be right; of bilinear and nearest, torch's own.
 """
 
 import functools
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 import upwell
 import upwell.nn
-from filters import EPS, FILTER_SCALE, KINKED, NORM_GROUPS, RADIUS, FilterWorkload
-from layers import LayerWorkload
-from workloads import FORWARD, Workload
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
-from reference import composition, formula, wrc  # noqa: E402
+from autotune.bench.filters import EPS, FILTER_SCALE, KINKED, NORM_GROUPS, RADIUS, FilterWorkload
+from autotune.bench.layers import LayerWorkload
+from autotune.bench.workloads import FORWARD, Workload
+from reference import composition, formula, wrc
 
 UPWELL, EAGER, COMPILED = "Upwell", "torch eager", "torch.compile"
+PUBLISHED = "published CUDA"  # of FNS, as the authors of ReSFU wrote it
 EXACT = "Upwell, exact"  # WRC's other solver: another answer, so it is compared in time alone
 Operator = Callable[..., torch.Tensor]
 AnyWorkload = Workload | FilterWorkload | LayerWorkload

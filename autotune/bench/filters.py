@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 from upwell.inspect.reassembly import Taps
 
-from workloads import TRAINING, Work, read_rows
+from autotune.bench.workloads import TRAINING, Work, read_rows
 
 NORM_GROUPS, RADIUS, EPS, FILTER_SCALE = 8, 8, 1e-3, 2  # as published: gn_dim, radius, eps, gf_scale
 KINKED = ("semantic_scores", "detail_scores", "pcdc_block", "resfu")  # have ReLUs inside

@@ -1,4 +1,4 @@
-"""How much memory a call takes, seen in a process of its own whose allocator hides nothing."""
+"""How much memory a call takes: on a GPU what torch gave out, on a CPU what is seen in a process of its own."""
 
 import gc
 import multiprocessing
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from candidates import AnyWorkload, make_trials
-from workloads import TRAINING
+from autotune.bench.candidates import AnyWorkload, make_trials
+from autotune.bench.workloads import TRAINING
 
 # Read by glibc at the start of a process: every tensor comes from the system and goes back to it when
 # freed, so that memory left by an earlier call neither hides nor adds anything.
@@ -68,6 +68,17 @@ def peak_resident() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise OSError("/proc/self/status has no VmHWM")
+
+
+def peak_on_gpu(call: Callable[[], object]) -> int:
+    """The most that a warm call adds to what torch's allocator has given out."""
+    call()
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _saved(forward: Callable[[], object]) -> int:

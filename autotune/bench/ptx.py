@@ -1,8 +1,8 @@
 """Registers, shared memory and spills of every compiled CUDA kernel, without a GPU: autotune/results/ptx.json and docs/ptx.md.
 
-    python autotune/ptx.py                      read build/cpu/runtime, write autotune/results/ptx.json and docs/ptx.md
-    python autotune/ptx.py --check              compare with autotune/results/ptx.json; fail naming each regression
-    python autotune/ptx.py --files FILE...      print the table of these files (.a, .o, .so)
+    python -m autotune.bench.ptx                      read build/cpu/runtime, write autotune/results/ptx.json and docs/ptx.md
+    python -m autotune.bench.ptx --check              compare with autotune/results/ptx.json; fail naming each regression
+    python -m autotune.bench.ptx --files FILE...      print the table of these files (.a, .o, .so)
 
 Kernels whose PTX and assembler are those of the report are not assembled again.
 """
@@ -18,11 +18,11 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from ptxas import ARCHITECTURES, Use, assemble, digest, entries, find_ptxas, modules, ptxas_version
+from autotune.bench.ptxas import ARCHITECTURES, Use, assemble, digest, entries, find_ptxas, modules, ptxas_version
+from autotune.origin import ROOT
 
-_ROOT = Path(__file__).resolve().parent.parent
-_REPORT = _ROOT / "autotune" / "results" / "ptx.json"
-_PAGE = _ROOT / "docs" / "ptx.md"
+_REPORT = ROOT / "autotune" / "results" / "ptx.json"
+_PAGE = ROOT / "docs" / "ptx.md"
 _STEPS = (32, 40, 48, 64, 80, 96, 128, 168, 255)  # registers at which fewer warps fit a multiprocessor
 _TOLERATED = 8  # registers that a kernel may gain within a step
 
@@ -158,7 +158,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
-    parser.add_argument("--build", type=Path, default=_ROOT / "build" / "cpu", help="default: %(default)s")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "cpu", help="default: %(default)s")
     parser.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="these files; writes nothing")
     parser.add_argument("--check", action="store_true", help="compare with the report instead of writing it")
     parser.add_argument("--report", type=Path, default=_REPORT, help="default: %(default)s")

@@ -1,7 +1,7 @@
 """ReSFU's time and memory, forward and backward, as the picture grows: each size in a process of its own.
 
-    python autotune/memory_growth.py                           results in build/bench/memory_growth.json
-    python autotune/memory_growth.py --sizes 512 --threads 1
+    python -m autotune.bench.memory_growth                           results in build/bench/memory_growth.json
+    python -m autotune.bench.memory_growth --sizes 512 --threads 1
 
 The picture (1,3,S,S) guides features of 1/ratio its size. Torch's composition takes part while it fits; Upwell also in a
 process that keeps its memory (upwell.keep_memory).
@@ -24,15 +24,17 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 import upwell
-from candidates import EAGER, UPWELL, composition
-from machine import description
-from memory import peak_resident
+from autotune.bench.candidates import EAGER, UPWELL
+from autotune.bench.machine import description
+from autotune.bench.memory import peak_resident
+from autotune.origin import ROOT
+from reference import composition
 
 KEEPING = "Upwell, memory kept"
 _CHANNELS, _IMAGE = 32, 3
 _SIZES = [256, 512, 1024, 2048]
 _CALLS = 3  # timed, after one that warms up
-_OUT = Path(__file__).resolve().parent.parent / "build" / "bench" / "memory_growth.json"
+_OUT = ROOT / "build" / "bench" / "memory_growth.json"
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Prints a table and leaves JSON."""
     chosen = arguments()
-    machine = description(chosen.threads)
+    machine = description(threads=chosen.threads)
     steps = [(candidate, size) for candidate in (UPWELL, KEEPING) for size in chosen.sizes]
     steps += [(EAGER, size) for size in chosen.sizes if size <= chosen.eager_up_to]
     rows = []

@@ -1,6 +1,6 @@
 """Files of upwell.onnx.export beside Upwell itself: how large, how far off, how fast in onnxruntime and in OpenVINO.
 
-    python autotune/deploy.py [--budget SECONDS] [--threads COUNT] [--only NAME ...]
+    python -m autotune.bench.deploy [--budget SECONDS] [--threads COUNT] [--only NAME ...]
 
 x 1,128,32,32 and a guide 1,32,128,128 at ratio 4, the modules of `upwell.nn.make` without options, forward, float32, one process, in
 turn; sizes are free, the ratio is not. OpenVINO reads the file without functions, and computes in float32, also where a processor has 16 bits. Prints a
@@ -22,8 +22,8 @@ from torch.export import Dim
 
 import upwell
 import upwell.onnx
-from machine import description
-from measure import interleave
+from autotune.bench.machine import description, said
+from autotune.bench.measure import interleave
 from upwell.nn.make import NAMES
 
 CHANNELS, GUIDE, RATIO, LOW = 128, 32, 4, 32
@@ -88,8 +88,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    machine = description(arguments.threads)
-    print(f"{machine['cpu']}, {machine['cpu_capability']}, threads: {machine['threads']}; torch {machine['torch']}, onnxruntime "
+    machine = description(threads=arguments.threads)
+    print(f"{said(machine)}; torch {machine['torch']}, onnxruntime "
           f"{onnxruntime.__version__}, OpenVINO {openvino.__version__}; commit {machine['commit']}; {machine['date']}\n")  # fmt: skip
     print("| | parameters, KiB | file, KiB | off by | Upwell, ms | onnxruntime, ms | OpenVINO, ms | onnxruntime / Upwell | "
           "OpenVINO / Upwell |")  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import upwell.nn
-from workloads import TRAINING, Work, read_rows
+from autotune.bench.workloads import TRAINING, Work, read_rows
 
 PADDING = 2  # of WRC, as published
 SMALL = 3  # taps per side of LCTC's parallel kernel

@@ -1,6 +1,6 @@
 """The upsamplers of other papers beside their published forms in torch, one process, in turn.
 
-    python autotune/field.py [--budget SECONDS] [--only NAME ...] [--eager]
+    python -m autotune.bench.field [--budget SECONDS] [--only NAME ...] [--eager]
 
 x 2,128,32,32 and a guide of 32 channels (sapa, fade, dysample, the joint bilateral upsampler and the local attender at ratio 4,
 indexnet at 2); cross_attention: 9 x 9 cells, 4 heads of 64 channels, a value of 384. Eager and torch.compile (its default mode,
@@ -8,23 +8,18 @@ for these very sizes). Prints a Markdown table.
 """
 
 import argparse
-import math
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import upwell
-from machine import description
-from measure import interleave
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
-from reference import upsamplers  # noqa: E402
-from reference.cross_attention import seen  # noqa: E402
+from autotune.bench.machine import description, said
+from autotune.bench.measure import interleave
+from reference import upsamplers
+from reference.cross_attention import seen
 
 KERNEL, HEADS, DEPTH, CHANNELS = 9, 4, 64, 384
 QUIET = 15  # seconds until the processes that compile leave the machine alone
@@ -118,9 +113,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(PAIRS), default=list(PAIRS))
     parser.add_argument("--eager", action="store_true", help="not beside torch.compile")
     arguments = parser.parse_args()
-    machine = description(torch.get_num_threads())
-    print(f"{machine['cpu']}, {machine['cpu_capability']}, threads: {machine['threads']}; torch {machine['torch']}; "
-          f"commit {machine['commit']}; {machine['date']}\n")  # fmt: skip
+    machine = description()
+    print(f"{said(machine)}; torch {machine['torch']}; commit {machine['commit']}; {machine['date']}\n")
     print("| | mode | Upwell, ms | eager, ms | eager / Upwell | compiled, ms | compiled / Upwell | best / Upwell |")
     print("|---|---|---|---|---|---|---|---|")
     for name in arguments.only:

@@ -1,8 +1,8 @@
 """This build beside another one: every row in processes that take turns, each with a library of its own.
 
-    python autotune/against.py ../before/build/cpu                      all rows of bench.py
-    python autotune/against.py ../before/build/cpu --shapes 'resfu*'    only these names (shell patterns)
-    python autotune/against.py ../before/build/cpu --autocast           this build's under bfloat16 autocast
+    python -m autotune.bench.against ../before/build/cpu                      all rows of the benchmark
+    python -m autotune.bench.against ../before/build/cpu --shapes 'resfu*'    only these names (shell patterns)
+    python -m autotune.bench.against ../before/build/cpu --autocast           this build's under bfloat16 autocast
 
 BUILD is a build folder of another checkout (its python/ has the package). A row is as fast where the medians are within 3 %
 of each other; otherwise faster or slower, if three quarters of the rounds say so. Both processes keep their memory, so fresh
@@ -24,11 +24,12 @@ import torch
 from tqdm import tqdm
 
 import upwell
-from bench import choose_workloads
-from candidates import UPWELL, make_trials
-from machine import description
-from measure import seconds_per_call
-from workloads import FORWARD, TRAINING
+from autotune.bench.candidates import UPWELL, make_trials
+from autotune.bench.machine import description, said
+from autotune.bench.measure import seconds_per_call
+from autotune.bench.rows import processor_rows
+from autotune.bench.workloads import FORWARD, TRAINING
+from autotune.origin import ROOT
 
 _THIS, _OTHER = "this build", "the other"
 _AS_FAST = 0.03  # of the other's median
@@ -42,8 +43,8 @@ class Side:
     def __init__(self, package: Path, chosen: argparse.Namespace, autocast: bool):
         options = ["--threads", str(chosen.threads), "--dtype", chosen.dtype, *(["--autocast"] if autocast else [])]
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--side", *options],
-            env=os.environ | {"PYTHONPATH": str(package)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "autotune.bench.against", "--side", *options],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         loaded = Path(self.ask(None)).parent.parent
         if loaded != package.resolve():
@@ -74,7 +75,7 @@ class Side:
 def keep_memory() -> None:
     """Of this checkout's package, which the other build need not have: else a row's time hangs on which blocks malloc gave
     back in the rows before it."""
-    file = Path(__file__).resolve().parent.parent / "torch_bridge" / "python" / "upwell" / "memory.py"
+    file = ROOT / "torch_bridge" / "python" / "upwell" / "memory.py"
     spec = importlib.util.spec_from_file_location("memory_of_this_checkout", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -93,7 +94,7 @@ def serve(chosen: argparse.Namespace) -> None:
         else:
             if isinstance(question, list):
                 name, mode = question
-                trial = make_trials(choose_workloads(False, [name])[0], mode, getattr(torch, chosen.dtype))[UPWELL]
+                trial = make_trials(processor_rows(False, [name])[0].workload, mode, getattr(torch, chosen.dtype))[UPWELL]
                 seconds_per_call(trial, 2)
                 question = 1
             with torch.autocast("cpu", torch.bfloat16) if chosen.autocast else contextlib.nullcontext():
@@ -144,9 +145,10 @@ def main() -> None:
     chosen = arguments()
     if chosen.side:
         return serve(chosen)
-    rows = [(w.name, w.shape, mode) for w in choose_workloads(False, chosen.shapes) for mode in chosen.modes]
+    found = processor_rows(False, chosen.shapes)
+    rows = [(row.name, row.workload.shape, mode) for row in found for mode in chosen.modes]
     packages = {_THIS: Path(upwell.__file__).resolve().parent.parent, _OTHER: chosen.build.resolve() / "python"}
-    machine = description(chosen.threads)
+    machine = description(threads=chosen.threads)
     samples = {(name, mode): {who: [] for who in packages} for name, _, mode in rows}
     with tqdm(total=_PROCESSES * len(rows)) as progress:
         for _ in range(_PROCESSES):
@@ -158,7 +160,7 @@ def main() -> None:
                 progress.update()
             for side in sides.values():
                 side.close()
-    print(f"{machine['cpu']}, {machine['cpu_capability']}, threads: {machine['threads']}, {chosen.dtype}"
+    print(f"{said(machine)}, {chosen.dtype}"
           f"{', this build under autocast' if chosen.autocast else ''}; commit {machine['commit']}; {machine['date']}\n")  # fmt: skip
     print("| name | shape | mode | this build, ms | the other, ms | other / this | |\n|---|---|---|---:|---:|---:|---|")
     slower = 0

@@ -1,4 +1,4 @@
-"""What this machine is, and the most that it can do: copy bandwidth and multiply-adds per second."""
+"""What this machine is, and the most that its processor can do: copy bandwidth and multiply-adds per second."""
 
 import ctypes
 import datetime
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from measure import best_seconds
-from origin import commit, processor
-from workloads import Work
+from autotune import origin
+from autotune.bench.measure import copy_bandwidth
+from autotune.bench.workloads import Work
 
 _MEMORY_BUFFER = 64 << 20  # bytes, well over the cache for the two buffers of a copy
 _USUAL_CACHE = 32 << 20  # bytes, where the system does not tell
@@ -63,13 +63,7 @@ def measure_limits(library: ctypes.CDLL, threads: int, dtype: torch.dtype) -> Li
     peak.restype, peak.argtypes = ctypes.c_double, [ctypes.c_int]
     cache = _last_level_cache_bytes()
     # Source and destination together take half the cache: the other half may be in use by neighbours.
-    return Limits(cache, _copy_bandwidth(cache // 4, 40), _copy_bandwidth(_MEMORY_BUFFER, 10), peak(threads))
-
-
-def _copy_bandwidth(size: int, repeats: int) -> float:
-    elements = size // torch.float32.itemsize
-    source, target = torch.ones(elements), torch.zeros(elements)
-    return 2 * size / best_seconds(lambda: target.copy_(source), repeats)
+    return Limits(cache, copy_bandwidth(cache // 4, 40), copy_bandwidth(_MEMORY_BUFFER, 10), peak(threads))
 
 
 def _last_level_cache_bytes() -> int:
@@ -80,17 +74,58 @@ def _last_level_cache_bytes() -> int:
     return int(text.removesuffix("K")) * 1024
 
 
-def description(threads: int) -> dict[str, object]:
-    """Who measured what, where and when, for the record."""
-    return {
+def description(device: str = "cpu", threads: int | None = None) -> dict[str, object]:
+    """Who measured what, where and when, for the record. threads: of a CPU; None: as many as torch takes."""
+    found = {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": commit(),
-        "cpu": processor() or platform.processor() or platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load_average_1min": os.getloadavg()[0],
+        "device": device_name(device),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+    return found | (_of_gpu(device) if torch.device(device).type == "cuda" else _of_processor(threads))
+
+
+def _of_processor(threads: int | None) -> dict[str, object]:
+    return {
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads or torch.get_num_threads(),
+        "load_average_1min": os.getloadavg()[0],
+    }
+
+
+def _of_gpu(device: str) -> dict[str, object]:
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "cuda": torch.version.cuda,
+        "driver": _driver(),
+        "devices": torch.cuda.device_count(),
+        "capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "memory_bytes": properties.total_memory,
+    }
+
+
+def said(machine: dict[str, object]) -> str:
+    """A processor's description in the first words of a table."""
+    return f"{machine['device']}, {machine['cpu_capability']}, threads: {machine['threads']}"
+
+
+def device_name(device: str) -> str:
+    """"NVIDIA H200", or the CPU's model."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return origin.processor() or platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Short hash, with "-changed" when files differ from it; UPWELL_COMMIT where the checkout has no history."""
+    return origin.commit() or os.environ.get("UPWELL_COMMIT")
+
+
+def _driver() -> str | None:
+    """Such as "580.95.05"."""
+    named = origin.first_line(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+    return named or origin.first_line(["cat", "/proc/driver/nvidia/version"])

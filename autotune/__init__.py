@@ -1,0 +1,1 @@
+"""How fast: a benchmark beside torch (bench) and the search for schedules (tune)."""
