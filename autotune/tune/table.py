@@ -13,6 +13,7 @@ FORMAT = 1
 TARGETS = {"x86-64-avx512": "avx512", "x86-64-avx2": "avx2", "cuda": "cuda", "opencl": "opencl"}  # of each class
 DIRECTIONS = ("forward", "d_value", "d_weight")
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+_MOST = 10**12  # channels or pixels of a bucket
 _NAME = re.compile(r"[a-z][a-z0-9_]*")  # what a generator and its parameters may be called
 
 
@@ -258,7 +259,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_range(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)) and 1 <= value[0] <= value[1]
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)) and 1 <= value[0] <= value[1] <= _MOST
 
 
 def _is_positive(value: Any) -> bool:

@@ -1,12 +1,18 @@
-"""autotune/tune/table.py: what is written is read again, stays in order, and a broken table says where it is broken."""
+"""autotune/tune/table.py: what is written is read again, stays in order, and a broken table says where it is broken; and
+autotune/tune/entries.py, by which a build reads it."""
 
 import copy
 import dataclasses
 import difflib
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
+from toy import BUILD
+
+from autotune.origin import ROOT
 from autotune.tune.table import Bucket, Entry, Measured, Table, TableError, bucket_of, read
 
 MEASURED = Measured(
@@ -130,6 +136,7 @@ def set_at(content: dict, place: str, value: object) -> None:
         ("entries.1.dtype", ["float32"], "entry 2 .*: dtype should be one of float64, .* but is"),
         ("entries.1.bucket", [1, 2], "entry 2 .*: bucket should be an object"),
         ("entries.1.bucket.pixels", [9, 1], r"entry 2 .*: pixels should be \[first, last\] but is \[9, 1\]"),
+        ("entries.1.bucket.pixels", [9, 10**12 + 1], r"entry 2 .*: pixels should be \[first, last\] but is"),
         ("entries.1.bucket.samples", 0, "entry 2 .*: samples should be a whole number, at least 1 but is 0"),
         ("entries.1.bucket.threads", 1.5, "entry 2 .*: threads should be a whole number, at least 1 but is 1.5"),
         ("entries.1.bucket.channels", [64, 256], r"entry 3 .*: its bucket overlaps"),
@@ -190,3 +197,44 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path):
         table.write(path)
     assert path.read_bytes() == before
     assert [file.name for file in pathlib.Path(tmp_path).iterdir()] == [path.name]
+
+
+def listed(*files: pathlib.Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "autotune.tune.entries", *files]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_a_build_reads_a_line_for_each_entry(tmp_path):
+    filled().write(tmp_path / "a.json")
+    Table("cuda").write(tmp_path / "b.json")
+    done = listed(tmp_path / "a.json", tmp_path / "b.json")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 7
+    assert lines[0] == f"table|{tmp_path}/a.json|x86-64-avx512|avx512" and lines[6] == f"table|{tmp_path}/b.json|cuda|cuda"
+    assert lines[1] == "entry 1|fns|d_weight|3|4|float32|64|255|1024|4095|2|4|block=8,unroll_rows=2"
+    assert lines[5] == "entry 5|pcdc_scores|-|0|0|float32|64|255|1024|4095|2|4|block=8,unroll_rows=2"
+
+
+def test_a_build_refuses_a_broken_table_and_two_of_one_class(tmp_path):
+    filled().write(tmp_path / "a.json")
+    filled().write(tmp_path / "b.json")
+    done = listed(tmp_path / "a.json", tmp_path / "b.json")
+    assert done.returncode == 1 and "b.json: class x86-64-avx512 has a table in" in done.stderr
+    (tmp_path / "b.json").write_text("{}")
+    done = listed(tmp_path / "b.json")
+    assert done.returncode == 1 and "b.json: the table lacks class" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "knob, message",
+    [
+        ("unroll_rowz=2", "no GeneratorParam named: unroll_rowz"),
+        ("unroll_rows=77", "unroll_rows should be one of 1, 2, 4 but is 77"),
+        ("unroll_rows=2147483648", "Unable to parse: 2147483648"),
+    ],
+)
+def test_a_generator_program_refuses_a_knob_that_its_kernel_has_not(tmp_path, knob, message):
+    program = BUILD / "python" / "upwell" / "bin" / "upwell.generator"
+    kernel = ["-g", "fns", "-e", "stmt", "-o", tmp_path, "target=host", "kernel=3", "ratio=4", "type=float32"]
+    done = subprocess.run([program, *kernel, knob], capture_output=True, text=True)
+    assert done.returncode != 0 and message in done.stderr + done.stdout

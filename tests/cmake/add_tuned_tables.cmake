@@ -1,5 +1,6 @@
 # What a configuration makes of UPWELL_TUNED, with a few variants and without compiling them. Run: cmake -D ROOT=<source
-# directory> -D SOURCES=<directory with schedules/> [-D UPWELL_TUNED=...] -P add_tuned_tables.cmake
+# directory> -D SOURCES=<directory with schedules/> -D Python3_EXECUTABLE=<Python> [-D UPWELL_TUNED=...]
+# -P add_tuned_tables.cmake
 cmake_minimum_required(VERSION 3.28)
 include(${ROOT}/runtime/tuned.cmake)
 set(upwell_source_directory ${SOURCES})
