@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def fns(value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None) -> Tensor:
-    """Fused neighbour selection. value [N, C, h, w], logits [N, K*K, H, W] -> [N, C, H, W]."""
+    """Fine-grained neighbour selection. value [N, C, h, w], logits [N, K*K, H, W] -> [N, C, H, W]."""
     (h, w), (H, W) = value.shape[2:], logits.shape[2:]
     valid = _outer(
         _high_res_taps_inside(h, H, kernel, mask_ratio, value.device),

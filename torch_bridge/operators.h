@@ -93,8 +93,8 @@ Tensor colour_guided_filter(const Tensor &guide, const Tensor &input, int64_t ra
 Tensor pcdc(const Tensor &key, const Tensor &query, const Tensor &weight, const std::optional<Tensor> &bias = {},
             int64_t groups = 1, at::IntArrayRef dilation = {1, 1});
 
-// Scores of a PCDC block (Eq. 12): GroupNorm of key and query (statistics of each its own, norm_weight shared; its bias
-// would cancel), pcdc, ReLU (if relu), grouped 1x1 convolution, ReLU, GroupNorm, 1x1 convolution.
+// Scores of a PCDC block (Sec. 4.2.2): GroupNorm of key and query (statistics of each its own, norm_weight shared; its
+// bias would cancel), pcdc, ReLU (if relu), grouped 1x1 convolution, ReLU, GroupNorm, 1x1 convolution.
 // query N,D,H,W, weight L,D/groups,K,K, norm_weight D, bias L, compress_weight M,L/groups, score_weight S,M -> N,S,H,W.
 // ratio {row high, row low, column high, column low}: key N,D,H,W, taps high / low pixels apart; blur: of the key by
 // the 3x3 Gaussian before anything else. No ratio: key N,D,h,w stands for its bilinear upsampling, taps one of its

@@ -1,4 +1,4 @@
-// Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 12): every tap weights the difference between the
+// Paired central difference convolution (ReSFU, arXiv 2407.02283, Eq. 11): every tap weights the difference between the
 // key there and the query at the centre.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Scores of ReSFU's PCDC block (arXiv 2407.02283, Eq. 11-12): group normalisation of key and query, paired central
+// Scores of ReSFU's PCDC block (arXiv 2407.02283, Sec. 4.2.2): group normalisation of key and query, paired central
 // difference convolution, rectifier, compressor, rectifier, group normalisation, 1x1 convolution.
 #pragma once
 

@@ -46,8 +46,8 @@ std::vector<Signature> describe_pcdc_scores() {
     const std::string fits = "max(0,1-4*N*groups*(" + padded + ")*H*W/(" + bytes + "+1))";
     Signature op{
         .name = "pcdc_scores",
-        .doc = "Scores of a PCDC block (ReSFU, arXiv 2407.02283, Eq. 12): GroupNorm of key and query (statistics of "
-               "each its own, norm_weight shared; its bias would cancel), pcdc, ReLU (if relu), grouped 1x1 "
+        .doc = "Scores of a PCDC block (ReSFU, arXiv 2407.02283, Sec. 4.2.2): GroupNorm of key and query (statistics "
+               "of each its own, norm_weight shared; its bias would cancel), pcdc, ReLU (if relu), grouped 1x1 "
                "convolution, ReLU, GroupNorm, 1x1 convolution. ratio (row high, row low, column high, column low): the "
                "key is a map like the query, taps are high / low pixels apart; blur: of the key by the 3x3 Gaussian "
                "before anything else. No ratio: the key stands for its bilinear upsampling, taps are one of its pixels "

@@ -62,7 +62,7 @@ TEST_CASE("a bilinear tap shares its weight between two cells", "[window]") {
     CHECK(evaluate(window.tap_cells[0][1], 0.375) == 0.375);
 }
 
-TEST_CASE("fused neighbour selection with 3 x 3 taps has a 4 x 4 window", "[window]") {
+TEST_CASE("fine-grained neighbour selection with 3 x 3 taps has a 4 x 4 window", "[window]") {
     const AxisWindow window = lower({3, Grid::HighRes, Sampling::Bilinear, Border::Masked});
     CHECK(window.first == -1);
     CHECK(window.size == 4);

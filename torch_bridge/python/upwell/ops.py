@@ -61,7 +61,7 @@ def __getattr__(name: str):
 def fns(
     value: Tensor, logits: Tensor, kernel: int, mask_ratio: int | None = None, *, return_weights: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Fused neighbour selection (ReSFU): each high-res pixel is a softmax-weighted sum of K*K bilinear
+    """Fine-grained neighbour selection (ReSFU): each high-res pixel is a softmax-weighted sum of K*K bilinear
     samples of value, one low-res pixel apart; taps outside the image leave the softmax. Pixel p of H reads row
     (p + 1/2) h/H - 1/2: the ratio is that of the sizes, H/h, as with recompute_scale_factor of torch's interpolate.
 
@@ -473,7 +473,7 @@ def pcdc_scores(
     blur: bool = False,
     keep_mib: int = -1,
 ) -> Tensor:
-    """A whole PCDC block (ReSFU, Eq. 12): GroupNorm of key and of query, pcdc, ReLU, grouped 1x1 convolution,
+    """A whole PCDC block (ReSFU, Sec. 4.2.2): GroupNorm of key and of query, pcdc, ReLU, grouped 1x1 convolution,
     ReLU, GroupNorm, 1x1 convolution. No map of L channels is stored, in neither direction, and on a GPU none of M.
 
     Args:
