@@ -134,9 +134,7 @@ std::vector<Tensor> of_softmax(const Operator &sum, const Operator &op, const Ar
 std::vector<Tensor> of_composed(const Operator &op, const Arguments &arguments, const std::vector<Tensor> &gradients,
                                 const std::vector<bool> &needed, bool is_differentiated) {
     const auto found = c10::Dispatcher::singleton().findSchema({"upwell::" + op.signature.name + "_composed", ""});
-    // What is kept of `weighted` says nothing of how it changes.
-    const bool is_constant = op.input("spectrum") >= 0 && std::count(needed.begin() + 1, needed.end(), true) > 0;
-    TORCH_CHECK(found && !is_constant, "derivative for upwell::", op.signature.name, " is not implemented");
+    TORCH_CHECK(found, "derivative for upwell::", op.signature.name, " is not implemented");
     std::vector<Tensor> inputs;
     for (const Tensor &tensor : arguments.tensors) {
         inputs.push_back(alone(in_float(tensor), true));

@@ -10,8 +10,10 @@
 
 #include "../in_float.h"
 #include "../second.h"
+#include "../spectrum.h"
 #include "kept.h"
 #include "node.h"
+#include "registration.h"
 
 namespace upwell::bridge {
 
@@ -72,9 +74,11 @@ variable_list gradients_of(const Kept &kept, const variable_list &gradients) {
         return second_gradients(op, arguments, gradients, kept.needed);
     }
     variable_list of_inputs(op.inputs.size());
+    const int map = spectrum_source(op);
+    const bool is_of_spectrum_alone = map >= 0 && !gradients[0].defined();
     for (size_t number = 0; number < op.signature.gradients.size(); number++) {
         const Gradient &gradient = op.signature.gradients[number];
-        if (!kept.is_needed(gradient)) {
+        if (!kept.is_needed(gradient) || is_of_spectrum_alone) {
             continue;
         }
         const int input = op.input(gradient.of[0]);
@@ -98,6 +102,11 @@ variable_list gradients_of(const Kept &kept, const variable_list &gradients) {
             of_inputs[input] = spread(kept, gradients[0], input);
             break;
         }
+    }
+    if (map >= 0 && kept.needed[map] && gradients.size() > op.returned() && gradients.back().defined()) {
+        const c10::SymInt columns = kept.tensors[op.input("precision")].sym_size(3);
+        const Tensor through = half_spectrum_transposed(gradients.back(), columns);
+        of_inputs[map] = of_inputs[map].defined() ? sum(of_inputs[map], through) : through;
     }
     return of_inputs;
 }
@@ -173,7 +182,7 @@ variable_list tangents_of(const Kept &kept, const variable_list &inputs, const v
 struct Derivative {
     static constexpr bool is_traceable = true;
 
-    // gradients: of every output; torch makes zeros where nothing asked for one.
+    // gradients: of every output; torch makes zeros where nothing asked for one, unless a spectrum is among them.
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
         const Kept kept(context);
         const variable_list of_inputs = gradients_of(kept, gradients);
@@ -187,16 +196,12 @@ struct Derivative {
     }
 };
 
-// The outputs, and what is kept as it follows from the inputs, for transforms around this one: kernels keep it as a
-// constant.
+// The outputs, and a spectrum as it follows from its map, for transforms around this one.
 variable_list following_outputs(const Operator &op, const Arguments &inputs, const variable_list &outputs) {
-    const std::string name = op.signature.name + "_kept_composed";
-    if (op.outputs.size() == op.returned() || !c10::Dispatcher::singleton().findSchema({"upwell::" + name, ""})) {
-        return outputs;
+    variable_list result = outputs;
+    if (const int map = spectrum_source(op); map >= 0) {
+        result.back() = half_spectrum(inputs.tensors[map]);
     }
-    variable_list result(outputs.begin(), outputs.begin() + op.returned());
-    const variable_list kept = call(name, stack_of(op, inputs));
-    result.insert(result.end(), kept.begin(), kept.end());
     return result;
 }
 
@@ -228,6 +233,10 @@ std::vector<Tensor> differentiable(const Operator &op, const Arguments &argument
         std::any_of(given.begin(), given.end(), [](const Tensor &tensor) { return tensor.requires_grad(); });
     const variable_list outputs = outputs_of(op, arguments);
     const auto returned = outputs.begin() + op.returned();
+    const int map = spectrum_source(op);
+    const at::IValue source = map >= 0 ? at::IValue(arguments.tensors[map]) : at::IValue();
+    const bool follows = (with_kept || is_recorded) && is_differentiated(&source, 1);  // a spectrum is a result too
+    const size_t count = with_kept || follows ? op.outputs.size() : op.returned();
     const auto save = [&](AutogradContext *context) {
         if (is_recorded) {
             std::vector<bool> needed;
@@ -236,7 +245,9 @@ std::vector<Tensor> differentiable(const Operator &op, const Arguments &argument
             }
             Kept(op, arguments, outputs, std::move(needed)).save(context);
         }
-        if (with_kept) {
+        if (follows) {
+            context->set_materialize_grads(false);
+        } else if (with_kept) {
             context->mark_non_differentiable(variable_list(returned, outputs.end()));
         }
     };
@@ -255,11 +266,16 @@ std::vector<Tensor> differentiable(const Operator &op, const Arguments &argument
         }
         const Kept kept(op, inputs, following_outputs(op, inputs, outputs), std::move(needed));
         variable_list result = tangents_of(kept, inputs.tensors, variable_list(outputs.begin(), returned), of_inputs);
-        result.resize(with_kept ? op.outputs.size() : op.returned());
+        result.resize(count);
+        if (follows) {
+            result.back() = of_inputs[map].defined() ? half_spectrum(of_inputs[map]) : at::zeros_like(outputs.back());
+        }
         return result;
     };
-    const variable_list seen(outputs.begin(), with_kept ? outputs.end() : returned);
-    return attached<Derivative>(given, seen, is_recorded, save, tangents);
+    const variable_list seen(outputs.begin(), outputs.begin() + count);
+    variable_list results = attached<Derivative>(given, seen, is_recorded, save, tangents);
+    results.resize(with_kept ? op.outputs.size() : op.returned());
+    return results;
 }
 
 }  // namespace upwell::bridge

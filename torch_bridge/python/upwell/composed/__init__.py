@@ -15,7 +15,7 @@ from upwell.composed.attention import cross_attention, range_weights, sample_at_
 from upwell.composed.filters import colour_guided_filter, guided_filter
 from upwell.composed.norms import fold_group_norm, group_stats, upsampled_group_stats
 from upwell.composed.pcdc import pcdc, pcdc_scores
-from upwell.composed.wrc import wrc_data, wrc_exact_backward, wrc_prior, wrc_spectral
+from upwell.composed.wrc import wrc_data, wrc_exact_backward, wrc_prior, wrc_spectral_backward
 
 # The operator composed, and the inputs whose gradients are made.
 GRADIENTS: dict[str, tuple[Callable, tuple[str, ...]]] = {
@@ -62,18 +62,6 @@ def _pcdc_gradients(d_output, key, query, weight, groups, dilation):
     return *found, d_output.sum((0, 2, 3))
 
 
-def _spectral_gradients(d_output, spectrum, precision, data_weight, data, weight, scale, centre):
-    with torch.enable_grad():
-        weighted = torch.fft.irfft2(torch.view_as_complex(spectrum.contiguous()), s=precision.shape[2:])
-        given = (precision, weighted, data_weight, data, weight)
-        output = wrc_spectral(*given, scale, centre)
-    return torch.autograd.grad(output, given, d_output, create_graph=True)
-
-
-def _spectrum(precision, weighted, data_weight, data, weight, scale, centre):
-    return torch.view_as_real(torch.fft.rfft2(weighted))
-
-
 def _by_name(function: Callable, schema: torch.FunctionSchema) -> Callable:
     """torch leaves out what is usual."""
 
@@ -96,8 +84,7 @@ def _register(library: torch.library.Library) -> None:
         define(name, "_composed", _gradients(*of))
     define("pcdc_backward", "_composed", _pcdc_gradients)
     define("wrc_exact_backward", "_composed", wrc_exact_backward)
-    define("wrc_spectral_backward", "_composed", _spectral_gradients)
-    define("wrc_spectral", "_kept_composed", _spectrum)
+    define("wrc_spectral_backward", "_composed", wrc_spectral_backward)
 
 
 library = torch.library.Library("upwell", "FRAGMENT")

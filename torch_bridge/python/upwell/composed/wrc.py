@@ -38,23 +38,48 @@ def wrc_exact_backward(d_output, output, precision, data_weight, data, weight, s
     return -adjoint * output, adjoint, of_adjoint * misfit, data_weight * of_adjoint, d_weight
 
 
-def wrc_spectral(precision, weighted, data_weight, data, weight, scale, centre) -> Tensor:
-    """As `upwell.ops.wrc_spectral`, of data times their weight."""
-    size = precision.shape[2:]
+def wrc_spectral_backward(d_output, spectrum, precision, data_weight, data, weight, scale, centre):
+    with torch.enable_grad():
+        half = torch.view_as_complex(spectrum.contiguous())
+        given = (precision, half, data_weight, data, weight)
+        output = wrc_spectral(*given, scale, centre)
+    d_precision, d_half, *others = torch.autograd.grad(output, given, d_output, create_graph=True)
+    columns = precision.shape[3]
+    d_weighted = torch.fft.ifft2(F.pad(d_half, [0, columns - half.shape[3]]), norm="forward").real
+    return d_precision, d_weighted, *others
+
+
+def wrc_spectral(precision, spectrum, data_weight, data, weight, scale, centre) -> Tensor:
+    """As `upwell.ops.wrc_spectral`, of data times their weight and the half spectrum of `weighted`.
+
+    The mean over the frequencies congruent modulo the low-res size is the spectrum of every scale-th pixel. Weights of
+    frequencies have no symmetry, but in a real map only their even parts remain.
+    """
+    H, W = precision.shape[2:]
+    half = spectrum.shape[3]
     rows, columns = weight.shape[1:]
-    down, right = size if centre == "image" else (rows, columns)
-    kernel = F.pad(weight, [0, size[1] - columns, 0, size[0] - rows]).roll((-(down // 2), -(right // 2)), (1, 2))
-    blur = torch.fft.fft2(kernel)
-    samples = torch.fft.fft2(data).repeat(1, 1, scale, scale)  # of a map with zeros between them
-    right_side = blur.conj() * samples + torch.fft.fft2(weighted)
-    aliased = _folded(blur * right_side, scale) * data_weight
-    whole = data_weight * _folded(blur.abs().square(), scale) + _folded(precision, scale)
-    return torch.fft.ifft2((right_side - blur.conj() * (aliased / whole).repeat(1, 1, scale, scale)) / precision).real
+    down, right = (H, W) if centre == "image" else (rows, columns)
+    kernel = F.pad(weight, [0, W - columns, 0, H - rows]).roll((-(down // 2), -(right // 2)), (1, 2))
+    blur = torch.fft.rfft2(kernel)
+    right_side = blur.conj() * _repeated(torch.fft.fft2(data), scale, half) + spectrum
+    fitted = torch.fft.fft2(torch.fft.irfft2(blur * right_side, (H, W))[..., ::scale, ::scale])
+    power = torch.fft.fft2(torch.fft.irfft2(blur * blur.conj(), (H, W))[..., ::scale, ::scale]).real
+    whole = precision.unflatten(2, (scale, -1)).unflatten(4, (scale, -1)).mean((2, 4))
+    share = (data_weight / (data_weight * power + whole)).repeat(1, 1, scale, scale)
+    of_right_side, of_fitted = (_even(each / precision)[..., :half] for each in (1, share))
+    model = blur.conj() * _repeated(fitted, scale, half)
+    return torch.fft.irfft2(of_right_side * right_side - of_fitted * model, (H, W))
 
 
-def _folded(x: Tensor, scale: int) -> Tensor:
-    """The mean of the scale x scale blocks that x consists of."""
-    return x.unflatten(-2, (scale, -1)).unflatten(-1, (scale, -1)).mean((-4, -2))
+def _repeated(spectrum: Tensor, scale: int, half: int) -> Tensor:
+    """The first columns, `half` of them, of a spectrum side by side with itself, scale x scale times."""
+    columns = torch.arange(half, device=spectrum.device) % spectrum.shape[3]
+    return spectrum.index_select(3, columns).repeat(1, 1, scale, 1)
+
+
+def _even(x: Tensor) -> Tensor:
+    """The mean of a map at a frequency and at its negative."""
+    return (x + x.flip((2, 3)).roll((1, 1), (2, 3))) / 2
 
 
 def _sampled(x: Tensor, weight: Tensor, scale: int) -> Tensor:
