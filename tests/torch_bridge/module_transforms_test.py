@@ -125,8 +125,9 @@ def wrc_losses(name: str):
 
         return loss
 
-    along = {key: random(tuple(each.shape), each.dtype, 7 + i) for i, (key, each) in enumerate(parameters_of(module).items())}
-    return losses(module), losses(composed), random((2, 2, 3, 5), torch.float64, 1), parameters_of(module), along
+    parameters = parameters_of(module)
+    along = {key: random(tuple(each.shape), each.dtype, 7 + i) for i, (key, each) in enumerate(parameters.items())}
+    return losses(module), losses(composed), random((2, 2, 3, 5), torch.float64, 1), parameters, along
 
 
 def flat(tree) -> list[torch.Tensor]:

@@ -147,7 +147,8 @@ class Names(TorchDispatchMode):
 
 def test_a_first_gradient_is_two_calls_and_keeps_four_tensors_and_a_spectrum():
     tensors, kept = [t.requires_grad_() for t in problem(2, 3, (5, 4), 2, (3, 3))], []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(tuple(t.shape)) or t, lambda t: t), Names() as names:
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(tuple(t.shape)) or t, lambda t: t)
+    with hooks, Names() as names:
         output = upwell.ops.wrc_spectral(*tensors, 2)
         torch.autograd.grad(output, tensors, torch.ones_like(output))
     assert sorted(kept) == sorted([(2, 3, 10, 5, 2), *(tuple(t.shape) for t in (tensors[0], *tensors[2:]))])
