@@ -203,21 +203,27 @@ def test_checkpointing_gives_the_same_gradients(problem, reentrant):
     assert all(torch.equal(leaf.grad, gradient) for leaf, gradient in zip(leaves, expected))
 
 
-def all_operators(value, logits_3, logits_5, weight, size):
-    """Every operator in one graph."""
-    return (
-        upwell.ops.fns(value, logits_3, 3)
-        + upwell.ops.fns(value, logits_3, 3, mask_ratio=2)
-        + upwell.ops.carafe(value, logits_5, 5)
-        + upwell.ops.carafe(value, logits_3, 3, border="mask")
-        + upwell.ops.carafe_reassembly(value, weight, 3, 2)
-        + upwell.ops.bilinear(value, size) * upwell.ops.nearest(value, size)
+def all_operators(size, *leaves):
+    """Every operator in one graph. Of arguments of their own: torch compiles no code to add gradients."""
+    calls = (
+        lambda value, logits: upwell.ops.fns(value, logits, 3),
+        lambda value, logits: upwell.ops.fns(value, logits, 3, mask_ratio=2),
+        lambda value, logits: upwell.ops.carafe(value, logits, 3, border="mask"),
+        lambda value, logits: upwell.ops.carafe(value, logits, 5),
+        lambda value, weight: upwell.ops.carafe_reassembly(value, weight, 3, 2),
     )
+    of_two = [call(*leaves[2 * i : 2 * i + 2]) for i, call in enumerate(calls)]
+    return *of_two, upwell.ops.bilinear(leaves[-2], size), upwell.ops.nearest(leaves[-1], size)
 
 
 def compiled_arguments(low: tuple[int, int], high: tuple[int, int]) -> list[torch.Tensor]:
-    shapes = [(2, 4, *low), (2, 9, *high), (2, 25, *high), (2, 18, *high)]
+    shapes = [shape for taps in (9, 9, 9, 25, 18) for shape in ((2, 4, *low), (2, taps, *high))] + [(2, 4, *low)] * 2
     return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def outputs_and_gradients(call, size: tuple[int, int], leaves: list[torch.Tensor]) -> tuple[list, list]:
+    outputs = call(size, *leaves)
+    return list(outputs), list(torch.autograd.grad(sum(output.square().sum() for output in outputs), leaves))
 
 
 def test_torch_compile_takes_every_operator_in_one_graph_at_any_shape():
@@ -225,25 +231,15 @@ def test_torch_compile_takes_every_operator_in_one_graph_at_any_shape():
     compiled = torch.compile(all_operators, fullgraph=True, dynamic=True)
     for low, high in (((3, 4), (6, 8)), ((5, 3), (7, 11)), ((4, 7), (16, 28))):
         leaves = compiled_arguments(low, high)
-        expected = all_operators(*leaves, high)
-        output = compiled(*leaves, high)
-        torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
-        for a, b in zip(
-            torch.autograd.grad(output.square().sum(), leaves),
-            torch.autograd.grad(expected.square().sum(), leaves),
-        ):
-            torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+        actual, expected = (outputs_and_gradients(call, high, leaves) for call in (compiled, all_operators))
+        torch.testing.assert_close(actual[0], expected[0], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(actual[1], expected[1], rtol=1e-11, atol=1e-11)
 
 
 def test_torch_compile_traces_every_operator_at_a_static_shape():
     torch._dynamo.reset()
     compiled = torch.compile(all_operators, fullgraph=True, dynamic=False, backend="aot_eager")
     leaves = compiled_arguments((3, 4), (6, 8))
-    expected = all_operators(*leaves, (6, 8))
-    output = compiled(*leaves, (6, 8))
-    assert torch.equal(output, expected)
-    for a, b in zip(
-        torch.autograd.grad(output.square().sum(), leaves),
-        torch.autograd.grad(expected.square().sum(), leaves),
-    ):
-        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+    actual, expected = (outputs_and_gradients(call, (6, 8), leaves) for call in (compiled, all_operators))
+    assert all(map(torch.equal, actual[0], expected[0]))
+    torch.testing.assert_close(actual[1], expected[1], rtol=1e-11, atol=1e-11)

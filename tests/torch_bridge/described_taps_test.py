@@ -287,15 +287,18 @@ def test_opcheck_passes_on_what_has_a_bias(listed, moved, name):
 
 
 def test_it_compiles_whole_for_any_size(listed, moved):
-    def sum_of_both(value, key, query, place, logits):
-        return moved(value, key, query, place, 3, 2).square().sum() + listed["attending"](value, logits).sum()
+    def both(value, key, query, place, other, logits):
+        return moved(value, key, query, place, 3, 2), listed["attending"](other, logits)
 
-    compiled = torch.compile(sum_of_both, fullgraph=True, dynamic=True)
+    def total(outputs):
+        return outputs[0].square().sum() + outputs[1].sum()
+
+    compiled = torch.compile(both, fullgraph=True, dynamic=True)
     for high in ((6, 8), (7, 9)):
-        tensors = [*maps((3, 4), high, (2, 9)), random(2, 13, *high, seed=5)]
+        tensors = [*maps((3, 4), high, (2, 9)), random(2, 4, 3, 4, seed=6), random(2, 13, *high, seed=5)]
         tensors = [x.requires_grad_() for x in tensors]
-        actual = torch.autograd.grad(compiled(*tensors), tensors)
-        expected = torch.autograd.grad(sum_of_both(*tensors), tensors)
+        actual = torch.autograd.grad(total(compiled(*tensors)), tensors)
+        expected = torch.autograd.grad(total(both(*tensors)), tensors)
         for a, b in zip(actual, expected):
             torch.testing.assert_close(a, b)
 
