@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "language/description.h"
+#include "remedy.h"
 #include "rows.h"
 
 #define UPWELL_VARIANT(GENERATOR, DIRECTION, KERNEL, RATIO, DTYPE, BACKEND, NEEDS, SYMBOL, BUCKET)                     \
@@ -149,7 +150,7 @@ const Row &choose(const WindowCall &call, Backend backend) {
                     std::to_string(call.h) + " x " + std::to_string(call.w) + " to " + std::to_string(call.H) + " x " +
                     std::to_string(call.W) + ", " + name(call.dtype) + ", on " +
                     (backend == Backend::Cpu ? name(instruction_set()) : name(backend)) +
-                    "; compiled: " + list_of(kernels, op.direction, backend));
+                    "; compiled: " + list_of(kernels, op.direction, backend) + "; " + other_kernels);
 }
 
 std::vector<Variant> variants() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "operators.h"
+#include "remedy.h"
 
 namespace upwell {
 
@@ -110,7 +111,8 @@ private:
         const std::vector<int64_t> &built = option.built();
         if (std::find(built.begin(), built.end(), value) == built.end()) {
             report_.fail(option.name, "should be one of " + Report::format(Sizes(built.begin(), built.end())) +
-                                          " (those that were built) but is " + (value ? std::to_string(*value) : "unknown"));
+                                          " (those that were compiled; " + other_kernels + ") but is " +
+                                          (value ? std::to_string(*value) : "unknown"));
         }
     }
 

@@ -1,10 +1,15 @@
 """A wrong call is an exception that names operator, argument, expected and actual; never a crash."""
 
+import inspect
 import math
 import random as python_random
 import re
 import time
+from collections.abc import Sequence
+from types import UnionType
+from typing import get_args
 
+import numpy
 import pytest
 import torch
 import upwell
@@ -192,7 +197,127 @@ def test_a_backward_operator_called_by_hand_checks_its_gradient_too(operator):
         getattr(torch.ops.upwell, operator)(**arguments)
 
 
+# Python's types.
+
+
+def of_type(annotation: object):
+    """What a call accepts as one, whatever its size."""
+    kind = (get_args(annotation) or (annotation,))[0] if isinstance(annotation, UnionType) else annotation
+    values = {torch.Tensor: zeros(1, 9, 4, 4), int: 1, float: 1.0, bool: False, str: "zero", Sequence[int]: (1, 1)}
+    return values.get(kind, (1.0, 1.0))
+
+
+def words_of(annotation: object) -> str:
+    words = {torch.Tensor: "a tensor", int: "an integer", float: "a number", bool: "True or False", str: "a string"}
+    return words.get((get_args(annotation) or (annotation,))[0] if isinstance(annotation, UnionType) else annotation, "a list")
+
+
+WRONG_TYPES = [  # and what a message calls it, where a tensor belongs and elsewhere
+    ([[1.0, 2.0]], "a list", "a list"),
+    (numpy.zeros((1, 9, 4, 4), numpy.float32), "an ndarray", "an ndarray"),
+    ("three", "a str", "'three'"),
+    (1j, "a complex", "a complex"),
+    ({"of": 1}, "a dict", "a dict"),
+]
+
+
+@pytest.mark.parametrize("wrong, instead_of_a_tensor, elsewhere", WRONG_TYPES, ids=[words for _, words, _ in WRONG_TYPES])
+@pytest.mark.parametrize("name", upwell.ops.__all__)
+def test_an_argument_of_the_wrong_type_is_one_line_that_names_it(name, wrong, instead_of_a_tensor, elsewhere):
+    function = getattr(upwell.ops, name)
+    parameters = inspect.signature(function).parameters
+    for argument, parameter in parameters.items():
+        if argument == "return_weights" or (parameter.annotation is str and isinstance(wrong, str)):
+            continue
+        given = {each: of_type(parameters[each].annotation) for each in parameters if each != "return_weights"}
+        said = instead_of_a_tensor if words_of(parameter.annotation) == "a tensor" else elsewhere
+        with pytest.raises(TypeError) as caught:
+            function(**given | {argument: wrong})
+        assert re.fullmatch(f"{name}: {argument} should be {words_of(parameter.annotation)}.* but is {said}", str(caught.value))
+        assert caught.value.__cause__ is None and caught.value.__context__ is None  # no other message before it
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda v, l: upwell.ops.fns(v, l, "3"), "fns: kernel should be an integer but is '3'"),
+    (lambda v, l: upwell.ops.fns(v, l, 3.0), "fns: kernel should be an integer but is 3.0"),
+    (lambda v, l: upwell.ops.fns(v, l, None), "fns: kernel should be an integer but is None"),
+    (lambda v, l: upwell.ops.fns(v, l, v), "fns: kernel should be an integer but is a tensor of [1, 3, 4, 4]"),
+    (lambda v, l: upwell.ops.bilinear(v, (8.0, 8.0)), "bilinear: size should be a list or tuple of integers or None but is (8.0, 8.0)"),
+    (lambda v, l: upwell.ops.bilinear(v, 8), "bilinear: size should be a list or tuple of integers or None but is 8"),
+    (lambda v, l: upwell.ops.bilinear(v, scale_factor="2"),
+     "bilinear: scale_factor should be a number, a list or tuple of numbers or None but is '2'"),
+    (lambda v, l: upwell.ops.fns(v, l), "fns: missing a required argument: 'kernel'; the arguments are value, logits, kernel, "
+     "mask_ratio=None, return_weights=False"),
+    (lambda v, l: upwell.ops.fns(v, l, 3, ratio=2), "fns: got an unexpected keyword argument 'ratio'; the arguments are value, "
+     "logits, kernel, mask_ratio=None, return_weights=False"),
+    (lambda v, l: upwell.ops.fns(v, l, 3, 2, 5), "fns: too many positional arguments; the arguments are value, logits, kernel, "
+     "mask_ratio=None, return_weights=False"),
+    (lambda v, l: upwell.ops.wrc_spectral(v, v, v, v, kernel=[1], scale=1), "wrc_spectral: weight should be a tensor but is a list"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:wrc_spectral. kernel is called weight")
+def test_a_call_that_cannot_be_is_one_line(call, message):
+    with pytest.raises(TypeError) as caught:
+        call(zeros(1, 3, 4, 4), zeros(1, 9, 8, 8))
+    assert str(caught.value) == message
+
+
+def test_numbers_of_numpy_and_tensors_of_one_element_are_numbers():
+    value, logits = zeros(1, 3, 4, 4), zeros(1, 9, 8, 8)
+    assert upwell.ops.fns(value, logits, numpy.int64(3)).shape == (1, 3, 8, 8)
+    assert upwell.ops.bilinear(value, scale_factor=numpy.float32(2)).shape == (1, 3, 8, 8)
+    with refused("fns: logits should be [1, 9, 8, 8] but is [1, 8, 8, 8]"):
+        upwell.ops.fns(value, zeros(1, 8, 8, 8), numpy.int64(3))
+
+
 # The modules.
+
+
+@pytest.mark.parametrize("kernel", [31, 4, 0, -3, 5.0, "5", None])
+@pytest.mark.parametrize(
+    "make, argument",
+    [
+        (upwell.nn.ReSFU, "kernel_size"),
+        (upwell.nn.CARAFE, "up_kernel"),
+        (upwell.nn.SAPA, "up_kernel_size"),
+        (upwell.nn.SAPAExp, "up_kernel_size"),
+        (upwell.nn.FADE, "up_kernel_size"),
+    ],
+)
+def test_a_module_refuses_a_kernel_that_was_not_compiled_when_it_is_made(make, argument, kernel):
+    compiled = torch.ops.upwell.kernels("carafe")
+    words = f"{make.__name__}: {argument} should be one of {compiled} (those that were compiled; upwell.build compiles others"
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}.* but is {kernel!r}$"):
+        make(8, 2, **{argument: kernel})
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: upwell.nn.ReSFU("32"), "ReSFU: dim_y should be an integer >= 1 but is '32'"),
+        (lambda: upwell.nn.ReSFU(8, -1), "ReSFU: dim_x should be an integer >= 1 but is -1"),
+        (lambda: upwell.nn.ReSFU(8, groups=None), "ReSFU: groups should divide embedding_dim 32 but is None"),
+        (lambda: upwell.nn.ReSFU(8, groups=5), "ReSFU: groups should divide embedding_dim 32 but is 5"),
+        (lambda: upwell.nn.ReSFU(8, radius=2.5), "ReSFU: radius should be an integer but is 2.5"),
+        (lambda: upwell.nn.ReSFU(8, scale_factor="2"), "ReSFU: scale_factor should be a number or None but is '2'"),
+        (lambda: upwell.nn.CARAFE([8], 2), "CARAFE: channels should be an integer >= 1 but is [8]"),
+        (lambda: upwell.nn.CARAFE(8, 2, compressed_channels=-1), "CARAFE: compressed_channels should be an integer >= 1 but is -1"),
+        (lambda: upwell.nn.CARAFE(8, 2, kernel=5), "CARAFE: got an unexpected keyword argument 'kernel'; the arguments are channels, "
+         "scale_factor, up_kernel=5, up_group=1, encoder_kernel=3, encoder_dilation=1, compressed_channels=64, border='zero'"),
+        (lambda: upwell.nn.Bilinear(kernel=1), "Bilinear: got an unexpected keyword argument 'kernel'; the arguments are scale_factor=2, recompute_"),
+        (lambda: upwell.nn.GuidedFilter(2, 1e-3, "8"), "GuidedFilter: channels should be an integer >= 1 but is '8'"),
+        (lambda: upwell.nn.WRC(8, 8, 3, eps="x"), "WRC: eps should be a number but is 'x'"),
+    ],
+)  # fmt: skip
+def test_a_module_that_cannot_be_made_says_why_in_one_line_that_names_it(make, message):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make()
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kernel", [4, 31])
+def test_an_operator_made_of_others_is_named_where_a_kernel_was_not_compiled(kernel):
+    with refused("sapa_attention: kernel should be one of [3, 5, 7", f"but is {kernel}"):
+        upwell.ops.sapa_attention(zeros(1, 3, 4, 4), zeros(1, 3, 8, 8), zeros(1, 3, 4, 4), kernel)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,10 @@ def test_the_arguments_weights_and_border_of_an_operator_are_shown(capsys):
     "arguments, message",
     [
         (["cafare"], r"'cafare' \(choose from (?=.*resfu)(?=.*fns)(?=.*carafe)(?=.*bilinear).*nearest"),
-        (["resfu", "--kernel", "4"], "kernel_size should be odd and positive but is 4"),
+        (["resfu", "--kernel", "4"], r"inspect: kernel should be one of \[3, 5, 7.*but is 4\n"),
+        (["resfu", "--kernel", "31"], r"inspect: kernel should be one of \[3, 5, 7.*but is 31\n"),
+        (["fns", "--kernel", "31"], r"fns: kernel should be one of \[3, 5, 7.*upwell.build compiles others.*but is 31\n"),
+        (["carafe", "--matrix", "--kernel", "31"], r"carafe: kernel should be one of \[3, 5, 7.*but is 31\n"),
         (["resfu", "--feature-stride", "7"], "feature_stride should divide image_size 512 but is 7"),
         (["resfu", "--groups", "5"], "groups should divide embedding_dim 32 but is 5"),
         (["resfu", "--gf-scale", "0"], "gf_scale should be at least 1 but is 0"),

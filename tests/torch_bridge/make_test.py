@@ -49,8 +49,8 @@ def test_every_module_that_upsamples_by_itself_is_in_the_table():
 
 GUIDE, X = (1, 12, 8, 8), (1, 8, 4, 4)
 NOT_NUMBERS = {
-    "None": (lambda x: None, "should be a tensor but is NoneType"),
-    "a list": (lambda x: x.tolist(), "should be a tensor but is list"),
+    "None": (lambda x: None, "should be a tensor but is None"),
+    "a list": (lambda x: x.tolist(), "should be a tensor but is a list"),
     "integers": (lambda x: x.long(), "should have a floating-point dtype but has torch.int64"),
     "complex numbers": (lambda x: x.to(torch.complex64), "should have a floating-point dtype but has torch.complex64"),
 }
@@ -88,6 +88,26 @@ def test_maps_have_the_dtype_of_the_parameters_unless_autocast_chooses(name):
         assert module(guide, x.bfloat16()).shape == (1, 8, 8, 8)
 
 
+@every_name
+def test_maps_on_another_device_than_the_parameters_are_refused_by_name(name):
+    module = make(name, 8, 12, 2)
+    guide, x = torch.randn(GUIDE), torch.randn(X)
+    if any(True for _ in module.parameters()):
+        message = rf"^{inner_name(module)}: \w+ should be on cpu like the parameters but is on meta$"
+        with pytest.raises(ValueError, match=message):
+            module(guide.to("meta"), x.to("meta"))
+        if UPSAMPLERS[name].is_guided:
+            with pytest.raises(ValueError, match=message):
+                module(guide.to("meta"), x)
+    assert module.to("meta")(guide.to("meta"), x.to("meta")).shape == (1, 8, 8, 8)
+
+
+@every_name
+def test_an_option_that_a_module_does_not_have_is_refused_with_those_it_has(name):
+    with pytest.raises(TypeError, match=rf"^make: {name} has no option bogus; its module has \w+"):
+        make(name, 8, 12, 2, bogus=1)
+
+
 def test_papers_are_named_in_the_documents_by_the_same_number():
     documents = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     for row in UPSAMPLERS.values():
@@ -103,7 +123,7 @@ def test_a_scale_factor_is_taken_as_the_table_says_or_refused(name, scale_factor
     free, real = ratios in (Ratios.FREE, Ratios.WHOLE_OR_FREE), ratios in (Ratios.FREE, Ratios.REAL)
     takes = free if scale_factor is None else scale_factor in (2, 4.0) or (scale_factor == 2.5 and real)
     if not takes:
-        with pytest.raises(ValueError, match=f"make: scale_factor of {name} should be .* but is {scale_factor}"):
+        with pytest.raises(ValueError, match=f"make: scale_factor of {name} should be .* but is {scale_factor!r}"):
             make(name, 8, 12, scale_factor)
         return
     module, x = make(name, 8, 12, scale_factor), random((1, 8, 4, 6), torch.float32, 2)

@@ -5,7 +5,8 @@ memory layout in, contiguous NCHW out.
 carafe_reassembly) may be float32 beside a 16-bit value, which is what autocast makes of them.
 
 Low-res maps are N,C,h,w and high-res maps N,C,H,W; H and W are free (any size, up or down). K is the number
-of taps per side, odd. A bad argument raises an exception that names the operator, the argument and its shape.
+of taps per side, odd. A bad argument raises an exception that names the operator, the argument, what it should be and what it is:
+TypeError where Python's type is wrong.
 """
 
 import math
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from upwell.explained import explained
 from upwell.renamed import renamed
 from upwell.window_weights import window_weights
 
@@ -45,6 +47,8 @@ __all__ = [
     "wrc_spectral",
 ]
 
+OTHER_KERNELS = "upwell.build compiles others for an operator of your own"  # what a refusal adds
+KERNELS = {name: torch.ops.upwell.kernels(name) for name in ("fns", "carafe")}  # taps per side that were compiled
 BORDERS = ("zero", "mask")  # of carafe and sapa_attention
 
 
@@ -157,6 +161,9 @@ def sapa_attention(
         raise ValueError(f"sapa_attention: key should be [{N}, {D}, {h}, {w}] but is {list(key.shape)}")
     if border not in BORDERS:
         raise ValueError(f"sapa_attention: border should be one of {', '.join(BORDERS)} but is {border!r}")
+    if kernel not in KERNELS["carafe"]:
+        said = f"one of {KERNELS['carafe']} (those that were compiled; {OTHER_KERNELS})"
+        raise ValueError(f"sapa_attention: kernel should be {said} but is {kernel}")
     if key.dtype != query.dtype:
         query, key = query.float(), key.float()
     # A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
@@ -674,3 +681,7 @@ def wrc_spectral(
         [N, C, H, W].
     """
     return torch.ops.upwell.wrc_spectral(precision, weighted, data_weight, data, weight, scale, centre)
+
+
+for _name in __all__:
+    globals()[_name] = explained(globals()[_name])

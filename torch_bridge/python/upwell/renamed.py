@@ -17,6 +17,7 @@ def renamed(**names: str) -> Callable[[Callable], Callable]:
                     options[new] = options.pop(old)
             return function(*arguments, **options)
 
+        call.renamed = names
         return call
 
     return decorate

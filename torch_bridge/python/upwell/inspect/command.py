@@ -9,7 +9,7 @@ from torch import ops
 
 from upwell.build import DTYPES, TARGETS, BuildError, write_code
 from upwell.inspect.cost import Cost, Stage
-from upwell.inspect.reassembly import describe, matrix, operators
+from upwell.inspect.reassembly import check_runs, describe, matrix, operators
 from upwell.inspect import segmenter
 from upwell.inspect.resfu import Extra, extras, stages, totals
 from upwell.inspect.setting import Setting
@@ -122,7 +122,8 @@ def report_code(name: str, chosen: argparse.Namespace) -> str:
 def report_reassembly(name: str, chosen: argparse.Namespace) -> str:
     found = describe(name, chosen.kernel, chosen.ratio)
     if chosen.code:
-        return report_code(name, chosen)
+        return report_code(name, chosen)  # which compiles the kernel
+    check_runs(name, chosen.kernel)
     if chosen.matrix:
         return json.dumps(matrix(name, chosen.kernel), indent=2) if chosen.json else matrix_text(name, chosen.kernel)
     return json.dumps(found, indent=2) if chosen.json else tabulate(found.items(), tablefmt="plain")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import ops
 
 from upwell.build import described
-from upwell.nn.check import check, check_odd
+from upwell.nn.check import check, check_kernel, check_odd
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ class Taps:
 def operators() -> dict[str, dict]:
     """What the descriptions of all operators say, by name."""
     return {operator["name"]: operator for operator in described()}
+
+
+def check_runs(name: str, kernel: int) -> None:
+    """There should be kernels of so many taps per side: figures of what cannot run would mislead."""
+    if operators()[name]["kernel"] is not None:
+        check_kernel(name, "kernel", kernel, ops.upwell.kernels(name))
 
 
 def describe(name: str, kernel: int, ratio: int) -> dict[str, object]:

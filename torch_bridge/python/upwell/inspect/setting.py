@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from upwell.nn.check import check, check_divides, check_odd
+from upwell.nn.check import check, check_divides, check_kernel
 from upwell.nn.pcdc import LAYOUTS
 from upwell.nn.resfu import ReSFU
+from upwell.ops import KERNELS
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Setting:
             least = 0 if field.name == "radius" else 1
             possible = isinstance(value, str) or value >= least
             check(possible, f"inspect: {field.name} should be at least {least} but is {value}")
-        check_odd("inspect", "kernel_size", self.kernel)
+        check_kernel("inspect", "kernel", self.kernel, KERNELS["fns"])
         check_divides("inspect", "feature_stride", self.feature_stride, "image_size", self.image_size)
         check_divides("inspect", "groups", self.groups, "embedding_dim", self.embedding_dim)
 

@@ -1,5 +1,6 @@
 """Upsamplers as modules. Each keeps its published call; `make` gives every one the same forward(guide, x)."""
 
+from upwell.explained import explained
 from upwell.nn.anyup import AnyUp
 from upwell.nn.carafe import CARAFE
 from upwell.nn.deconv import Deconv
@@ -57,3 +58,7 @@ __all__ = [
     "index_unpool",
     "make",
 ]
+
+for _module in map(globals().get, __all__):
+    if isinstance(_module, type):
+        _module.__init__ = explained(_module.__init__, _module.__name__, clear=ValueError)

@@ -1,9 +1,13 @@
 """What the modules check before they compute; every message names module, argument, expected and actual."""
 
 from collections.abc import Collection, Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+
+from upwell import ops
+from upwell.explained import called, type_of
 
 
 def check(condition: bool, message: str) -> None:
@@ -12,19 +16,36 @@ def check(condition: bool, message: str) -> None:
 
 
 def check_whole(module: str, argument: str, value: float, least: int) -> None:
-    whole = isinstance(value, (int, float)) and value % 1 == 0 and value >= least
-    check(whole, f"{module}: {argument} should be an integer >= {least} but is {value}")
+    check(_is_whole(value) and value >= least, f"{module}: {argument} should be an integer >= {least} but is {called(value)}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Real) and value % 1 == 0
+
+
+def check_channels(module: str, **channels: int) -> None:
+    """Each should be an integer of at least 1."""
+    for argument, value in channels.items():
+        check_whole(module, argument, value, 1)
 
 
 def check_odd(module: str, argument: str, value: int) -> None:
     check_whole(module, argument, value, 1)
-    check(value > 0 and value % 2 == 1, f"{module}: {argument} should be odd and positive but is {value}")
+    check(value % 2 == 1, f"{module}: {argument} should be odd and positive but is {value}")
+
+
+def check_kernel(module: str, argument: str, value: int, compiled: Sequence[int]) -> None:
+    """value should be one of the taps per side that there are kernels of."""
+    check(
+        isinstance(value, Integral) and value in compiled,
+        f"{module}: {argument} should be one of {compiled} (those that were compiled; {ops.OTHER_KERNELS}) but is {called(value)}",
+    )
 
 
 def check_divides(module: str, argument: str, value: int, dividend_name: str, dividend: int) -> None:
     check(
-        value > 0 and dividend % value == 0,
-        f"{module}: {argument} should divide {dividend_name} {dividend} but is {value}",
+        _is_whole(value) and value > 0 and dividend % value == 0,
+        f"{module}: {argument} should divide {dividend_name} {dividend} but is {called(value)}",
     )
 
 
@@ -33,22 +54,31 @@ def check_choice(module: str, argument: str, value: object, known: Collection[st
 
 
 def _check_numbers(module: nn.Module | str, argument: str, x: object) -> str:
-    """x should be a tensor of floating-point numbers, and of the dtype of one of module's parameters where it has any and
-    autocast does not choose. Returns module's name."""
+    """x should be a tensor of floating-point numbers, on the device of one of module's parameters where it has any, and of the
+    dtype of one where autocast does not choose. Returns module's name."""
     name = module if isinstance(module, str) else type(module).__name__
     _check_tensor(name, argument, x)
     check(x.is_floating_point(), f"{name}: {argument} should have a floating-point dtype but has {x.dtype}")
-    if not isinstance(module, str) and not _is_autocast(x):
-        dtypes = {parameter.dtype: None for parameter in module.parameters()}
+    if isinstance(module, str):
+        return name
+    parameters = list(module.parameters())
+    if not _is_autocast(x):
+        dtypes = {parameter.dtype: None for parameter in parameters}
         check(
             not dtypes or x.dtype in dtypes,
             f"{name}: {argument} should be {' or '.join(map(str, dtypes))} like the parameters but is {x.dtype}",
+        )
+    # Of parameters on meta, as those of modules whose hooks bring them, nothing follows.
+    if parameters and not any(each.device == x.device or each.device.type == "meta" for each in parameters):
+        raise ValueError(
+            f"{name}: {argument} should be on {parameters[0].device} like the parameters but is on {x.device}"
         )
     return name
 
 
 def _check_tensor(name: str, argument: str, x: object) -> None:
-    check(isinstance(x, Tensor), f"{name}: {argument} should be a tensor but is {type(x).__name__}")
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name}: {argument} should be a tensor but is {type_of(x)}")
 
 
 def _is_autocast(x: Tensor) -> bool:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_choice, check_map, check_multiple, check_odd, check_same_batch, check_whole
+from upwell.nn.check import check_channels, check_choice, check_kernel, check_map, check_multiple, check_same_batch, check_whole
 from upwell.nn.initial import uniform_convolutions
 from upwell.nn.layer import is_plain, is_projection, laid_out
 
@@ -43,9 +43,10 @@ class FADE(nn.Module):
     ):
         super().__init__()
         in_channels_de = in_channels_en if in_channels_de is None else in_channels_de
+        check_channels("FADE", in_channels_en=in_channels_en, in_channels_de=in_channels_de)
         if scale is not None:
             check_whole("FADE", "scale", scale, 1)
-        check_odd("FADE", "up_kernel_size", up_kernel_size)
+        check_kernel("FADE", "up_kernel_size", up_kernel_size, ops.KERNELS["carafe"])
         check_choice("FADE", "variant", variant, VARIANTS)
         check_choice("FADE", "border", border, ops.BORDERS)
         self.in_channels_en = in_channels_en

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check
+from upwell.nn.check import check, check_channels
 
 
 def check_options(name: str, radius: int, scale: int, border: str) -> None:
@@ -40,6 +40,7 @@ class GuidedFilter(nn.Module):
     ):
         super().__init__()
         check_options("GuidedFilter", radius, scale, border)
+        check_channels("GuidedFilter", channels=channels)
         self.radius = radius
         self.eps = eps
         self.scale = scale

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_choice, check_map, check_multiple, check_rank, check_same_batch, check_whole
+from upwell.nn.check import check, check_channels, check_choice, check_map, check_multiple, check_rank, check_same_batch, check_whole
 from upwell.nn.layer import is_plain
 from upwell.nn.pixel_shuffle import pixel_shuffle
 
@@ -140,6 +140,7 @@ class IndexNet(nn.Module):
         use_context: bool = False,
     ):
         super().__init__()
+        check_channels("IndexNet", in_channels=in_channels, guide_channels=guide_channels)
         check_choice("IndexNet", "block", block, BLOCKS)
         check_whole("IndexNet", "scale_factor", scale_factor, 1)
         check(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_map, check_same_batch, check_whole
+from upwell.nn.check import check_channels, check_map, check_same_batch, check_whole
 from upwell.nn.encoder import pool
 
 
@@ -75,6 +75,7 @@ class JBUStack(nn.Module):
 
     def __init__(self, feat_dim: int):
         super().__init__()
+        check_channels("JBUStack", feat_dim=feat_dim)
         self.up1, self.up2, self.up3, self.up4 = (JBULearnedRange(3, feat_dim, 32) for _ in range(4))
         self.feat_dim = feat_dim
         self.fixup_proj = nn.Sequential(nn.Dropout2d(0.2), nn.Conv2d(feat_dim, feat_dim, 1))

@@ -1,5 +1,7 @@
 """One way to build and call every upsampler, so that a model can swap them by name."""
 
+import inspect
+
 from torch import Tensor, nn
 
 from upwell.nn.anyup import AnyUp
@@ -242,6 +244,7 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float |
 
     Raises:
         ValueError: of an unknown name, and of channels or a scale factor that the upsampler does not take.
+        TypeError: of an option that its module does not have.
     """
     check_choice("make", "name", name, NAMES)
     upsampler = UPSAMPLERS[name]
@@ -249,4 +252,11 @@ def make(name: str, in_channels: int, guide_channels: int, scale_factor: float |
     if upsampler.is_guided:
         check_whole("make", "guide_channels", guide_channels, 1)
     upsampler.ratios.check(name, scale_factor)
-    return upsampler.build(in_channels, guide_channels, scale_factor, **options)
+    try:
+        return upsampler.build(in_channels, guide_channels, scale_factor, **options)
+    except TypeError:
+        usual = upsampler.build(in_channels, guide_channels, scale_factor)
+        known = inspect.signature(type(getattr(usual, "upsampler", usual))).parameters
+        if unknown := [option for option in options if option not in known]:
+            raise TypeError(f"make: {name} has no option {unknown[0]}; its module has {', '.join(known)}") from None
+        raise

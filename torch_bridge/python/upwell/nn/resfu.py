@@ -5,11 +5,11 @@ import math
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_map, check_odd, check_same_batch
+from upwell.nn.check import check, check_channels, check_choice, check_divides, check_kernel, check_map, check_same_batch
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.initial import small_convolutions
 from upwell.nn.norm import project_normalised, published_group_norm
-from upwell.nn.pcdc import PCDCBlock, Ratio
+from upwell.nn.pcdc import LAYOUTS, PCDCBlock, Ratio
 
 
 class ReSFU(nn.Module):
@@ -57,7 +57,11 @@ class ReSFU(nn.Module):
     ):
         super().__init__()
         dim_x = dim_y if dim_x is None else dim_x
-        check_odd("ReSFU", "kernel_size", kernel_size)
+        check_channels("ReSFU", dim_y=dim_y, dim_x=dim_x, embedding_dim=embedding_dim)
+        for name, divisor in (("groups", groups), ("gn_dim", gn_dim)):
+            check_divides("ReSFU", name, divisor, "embedding_dim", embedding_dim)
+        check_choice("ReSFU", "layout", layout, LAYOUTS)
+        check_kernel("ReSFU", "kernel_size", kernel_size, ops.KERNELS["fns"])
         check(radius >= 0, f"ReSFU: radius should be at least 0 but is {radius}")
         check(gf_scale >= 1, f"ReSFU: gf_scale should be at least 1 but is {gf_scale}")
         check(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_choice, check_map, check_multiple, check_odd, check_same_batch, check_whole
+from upwell.nn.check import check_channels, check_choice, check_kernel, check_map, check_multiple, check_same_batch, check_whole
 from upwell.nn.initial import small_convolutions, small_projections
 from upwell.nn.layer import is_plain, laid_out
 from upwell.nn.norm import project_normalised, published_group_norm
@@ -45,6 +45,7 @@ class SAPA(nn.Module):
     ):
         super().__init__()
         dim_x = dim_y if dim_x is None else dim_x
+        check_channels("SAPA", dim_y=dim_y, dim_x=dim_x, embedding_dim=embedding_dim)
         _check_options("SAPA", up_factor, up_kernel_size, border)
         self.dim_y = dim_y
         self.dim_x = dim_x
@@ -101,6 +102,7 @@ class SAPAExp(nn.Module):
         super().__init__()
         dim_x = dim_y if dim_x is None else dim_x
         out_dim = dim_x if out_dim is None else out_dim
+        check_channels("SAPAExp", dim_y=dim_y, dim_x=dim_x, out_dim=out_dim, embedding_dim=embedding_dim)
         _check_options("SAPAExp", up_factor, up_kernel_size, border)
         check_choice("SAPAExp", "q_mode", q_mode, QUERIES)
         self.dim_y = dim_y
@@ -154,7 +156,7 @@ class SAPAExp(nn.Module):
 def _check_options(module: str, up_factor: int | None, up_kernel_size: int, border: str) -> None:
     if up_factor is not None:
         check_whole(module, "up_factor", up_factor, 1)
-    check_odd(module, "up_kernel_size", up_kernel_size)
+    check_kernel(module, "up_kernel_size", up_kernel_size, ops.KERNELS["carafe"])
     check_choice(module, "border", border, ops.BORDERS)
 
 

@@ -8,6 +8,7 @@ from numbers import Real
 
 from torch import nn
 
+from upwell.explained import called
 from upwell.nn.check import check
 
 
@@ -44,7 +45,7 @@ class Ratios(Enum):
             Ratios.REAL: (is_real, "positive and finite"),
             Ratios.FREE: (is_real or value is None, "positive and finite or None"),
         }[self]
-        check(takes, f"make: scale_factor of {name} should be {text} but is {value}")
+        check(takes, f"make: scale_factor of {name} should be {text} but is {called(value)}")
 
 
 @dataclass(frozen=True)
