@@ -123,7 +123,7 @@ double worst_residual(const std::vector<double> &squares, const std::vector<doub
 }
 
 void warn_not_finite(const std::string &op) {
-    warn(op + ": the residual is not finite");
+    warn(op + ": the residual is not finite; all inputs should be, and their products too");
 }
 
 // The low-res system. A plane is solved once the square of its residual is no larger than its limit.
@@ -179,7 +179,8 @@ void warn_of(const std::string &op, const Reached &reached, const System &system
     } else if (!ended(reached.squares, system.limit)) {
         std::ostringstream text;
         text << op << ": the relative residual is still " << residual << " after " << reached.steps
-             << " iterations; the tolerance is " << tolerance.residual;
+             << " iterations; the tolerance is " << tolerance.residual
+             << "; max_iterations or tolerance should be larger";
         warn(text.str());
     }
 }

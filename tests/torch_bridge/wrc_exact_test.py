@@ -2,6 +2,7 @@
 
 import random as python_random
 import re
+import warnings
 
 import pytest
 import torch
@@ -195,10 +196,26 @@ def test_a_solution_that_is_not_reached_is_given_back_with_a_warning(warned):
     tensors = [t.requires_grad_() for t in problem(1, 1, 5, 6, (5, 5), 1)]
     output = upwell.ops.wrc_exact(*tensors, 1, 1e-10, 2)
     warning = warned()
-    assert re.search("wrc_exact: .*residual is still .* after 2 iterations.* tolerance is 1e-10", warning), warning
+    said = "wrc_exact: .*residual is still .* after 2 iterations.* tolerance is 1e-10; max_iterations or tolerance should be larger"
+    assert re.fullmatch(said, warning), warning
     assert output.isfinite().all()
     with pytest.warns(UserWarning, match="wrc_exact_backward: .*residual is still .* after 2 iterations"):
         output.sum().backward()
+
+
+def test_a_warning_is_pythons_of_the_line_that_called(capfd):
+    tensors = problem(1, 1, 5, 6, (5, 5), 1)
+    for call in (upwell.ops.wrc_exact, torch.ops.upwell.wrc_exact):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call(*tensors, 1, 1e-10, 2)
+        assert [warning.category for warning in caught] == [UserWarning] and caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeError, match="wrc_exact: .*residual is still"):
+            upwell.ops.wrc_exact(*tensors, 1, 1e-10, 2)
+    shown = capfd.readouterr()
+    assert not shown.out + shown.err
 
 
 @pytest.mark.parametrize("size", [1e-36, 1e-24, 1e-20, 1e19, 1e33])

@@ -22,6 +22,9 @@ import upwell.composed  # noqa: E402, F401  registers what gradients of gradient
 from upwell.build import BuildError, build, load  # noqa: E402
 from upwell.flops import flop_formulas  # noqa: E402
 from upwell.memory import keep_memory  # noqa: E402
+from upwell.warned import warn_in_python  # noqa: E402
+
+warn_in_python(LIBRARY)
 
 cmake_prefix_path = str(Path(__file__).parent / "cmake")  # of an installed wheel: for find_package(Upwell)
 
