@@ -88,6 +88,15 @@ std::string text_of(const Taps &taps) {
                                  : std::to_string(taps.kernel) + " x " + std::to_string(taps.kernel) + " taps";
 }
 
+std::string text_of(const Sampling &sampling) {
+    return sampling == Sampling::Nearest    ? "Sampling::Nearest"
+           : sampling == Sampling::Bilinear ? "Sampling::Bilinear"
+           : sampling == Sampling::Bicubic  ? "Sampling::Bicubic"
+                                            : "one of cells " + std::to_string(sampling.first) + " .. " +
+                                                 std::to_string(sampling.first + sampling.cells - 1) +
+                                                 (sampling.between_cells ? ", between cells" : ", on cells");
+}
+
 // How many there are, as a size of an argument.
 std::string count_of(const Taps &taps) {
     return taps.listed.count > 0 ? std::to_string(taps.listed.count) : "K*K";
@@ -98,11 +107,15 @@ constexpr int most_reach = 16, most_side = 13;  // of more, compiling one kernel
 void check_border(const Taps &taps) {
     const bool is_on_cells = !taps.sampling.between_cells && 2 * taps.sampling.first + taps.sampling.cells == 1;
     if (taps.border == Border::Reflect && !is_on_cells) {
-        refuse("a border that mirrors needs a sampling that lies on cells and reads as many to both sides, as nearest");
+        refuse("Border::Reflect should be with a sampling on cells that reads as many to both sides, as "
+               "Sampling::Nearest, but is with " +
+               text_of(taps.sampling));
     }
     if (taps.border == Border::Inside && (!is_on_cells || taps.sampling.cells > 1 || taps.grid != Grid::LowRes)) {
-        refuse("a border that moves taps inside needs taps on the low-res grid and a sampling that reads one cell, as "
-               "nearest");
+        refuse("Border::Inside should be with Grid::LowRes and a sampling that reads one cell, as Sampling::Nearest, "
+               "but is with " +
+               std::string(taps.grid == Grid::LowRes ? "Grid::LowRes" : "Grid::HighRes") + " and " +
+               text_of(taps.sampling));
     }
     if ((taps.border == Border::Masked || taps.border == Border::Inside) && taps.central() < 0) {
         refuse("where taps may be masked one should be at the pixel's own place, (0, 0)");

@@ -137,7 +137,7 @@ def test_bad_arguments_are_refused_with_a_reason(source, capsys, argv, message):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["nowhere.cpp", *SHAPE], "nowhere.cpp is no file that ends in .cpp"),
+        (["nowhere.cpp", *SHAPE], "nowhere.cpp does not exist"),
         (["fns", *SHAPE, "--channels", "D=3"], "--channels: for the operators of a FILE.cpp, which fns is not"),
         (["fns", "carafe", *SHAPE], "carafe: for the operators of a FILE.cpp"),
         (["fns", *SHAPE, "--any-size"], "--any-size: for the operators of a FILE.cpp"),

@@ -1,7 +1,9 @@
 """Operators that somebody else describes: built, kept, loaded, and refused where they are wrong."""
 
+import inspect
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -98,10 +100,17 @@ LISTED = """
          [], "wrong: reassemble: the weights are of 2 listed taps, the value is read at 1 x 1 taps"),
         (BODY.replace("Border::Zero", "Border::Reflect").replace("Nearest", "Bilinear")
          + "return reassemble(value, dot(query, key, taps), taps);", [],
-         "wrong: a border that mirrors needs a sampling that lies on cells"),
+         "wrong: Border::Reflect should be with a sampling on cells that reads as many to both sides, as Sampling::Nearest, but is "
+         "with Sampling::Bilinear"),
         (BODY.replace("Border::Zero", "Border::Inside").replace("Nearest", "Bilinear")
          + "return reassemble(value, dot(query, key, taps), taps);", [],
-         "wrong: a border that moves taps inside needs taps on the low-res grid"),
+         "wrong: Border::Inside should be with Grid::LowRes and a sampling that reads one cell, as Sampling::Nearest, but is with "
+         "Grid::LowRes and Sampling::Bilinear"),
+        (BODY.replace("Border::Zero", "Border::Inside").replace("LowRes, S", "HighRes, S")
+         + "return reassemble(value, dot(query, key, taps), taps);", [],
+         "as Sampling::Nearest, but is with Grid::HighRes and Sampling::Nearest"),
+        ("const Sampling three{true, -1, 3, {}}; return sample(low_res(\"x\", \"C\"), Grid::LowRes, three, Border::Reflect);", [],
+         "but is with one of cells -1 .. 1, between cells"),
         (BODY + "const Taps moved{taps.kernel, taps.grid, taps.sampling, Border::Inside};"
          "return reassemble(value, dot(query, key, moved), taps);", [],
          "wrong: dot: where taps move inside the map, those of reassemble should do so too"),
@@ -116,7 +125,7 @@ LISTED = """
     ],
     ids=["even", "unknown", "softmaxes", "sizes", "value", "high-res", "unused", "name", "keyword", "channels",
          "masked sample", "masked sum", "masked dot", "fixed", "sampling", "choices", "suffix", "large", "twice", "far",
-         "none", "centre", "counts", "mirror", "moved", "moved dot", "late bias", "groups of a bias", "no bias", "throws",
+         "none", "centre", "counts", "mirror", "moved", "moved high", "mirror three", "moved dot", "late bias", "groups of a bias", "no bias", "throws",
          "compiler"],
 )
 def test_a_wrong_description_is_refused_with_what_is_wrong(tmp_path, body, kernels, message):
@@ -174,14 +183,58 @@ def test_options_that_cannot_be_are_refused(tmp_path, options, words):
 
 
 def test_a_file_that_is_not_there_or_describes_nothing_is_refused(tmp_path):
-    with pytest.raises(upwell.BuildError, match="nowhere.cpp is no file"):
-        upwell.build(tmp_path / "nowhere.cpp")
-    with pytest.raises(upwell.BuildError, match="empty.cpp describes no operator"):
-        upwell.build(write(tmp_path, "empty.cpp", HEAD), progress=False)
-    with pytest.raises(upwell.BuildError, match="junk.so cannot be loaded"):
-        upwell.load(write(tmp_path, "junk.so", "junk"))
-    with pytest.raises(upwell.BuildError, match="libnone.so is no file"):
-        upwell.load(tmp_path / "libnone.so")
+    for source, message in (
+        (tmp_path / "nowhere.cpp", "build: source should be a file but {} does not exist"),
+        (tmp_path, "build: source should be a file but {} is a folder"),
+        (write(tmp_path, "notes.txt", KINDRED), "build: source should be a file that ends in .cpp, .cc or .cxx but is {}"),
+        (write(tmp_path, "empty.cpp", HEAD), "{} describes no operator: UPWELL_OPERATOR(name, doc) {{ ... }} does"),
+        (None, "build: source should be the path of a file but is None"),
+    ):
+        with pytest.raises(upwell.BuildError) as caught:
+            upwell.build(source, progress=False)
+        assert str(caught.value) == message.format(source)
+
+
+def test_a_file_that_is_no_library_of_operators_is_refused_in_one_line(kindred, tmp_path):
+    def part(name: str, bytes: int) -> pathlib.Path:
+        (tmp_path / name).write_bytes(pathlib.Path(kindred.library).read_bytes()[:bytes])
+        return tmp_path / name
+
+    size = pathlib.Path(kindred.library).stat().st_size
+    for library, message in (
+        (tmp_path / "libnone.so", "load: library should be a file but {} does not exist"),
+        (tmp_path, "load: library should be a file but {} is a folder"),
+        (write(tmp_path, "junk.so", "junk"), "load: {} is no shared library; build() and upwell_add_operators() make one"),
+        (part("empty.so", 0), "load: {} is no shared library; build() and upwell_add_operators() make one"),
+        (part("head.so", 64), "load: {} is not whole: it should have .* bytes or more"),
+        (part("half.so", size // 2), "load: {} is not whole: it should have .* bytes or more"),
+        (part("most.so", size - 1), "load: {} is not whole: it should have .* bytes or more"),
+        (without_operators(tmp_path), "load: {} has no operator that was not there before: UPWELL_OPERATOR describes one"),
+        (None, "load: library should be the path of a file but is None"),
+        (3, "load: library should be the path of a file but is 3"),
+    ):
+        with pytest.raises(upwell.BuildError) as caught:
+            upwell.load(library)
+        assert re.fullmatch(re.escape(message.format(library)).replace(re.escape(".*"), ".*"), str(caught.value))
+
+
+def without_operators(folder: pathlib.Path) -> pathlib.Path:
+    library = folder / "libwithout.so"
+    subprocess.run(["g++", "-shared", "-o", library, write(folder, "without.cpp", "int answer() { return 42; }")], check=True)
+    return library
+
+
+def test_an_operator_of_another_file_refuses_as_those_of_upwell_do(kindred):
+    query, *others = sample()
+    given = ", ".join(inspect.signature(kindred).parameters)
+    with pytest.raises(TypeError, match="^kindred: got an unexpected keyword argument 'ratio'; the arguments are ") as caught:
+        kindred(query, *others, 3, ratio=2)
+    assert re.sub("=[^,]*", "", str(caught.value).split("the arguments are ")[1]) == given
+    first = given.split(", ")[0]
+    with pytest.raises(TypeError, match=f"^kindred: {first} should be a tensor but is a list$"):
+        kindred([1.0], *others, 3)
+    with pytest.raises(RuntimeError, match=r"kindred.*: kernel should be one of \[3\] .*upwell.build .*but is 5"):
+        kindred(query, *others, 5)
 
 
 SAMPLED = HEAD + """

@@ -15,6 +15,7 @@ import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,7 @@ from pathlib import Path
 import torch
 
 from upwell import ops, tuned_table
+from upwell.explained import called, explained
 
 _PACKAGE = Path(__file__).parent
 GENERATOR = _PACKAGE / "bin" / "upwell.generator"
@@ -174,7 +176,7 @@ def compile_library(
     tuned: str | os.PathLike | bool | None,
 ) -> Path:
     """build() without loading: the library that was made, or was there."""
-    source = Path(source).resolve()
+    source = _file("build", "source", source)
     _check_options(kernels, ratios, dtypes)
     identity = _identity(source)
     table = _table(source, identity, tuned)
@@ -191,7 +193,7 @@ def compile_library(
 
 def kept_table(source: Path) -> Path:
     """Where `upwell tune` keeps what it found for the operators of this file, with this compiler on such a processor."""
-    return _kept_table(source, _identity(source))
+    return _kept_table(source, _identity(_file("build", "source", source)))
 
 
 def _kept_table(source: Path, identity: list[str]) -> Path:
@@ -234,27 +236,50 @@ def _make(source: Path, library: Path, settings: Settings, progress: bool) -> No
 def load(library: str | os.PathLike) -> Callable | list[Callable]:
     """Loads a library that build() or the CMake function upwell_add_operators() made; returns its operators as functions
     of torch tensors, which are in upwell.ops from now on too."""
-    library = Path(library).resolve()
-    if not library.is_file():
-        raise BuildError(f"load: {library} is no file")
+    library = _file("load", "library", library)
     if library in _refused:
         raise BuildError(_refused[library])
     if library not in _loaded:
+        _check_library(library)
         before = {operator["name"] for operator in described()}
         try:
             torch.ops.load_library(str(library))
         except OSError as error:
-            raise BuildError(f"load: {library} cannot be loaded: {error}") from error
+            raise BuildError(f"load: {library} cannot be loaded: {str(error).removeprefix(f'{library}: ')}") from error
         refusals = torch.ops.upwell.refusals()
         added = [operator for operator in described() if operator["name"] not in before]
         if refusals or not added:
-            _refused[library] = "; ".join(refusals) or f"load: {library} has no operator that was not there before"
+            none = f"load: {library} has no operator that was not there before: UPWELL_OPERATOR describes one"
+            _refused[library] = "; ".join(refusals) or none
             raise BuildError(_refused[library])
         _loaded[library] = [_function(operator, library) for operator in added]
         for function in _loaded[library]:
             setattr(ops, function.__name__, function)
     functions = _loaded[library]
     return functions[0] if len(functions) == 1 else functions
+
+
+def _file(function: str, argument: str, given: str | os.PathLike) -> Path:
+    """An absolute path to what is a file; BuildError, which names function and argument, if it is none."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise BuildError(f"{function}: {argument} should be the path of a file but is {called(given)}")
+    path = Path(given).resolve()
+    if not path.is_file():
+        is_what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise BuildError(f"{function}: {argument} should be a file but {path} {is_what}")
+    return path
+
+
+def _check_library(library: Path) -> None:
+    """Before it is mapped into memory, where what a truncated one lacks would end the process. An ELF file ends in the table of
+    its sections, or holds it."""
+    with library.open("rb") as file:
+        head = file.read(64)
+    if head[:5] != b"\x7fELF\x02" or len(head) < 64:
+        raise BuildError(f"load: {library} is no shared library; build() and upwell_add_operators() make one")
+    sections, size, count = *struct.unpack_from("<Q", head, 40), *struct.unpack_from("<HH", head, 58)
+    if library.stat().st_size < sections + size * count:
+        raise BuildError(f"load: {library} is not whole: it should have {sections + size * count} bytes or more")
 
 
 _loaded: dict[Path, list[Callable]] = {}
@@ -293,8 +318,8 @@ def _cache() -> Path:
 
 def _identity(source: Path) -> list[str]:
     """All that a kernel of it follows from, but for the options."""
-    if not source.is_file() or source.suffix not in (".cpp", ".cc", ".cxx"):
-        raise BuildError(f"build: {source} is no file that ends in .cpp, .cc or .cxx")
+    if source.suffix not in (".cpp", ".cc", ".cxx"):
+        raise BuildError(f"build: source should be a file that ends in .cpp, .cc or .cxx but is {source}")
     whole = _run_compiler(["-E", "-P", str(source)])  # with what it includes
     parts = [whole, torch.ops.upwell.instruction_set(), str(_PACKAGE.resolve())]
     parts += [*_compiler(), _run_compiler(["--version"]), _halide_version()]
@@ -545,4 +570,4 @@ def _function(operator: dict, library: Path | None) -> Callable:
     function.__doc__ = f"{operator['doc']}\n\n    Args:\n{sizes}\n\n    Returns:\n        {made}.\n    "
     result = torch.Tensor | tuple[torch.Tensor, torch.Tensor] if makes_weights else torch.Tensor
     function.__signature__ = inspect.Signature(parameters, return_annotation=result)
-    return function
+    return explained(function)
