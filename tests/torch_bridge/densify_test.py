@@ -379,5 +379,5 @@ def test_the_photographs_are_split_in_two():
 
 
 def test_the_command_upwell_densify_is_the_module(data, tmp_path):
-    with pytest.raises(SystemExit, match="upwell.densify: .*nowhere: No such file or directory"):
+    with pytest.raises(SystemExit, match="upwell densify: .*nowhere: No such file or directory"):
         main(["densify", *words(data / "nowhere", tmp_path / "out")])

@@ -333,6 +333,14 @@ def test_a_model_in_training_mode_is_refused(tmp_path):
         upwell.onnx.export(made("carafe").train(), maps(2, (4, 6), (8, 12)), tmp_path / "model.onnx")
 
 
+def test_what_no_file_can_be_made_of_is_refused_before_anything_is_made(tmp_path):
+    model, (guide, x) = made("carafe"), maps(2, (4, 6), (8, 12))
+    with pytest.raises(ValueError, match="^export: args should be a tuple of what model is called with but is a tensor$"):
+        upwell.onnx.export(model, x, tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="^export: path should be in a folder that exists but is .*nowhere/model.onnx$"):
+        upwell.onnx.export(model, (guide, x), tmp_path / "nowhere/model.onnx")
+
+
 def test_a_missing_package_is_named():
     program = "import sys; sys.modules['onnxscript'] = None; import upwell.onnx"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)

@@ -5,6 +5,7 @@ The last good checkpoint continues as if nothing had happened; what cannot be co
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,11 @@ def test_a_checkpoint_that_lacks_a_part_is_named(tmp_path, uninterrupted):
         save(tmp_path / "last.pt", {name: value for name, value in uninterrupted.items() if name not in ("format", part)})
         with pytest.raises(TrainingError, match=f"last.pt: does not fit this model: '{part}'"):
             load_model(tmp_path / "last.pt")
+    parts = {name: value for name, value in uninterrupted.items() if name != "format"}
+    save(tmp_path / "last.pt", parts | {"model": {"another": torch.zeros(1)}})
+    with pytest.raises(TrainingError) as caught:
+        load_model(tmp_path / "last.pt")
+    assert re.fullmatch(".*last.pt: does not fit this model: Error.*Missing key.*", str(caught.value)), "one line"
 
 
 def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_the_same_end(data, tmp_path, uninterrupted):
@@ -145,7 +151,7 @@ def test_from_the_command_line_an_error_is_one_line_and_an_exit_code(data, tmp_p
     command = [sys.executable, "-m", "upwell.train", *words(data, tmp_path, images=tmp_path / "nowhere")]
     failed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert failed.stderr == f"upwell.train: {tmp_path / 'nowhere'}: No such file or directory\n"
+    assert failed.stderr == f"upwell train: {tmp_path / 'nowhere'}: No such file or directory\n"
 
 
 @pytest.fixture(scope="module")

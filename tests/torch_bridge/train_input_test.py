@@ -196,5 +196,5 @@ def test_images_turned_without_their_masks_are_told(alike, data, tmp_path, capsy
 
 
 def test_the_command_upwell_train_is_the_module(data, tmp_path):
-    with pytest.raises(SystemExit, match="upwell.train: .*nowhere: No such file or directory"):
+    with pytest.raises(SystemExit, match="upwell train: .*nowhere: No such file or directory"):
         main(["train", *words(data, tmp_path / "out", images=data / "nowhere")])

@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> None:
             command_line().error(str(error))
         argv = [argv[0], *argv[3:]]
     parser = command_line()
+    if argv == ["inspect", "--load"]:
+        parser.error("inspect: --load should be followed by a LIBRARY")
     chosen = parser.parse_args(argv)
     try:
         print(chosen.report(chosen))

@@ -4,6 +4,7 @@ import sys
 
 from upwell.densify.arguments import parse_arguments
 from upwell.densify.dense import BICUBIC, WRC_HEAD
+from upwell.densify.densifier import COMMAND
 from upwell.densify.training import train
 from upwell.train.command import follow
 from upwell.train.distributed import Group
@@ -18,7 +19,7 @@ def main(words: list[str] | None = None) -> None:
         return
     arguments = parse_arguments(words)
     upsampler = {BICUBIC: "bilinear", WRC_HEAD: "wrc"}.get(arguments.upsampler, arguments.upsampler)
-    follow("upwell.densify", "--size, --crops or --batch-size", arguments, lambda: Group(arguments.device, upsampler), train)
+    follow(COMMAND, "--size, --crops or --batch-size", arguments, lambda: Group(arguments.device, upsampler), train)
 
 
 if __name__ == "__main__":

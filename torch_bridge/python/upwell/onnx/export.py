@@ -12,6 +12,7 @@ import torch
 from onnxscript import opset18
 from torch import Tensor, nn
 
+from upwell.explained import type_of
 from upwell.nn.check import check
 from upwell.onnx.formulas import FORMULAS, NOT_SAID, OF_TORCH
 from upwell.onnx.functions import DOMAIN, VERSION, ExportError, Functions
@@ -45,9 +46,12 @@ def export(
 
     Raises:
         ExportError: of an operator that has no formula in ONNX, or not for these tensors; it names the operator and the reason.
-        ValueError: of a model in training mode.
+        ValueError: of a model in training mode, args that are no tuple, and a path to where nothing can be.
     """
     check(not model.training, "export: model should be in evaluation mode, as model.eval() makes it, but is in training mode")
+    path = Path(path)
+    check(isinstance(args, (tuple, list)), f"export: args should be a tuple of what model is called with but is {type_of(args)}")
+    check(path.absolute().parent.is_dir(), f"export: path should be in a folder that exists but is {path}")
     args = tuple(args)
     with torch.no_grad():
         program = torch.export.export(model, args, dynamic_shapes=_dynamic_shapes(args, dynamic))
@@ -72,7 +76,7 @@ def export(
     if not functions:
         ir.passes.common.InlinePass()(exported)
         del exported.opset_imports[DOMAIN]
-    _write(exported, Path(path))
+    _write(exported, path)
 
 
 def _dynamic_shapes(args: tuple[Tensor, ...], dynamic: object) -> object:

@@ -9,7 +9,7 @@ from upwell.train.training import train
 def main(words: list[str] | None = None) -> None:
     arguments = parse_arguments(words)
     follow(
-        "upwell.train", "--crop or --batch-size", arguments, lambda: Group(arguments.device, arguments.upsampler), train
+        "upwell train", "--crop or --batch-size", arguments, lambda: Group(arguments.device, arguments.upsampler), train
     )
 
 

@@ -53,7 +53,7 @@ def not_negative(text: str) -> float:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m upwell.train",
+        "upwell train",
         None,
         DESCRIPTION,
         EPILOG,

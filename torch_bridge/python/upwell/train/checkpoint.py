@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def save(path: Path, state: dict[str, Any], keep: Path | None = None, format: in
     write_whole(path, buffer.getvalue(), keep)
 
 
-def load(path: Path, format: int | str = FORMAT, command: str = "upwell.train") -> dict[str, Any]:
+def load(path: Path, format: int | str = FORMAT, command: str = "upwell train") -> dict[str, Any]:
     """What save was given, by that command."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -64,7 +65,8 @@ def taken_from(path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: does not fit this model: {error}")
+        told = textwrap.shorten(str(error), 200, placeholder=" ...")  # torch has a line for each parameter
+        raise TrainingError(f"{path}: does not fit this model: {told}")
 
 
 def restore(state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -27,7 +27,7 @@ RULES = Rules(
 
 
 def find_checkpoint(
-    arguments: argparse.Namespace, group: Group, format: int | str = checkpoint.FORMAT, command: str = "upwell.train"
+    arguments: argparse.Namespace, group: Group, format: int | str = checkpoint.FORMAT, command: str = "upwell train"
 ) -> tuple[Path | None, dict[str, Any] | None]:
     """Where to resume, and what is there, written by that command; nothing for a run that starts anew."""
     path = group.together(lambda: checkpoint.find(arguments.resume, arguments.out) if group.first else None)
