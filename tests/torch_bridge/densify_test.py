@@ -106,10 +106,12 @@ def loop_reduced(output, features) -> float:
 
 
 def loop_variation(output, features) -> float:
-    magnitude = output.square().sum(1).sqrt() / features.square().sum(1).sqrt().mean()
-    down = (magnitude[:, 1:] - magnitude[:, :-1]) ** 2
-    right = (magnitude[:, :, 1:] - magnitude[:, :, :-1]) ** 2
-    return 0.05 * (down.mean() + right.mean()).item()
+    terms = []
+    for made, low in zip(output, features):  # each in units of its own features
+        magnitude = made.square().sum(0).sqrt() / low.square().sum(0).sqrt().mean()
+        down, right = (magnitude[1:] - magnitude[:-1]) ** 2, (magnitude[:, 1:] - magnitude[:, :-1]) ** 2
+        terms.append(0.05 * (down.mean() + right.mean()).item())
+    return sum(terms) / len(terms)
 
 
 def test_a_teacher_cuts_the_cells_that_the_output_has_there():

@@ -132,8 +132,9 @@ def reduced(output: Tensor, features: Tensor) -> Tensor:
 
 
 def variation(output: Tensor, features: Tensor) -> Tensor:
-    """FeatUp's prior: squared differences of the magnitudes of neighbouring pixels; here in units of the features' own."""
-    magnitude = output.norm(dim=1) / features.norm(dim=1).mean().clamp_min(TINY)
+    """FeatUp's prior: squared differences of the magnitudes of neighbouring pixels; here in units of the image's features' own,
+    so that no image's term depends on the others of its batch."""
+    magnitude = output.norm(dim=1) / features.norm(dim=1).mean((1, 2), keepdim=True).clamp_min(TINY)
     return VARIATION * (magnitude.diff(dim=1).square().mean() + magnitude.diff(dim=2).square().mean())
 
 
