@@ -67,6 +67,9 @@ def test_every_bad_image_is_named_at_once(data, tmp_path):
 def test_a_size_that_is_no_multiple_of_the_stride_is_named(data, tmp_path):
     refused("--size 18: should be a multiple of 4, the stride of mobilenet_v2", data, tmp_path / "out", size=18)
     refused("--size 4: should be at least 8 for anyup", data, tmp_path / "out", size=4, upsampler="anyup")
+    message = "--batch-size 1: should be at least 2 for wrc_head at --size 4: one cell has no statistics"
+    refused(message, data, tmp_path / "out", size=4, batch_size=1, upsampler="wrc_head")
+    run(data, tmp_path / "out", size=4, batch_size=2, upsampler="wrc_head", steps=1)
 
 
 def test_a_backbone_without_weights_is_told_where_they_were_looked_for(data, tmp_path, monkeypatch):

@@ -98,7 +98,8 @@ def _lite0(name: str, path: Path | None, layer: str | int | None) -> Network:
     index, levels = index_of(layer, name), len(network.channels)
     if not -levels <= index < levels:
         raise TrainingError(f"--layer {layer}: should be 0 to {levels - 1} for {name}")
-    return Network(Taken(network, lambda net, image: net(image)[index]), (0.5,) * 3, (0.5,) * 3)
+    network.blocks = network.blocks[: network.last[index] + 1]  # deeper ones would want a larger image
+    return Network(Taken(network, lambda net, image: net(image)[-1]), (0.5,) * 3, (0.5,) * 3)
 
 
 @torch.no_grad()

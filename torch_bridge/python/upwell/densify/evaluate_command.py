@@ -15,6 +15,7 @@ from upwell.densify.evaluate import SIDE, Benchmark, baselines, table
 from upwell.densify.images import HELD_OUT, folder, photographs
 from upwell.densify.similarity import check_pixel
 from upwell.train.arguments import Formatter, at_least
+from upwell.train.checkpoint import make_folder, write_whole
 from upwell.train.errors import TrainingError
 
 TABLE, ROWS = "evaluation.md", "evaluation.json"
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
         check_pixel("--probe", *arguments.probe, shown.shape[1:])
     pair = None if arguments.no_pair else motorcycle(backbone.multiple)
     benchmark = Benchmark(backbone, list(pictures), find_sets(arguments, backbone.multiple), pair, arguments.side)
+    if arguments.out:
+        make_folder(arguments.out)
     seeds, rows = Counter(), []
     for each in runs:
         kind = (each.dense.upsampler, each.dense.ratio)
@@ -74,9 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
         seeds.update([kind, kind[1:]])
     print(table(rows))
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / TABLE).write_text(table(rows) + "\n")
-        (arguments.out / ROWS).write_text(json.dumps(rows, indent=1))
+        write_whole(arguments.out / TABLE, f"{table(rows)}\n".encode())
+        write_whole(arguments.out / ROWS, json.dumps(rows, indent=1).encode())
         methods = {"bilinear": baselines(backbone.channels, runs[0].dense.ratio)["bilinear"]}
         methods |= {each.dense.upsampler: each.dense for each in runs}
         for path in draw.draw(arguments.out, backbone, methods, shown, arguments.probe):

@@ -133,6 +133,10 @@ def check_size(arguments: argparse.Namespace, frozen: nn.Module) -> None:
     cells = dense.least_cells(arguments.upsampler)
     if arguments.size < cells * frozen.multiple:
         raise TrainingError(f"--size {arguments.size}: should be at least {cells * frozen.multiple} for {arguments.upsampler}")
+    if arguments.upsampler == dense.WRC_HEAD and arguments.batch_size == 1 and arguments.size == frozen.multiple:
+        raise TrainingError(
+            f"--batch-size 1: should be at least 2 for {dense.WRC_HEAD} at --size {arguments.size}: one cell has no statistics"
+        )
 
 
 def find(path: Path | None, group: Group) -> Folder | None:
