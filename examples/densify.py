@@ -2,6 +2,7 @@
 MobileNetV2 dense, and are scored on photographs that they never saw. `python examples/densify.py --help` lists the options."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ from tqdm import tqdm
 from densify_demo import picture, report
 from densify_demo.training import Method, train
 from upwell.densify import backbone, dense, images
+from upwell.densify.consistency import score, targets, up
 from upwell.densify.objective import WHOLE
-from upwell.densify.report import score
+from upwell.train.errors import TrainingError
 
 BASELINES = ("nearest", "bilinear", "bicubic")
 DEFAULT = (*BASELINES, "carafe", "dysample", "wrc", "resfu", "jbu")
@@ -52,7 +54,7 @@ def main() -> None:
     layer = None if arguments.layer == "last" else arguments.layer
     frozen = backbone.make(arguments.backbone, arguments.weights, layer)
     if arguments.size % frozen.multiple:
-        raise SystemExit(f"--size should be a multiple of {frozen.multiple} but is {arguments.size}")
+        raise TrainingError(f"--size should be a multiple of {frozen.multiple} but is {arguments.size}")
     tqdm.write(
         f"Features of {frozen.name}: {frozen.channels} channels at 1/{frozen.stride}, made {arguments.ratio} times as dense;"
         f" training on {', '.join(images.TRAIN)}, held out: {', '.join(images.HELD_OUT)}\n"
@@ -60,7 +62,10 @@ def main() -> None:
     methods = [build(name, frozen.channels, arguments) for name in arguments.methods]
     train(methods, frozen, images.photographs(images.TRAIN), arguments)
     held_out = images.photographs(images.HELD_OUT)
-    results = [report.Result(method, score(frozen, method.dense, held_out, report.MOST)) for method in methods]
+    side = up(report.SIDE, frozen.multiple)
+    found = [targets(frozen, picture[None], side, arguments.ratio) for _, picture in held_out]
+    with torch.no_grad():
+        results = [report.Result(method, score(method.dense.eval(), found)) for method in methods]
     arguments.out.mkdir(parents=True, exist_ok=True)
     files = [
         *report.write(results, vars(arguments), arguments.out),
@@ -71,4 +76,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TrainingError, ValueError) as error:
+        sys.exit(f"densify: {error}")

@@ -8,14 +8,13 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from densify_demo.training import Method
-from upwell.densify.report import Score
 
-MOST = 448  # px of the longer side of the photographs that are scored; the low-res features are of 1/ratio of that
+SIDE = 224  # px of the small pictures whose features are made dense for a score
 
 
 class Result(NamedTuple):
     method: Method
-    score: Score
+    score: dict[str, float]  # of upwell.densify.consistency
 
     @property
     def parameters(self) -> int:
@@ -28,11 +27,12 @@ class Result(NamedTuple):
 
 
 def table(results: list[Result], style: str = "simple") -> str:
-    rows = [
-        [each.method.name, "yes" if each.method.dense.is_guided else "", *each.score, each.parameters, each.step_ms]
-        for each in results
-    ]
-    headers = ["held-out photographs", "guided", "cosine", "error", "parameters", "training step, ms"]
+    rows = []
+    for each in results:
+        guided = "yes" if each.method.dense.is_guided else ""
+        scores = each.score["cosine"], each.score["mse"]
+        rows.append([each.method.name, guided, *scores, each.parameters, each.step_ms])
+    headers = ["held-out photographs", "guided", "cosine", "MSE", "parameters", "training step, ms"]
     return tabulate(rows, headers, tablefmt=style, floatfmt=("", "", ".4f", ".4f", ".0f", ".0f"), missingval="")
 
 
@@ -40,7 +40,7 @@ def write(results: list[Result], settings: dict, folder: Path) -> list[tuple[str
     """scores.json (settings, scores, losses) and scores.md (the table) -> what they are and where."""
     methods = {
         each.method.name: {
-            **each.score._asdict(),
+            **each.score,
             "parameters": each.parameters,
             "step_ms": each.step_ms,
             "losses": each.method.losses,

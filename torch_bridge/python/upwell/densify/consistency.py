@@ -1,11 +1,19 @@
 """Held-out consistency: features of a small picture, upsampled, against the backbone's own features of the picture when
 it is ratio times as large."""
 
+from collections.abc import Iterable
+from statistics import fmean
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell.nn.check import check, check_rank
+
+
+def up(length: int, multiple: int) -> int:
+    """The next multiple: a side that a backbone takes."""
+    return -(-length // multiple) * multiple
 
 
 def square(picture: Tensor, side: int) -> Tensor:
@@ -28,6 +36,13 @@ def targets(backbone: nn.Module, picture: Tensor, side: int, ratio: int) -> tupl
     small = F.avg_pool2d(large, ratio)
     with torch.no_grad():
         return small, backbone(small), backbone(large)
+
+
+def score(dense: nn.Module, found: Iterable[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+    """found: what `targets` gives of each picture -> means over the pictures of what `agreement` tells of dense; {} of none.
+    The maps have one size, so they are means over all pixels, too."""
+    results = [agreement(dense(small, low), target) for small, low, target in found]
+    return {key: fmean(result[key] for result in results) for key in results[0]} if results else {}
 
 
 def agreement(output: Tensor, target: Tensor) -> dict[str, float]:

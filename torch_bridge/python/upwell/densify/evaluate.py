@@ -9,7 +9,8 @@ import torch
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from upwell.densify.consistency import agreement, square, targets
+from upwell.densify import consistency
+from upwell.densify.consistency import square, targets, up
 from upwell.densify.correspondence import StereoPair, matched
 from upwell.densify.cost import cost
 from upwell.densify.dense import make
@@ -46,7 +47,7 @@ class Benchmark:
         self.photographs = [(name, picture[None]) for name, picture in photographs]
         self.sets = sets
         self.pair = pair
-        self.side = _up(SIDE, backbone.multiple) if side is None else side
+        self.side = up(SIDE, backbone.multiple) if side is None else side
         self.pixels = pixels
         self.found: dict[object, tuple[Tensor, ...]] = {}
 
@@ -75,17 +76,13 @@ class Benchmark:
         return dense(picture, self._features(picture))[0].float().cpu()
 
     def _consistency(self, method: str, dense: nn.Module, ratio: int) -> dict[str, float]:
-        results = []
         for name, picture in self.photographs:
-            key = (name, ratio)
-            if key not in self.found:
-                self.found[key] = targets(self.backbone, picture, self.side, ratio)
-            small, low, target = self.found[key]
-            try:
-                results.append(agreement(dense(small, low), target))
-            except ValueError as error:
-                raise ValueError(f"evaluate: {method} at ratio {ratio}: {error}") from error
-        return {score: fmean(result[score] for result in results) for score in results[0]} if results else {}
+            if (name, ratio) not in self.found:
+                self.found[name, ratio] = targets(self.backbone, picture, self.side, ratio)
+        try:
+            return consistency.score(dense, (self.found[name, ratio] for name, _ in self.photographs))
+        except ValueError as error:
+            raise ValueError(f"evaluate: {method} at ratio {ratio}: {error}") from error
 
     def _probes(self, dense: nn.Module, seed: int) -> dict[str, float]:
         scores = {}
@@ -104,7 +101,7 @@ class Benchmark:
     def _cost(self, dense: nn.Module) -> dict[str, float | None]:
         """Of a square picture of COST_SIDE px, or of noise where there is no photograph."""
         if "cost" not in self.found:
-            side = _up(COST_SIDE, self.backbone.multiple)
+            side = up(COST_SIDE, self.backbone.multiple)
             noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
             picture = square(self.photographs[0][1], side) if self.photographs else noise
             self.found["cost"] = picture, self.backbone(picture)
@@ -177,7 +174,3 @@ def _cell(rows: Sequence[Mapping], key: str) -> str:
         return ""
     spread = f" ± {stdev(values):{form}}" if max(values) > min(values) and key not in ("seconds", "bytes") else ""
     return f"{fmean(values):{form}}{spread}"
-
-
-def _up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from upwell.densify import backbone, dense, report
+from upwell.densify import backbone, consistency, dense
 from upwell.densify.densifier import COMMAND, FORMAT, Densifier, check_backbone, fingerprint
 from upwell.densify.images import Folder, folder
 from upwell.densify.objective import Objective, Teacher, Weights
@@ -251,9 +251,12 @@ def save(run: Run) -> None:
 def tell_scores(
     made: dense.Dense, frozen: nn.Module, images: Folder, arguments: argparse.Namespace, group: Group, say
 ) -> None:
-    """The held-out consistency of what was trained, and of bilinear."""
+    """The held-out consistency of what was trained, and of bilinear: of pictures as large as in training."""
     names = dict.fromkeys(("bilinear", arguments.upsampler))
     for name in names:
         each = made if name == arguments.upsampler else dense.make(name, frozen.channels, arguments.ratio)
-        cosine, error = report.score(frozen, each, images, arguments.ratio * arguments.size, group.device)
-        say(f"held out, {name}: cosine {cosine:.4f}, error {error:.5f}")
+        pictures = (image[None].to(group.device) for _, image in images)
+        found = (consistency.targets(frozen, picture, arguments.size, arguments.ratio) for picture in pictures)
+        with torch.no_grad():
+            scores = consistency.score(each.eval(), found)
+        say(f"held out, {name}: cosine {scores['cosine']:.4f}, MSE {scores['mse']:.4f}")
