@@ -1,7 +1,5 @@
 #include "second.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
