@@ -13,8 +13,17 @@
 
 namespace upwell::bridge {
 
-// torch 2.15's nodes count who holds them, 2.11's leave that to std::shared_ptr.
+// Since torch 2.13 nodes count who holds them, before they left that to std::shared_ptr.
 template<class Node> constexpr bool counts_itself = std::is_base_of_v<c10::intrusive_ptr_target, Node>;
+
+template<class Node>
+using Held = std::conditional_t<counts_itself<Node>, c10::intrusive_ptr<torch::autograd::Node>,
+                                std::shared_ptr<torch::autograd::Node>>;
+
+// Since torch 2.14 hooks are told of nodes that are made.
+template<class Pointer> constexpr bool is_announced = requires(const Pointer &node) {
+    fire_node_creation_hooks(node);
+};
 
 template<class Node> auto new_node() {
     if constexpr (counts_itself<Node>) {
@@ -57,8 +66,8 @@ std::vector<at::Tensor> attached(const std::vector<at::Tensor> &inputs, const st
             node->save_variables_to_ctx();
         }
     };
-    if constexpr (counts_itself<Node>) {
-        c10::intrusive_ptr<std::enable_if_t<counts_itself<Node>, torch::autograd::Node>> holder;
+    if constexpr (is_announced<Held<Node>>) {
+        Held<Node> holder;
         finish(wrap(holder));
         if (holder) {
             fire_node_creation_hooks(holder);
