@@ -60,3 +60,14 @@ def test_doctor_misses_kernels_for_a_gpu_that_is_there(monkeypatch):
 def test_doctor_says_what_building_operators_lacks(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "a C++ compiler (no-such-compiler, or what CXX names)" in doctor.facts()["compiler"]
+
+
+@pytest.mark.parametrize("command", ["train", "densify"])
+def test_a_command_without_its_packages_names_the_extra(command):
+    code = f"import sys; sys.modules['numpy'] = None; from upwell.__main__ import main; main(['{command}', '--help'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f'upwell {command}: needs numpy, which is not installed; pip install "upwell[{command}]" brings it'
+    )
+    assert "Traceback" not in result.stderr

@@ -1,7 +1,9 @@
 """The command line: python -m upwell COMMAND."""
 
 import argparse
+import importlib
 import sys
+from collections.abc import Callable
 
 from upwell.build import BuildError, load
 from upwell.catalogue import add_list
@@ -11,15 +13,8 @@ from upwell.inspect.command import add_operators
 
 def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["train"]:  # it has a command line of its own
-        from upwell.train.__main__ import main as train
-
-        train(argv[1:])
-        return
-    if argv[:1] == ["densify"]:
-        from upwell.densify.__main__ import main as densify
-
-        densify(argv[1:])
+    if argv[:1] in (["train"], ["densify"]):  # each has a command line of its own
+        _with_extra(argv[0])(argv[1:])
         return
     if argv[:1] == ["tune"]:
         from upwell.tune import main as tune
@@ -57,6 +52,14 @@ def command_line() -> argparse.ArgumentParser:
     commands.add_parser("densify", help="make a frozen backbone's features dense; densify --help tells more")
     commands.add_parser("tune", help="search faster schedules for this machine; tune --help tells more")
     return parser
+
+
+def _with_extra(command: str) -> Callable[[list[str]], None]:
+    """A command that takes more packages than torch; without one, the extra of the wheel that brings them."""
+    try:
+        return importlib.import_module(f"upwell.{command}.__main__").main
+    except ModuleNotFoundError as error:
+        sys.exit(f'upwell {command}: needs {error.name}, which is not installed; pip install "upwell[{command}]" brings it')
 
 
 if __name__ == "__main__":
