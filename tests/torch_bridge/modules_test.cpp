@@ -680,6 +680,14 @@ TEST_CASE("a module refuses what does not fit and names it", "[error]") {
     const Tensor y = at::zeros({1, 16, 8, 8}), x = at::zeros({1, 31, 2, 2});
     CHECK_THROWS_WITH(resfu->forward(y, x), ContainsSubstring("ReSFU") && ContainsSubstring("[1, 31, 2, 2]"));
     CHECK_THROWS_WITH(upwell::nn::ReSFU(upwell::nn::ReSFUOptions(16).kernel_size(4)), ContainsSubstring("kernel_size"));
+    CHECK_THROWS_WITH(upwell::nn::ReSFU(upwell::nn::ReSFUOptions(16).kernel_size(31)),
+                      ContainsSubstring("ReSFU: kernel_size should be one of 3 5 7") &&
+                          ContainsSubstring("but is 31"));
+    CHECK_THROWS_WITH(upwell::nn::CARAFE(upwell::nn::CARAFEOptions(16, 2).up_kernel(31)),
+                      ContainsSubstring("CARAFE: up_kernel should be one of 3 5 7") &&
+                          ContainsSubstring("but is 31"));
+    CHECK_THROWS_WITH(upwell::ops::sapa_attention(x, x, x, 31),
+                      ContainsSubstring("sapa_attention: kernel should be one of 3 5 7"));
     upwell::nn::SAPA sapa(upwell::nn::SAPAOptions(16).dim_x(32));
     CHECK_THROWS_WITH(sapa->forward(y, at::zeros({1, 32, 2, 2})),
                       ContainsSubstring("SAPA: y should be [N, C, 4, 4] but is [1, 16, 8, 8]"));
