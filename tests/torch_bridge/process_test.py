@@ -224,3 +224,13 @@ def test_what_lies_beyond_a_small_map_costs_no_time():
     """
     flushed, plain = (float(python(script, given=given)[0]) for given in ("flushed", "plain"))
     assert plain < 2 * flushed
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    found = {"PYTHONPATH": os.pathsep.join([PACKAGES, HERE])}
+    command = [sys.executable, "-m", "upwell", "list"]
+    done = subprocess.run(command, env=os.environ | found, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable
 
@@ -32,9 +33,11 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("inspect: --load should be followed by a LIBRARY")
     chosen = parser.parse_args(argv)
     try:
-        print(chosen.report(chosen))
+        print(chosen.report(chosen), flush=True)
     except ValueError as error:
         parser.error(str(error))
+    except BrokenPipeError:  # its reader has seen enough, as head; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command_line() -> argparse.ArgumentParser:
