@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <map>
 
-#include "window_operators.h"
 #include "support/catch.h"
 #include "support/map.h"
+#include "window_operators.h"
 
 using namespace upwell;
 using test::run_in_order;
@@ -195,7 +195,8 @@ TEST_CASE("the exact solver looks at a device every fourth step, and without a t
     CHECK(device.downloads == 5);
     CHECK(warnings ==
           std::vector<std::string>{
-              "wrc_exact: the relative residual is still 1.41421 after 10 iterations; the tolerance is 0.0001"});
+              "wrc_exact: the relative residual is still 1.41421 after 10 iterations; the tolerance is 0.0001; "
+              "max_iterations or tolerance should be larger"});
     Queue silent = device.queue(0, 5);
     silent.download = nullptr;
     solve(silent, 0);

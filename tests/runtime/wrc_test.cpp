@@ -242,7 +242,7 @@ TEST_CASE("a solve that does not get there warns, and one without a tolerance ta
         problem.data.data[3] = NAN;
         run("wrc_exact", problem.arguments({}));
         REQUIRE(warnings.size() == 2);
-        CHECK(warnings[1] == "wrc_exact: the residual is not finite");
+        CHECK(warnings[1] == "wrc_exact: the residual is not finite; all inputs should be, and their products too");
     }
     run("wrc_exact", Problem<double>({1, 1, 2, 2, 2, 3, 3}).arguments({}));
 }
