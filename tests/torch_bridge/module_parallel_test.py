@@ -128,7 +128,7 @@ def run_in_two_processes(folder, body: str) -> None:
         """) + textwrap.dedent(body) + textwrap.dedent("""
         dist.barrier()
         dist.destroy_process_group()
-        os._exit(0)  # past Python's finalization, which gloo's threads can outlive: it was once seen to abort
+        os._exit(0)  # not by Python's finalization, where threads of gloo may be left: a process once aborted
         """))
     two_processes(str(script))
 
