@@ -122,8 +122,11 @@ def test_a_library_that_is_not_installed_is_named(package, data, tmp_path, monke
         return original(name, *of, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(TrainingError, match=f"no model of .*; not installed: pip install {package}$"):
+    other = {"torchvision": "timm", "timm": "torchvision"}[package]
+    with pytest.raises(TrainingError, match=f"nothing_like_it: no model of {other}; not installed: pip install {package}$"):
         backbone.make("nothing_like_it")
+    with pytest.raises(TrainingError, match=f"{package}:resnet18: not installed: pip install {package}$"):
+        backbone.make(f"{package}:resnet18")
 
 
 def test_a_photograph_says_which_package_has_it(monkeypatch):

@@ -86,9 +86,11 @@ def _find(name: str, library: str, plain: str) -> Callable[..., Network]:
             near += difflib.get_close_matches(plain, LIBRARIES[package].names(), 2)
         except ImportError:
             missing.append(package)
-    hint = f"; not installed: pip install {' '.join(missing)}" if missing else ""
-    similar = f"; similar: {', '.join(near)}" if near else ""
-    raise TrainingError(f"--backbone {name}: no model of {library or ' or '.join(LIBRARIES)}{similar}{hint}")
+    known = [package for package in ([library] if library else LIBRARIES) if package not in missing]
+    parts = [f"no model of {' or '.join(known)}"] if known else []
+    parts += [f"similar: {', '.join(near)}"] if near else []
+    parts += [f"not installed: pip install {' '.join(missing)}"] if missing else []
+    raise TrainingError(f"--backbone {name}: {'; '.join(parts)}")
 
 
 def _lite0(name: str, path: Path | None, layer: str | int | None) -> Network:
