@@ -13,7 +13,7 @@ namespace upwell::nn {
 CARAFEImpl::CARAFEImpl(CARAFEOptions given) : options(std::move(given)) {
     TORCH_CHECK(options.scale_factor() >= 1, "CARAFE: scale_factor should be a positive integer but is ",
                 options.scale_factor());
-    check_kernel("CARAFE", "up_kernel", options.up_kernel(), "carafe");
+    check_kernel("CARAFE", "up_kernel", options.up_kernel(), kernels("carafe"));
     check_odd("CARAFE", "encoder_kernel", options.encoder_kernel());
     check_divides("CARAFE", "up_group", options.up_group(), "channels", options.channels());
     check_choice("CARAFE", "border", options.border(), {"zero", "mask"});

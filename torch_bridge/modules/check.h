@@ -8,10 +8,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "runtime/remedy.h"
+#include "../kernel_check.h"
 #include "upwell.h"
 
 namespace upwell::nn {
+
+using bridge::check_kernel;
 
 inline void check_least(const char *module, const char *argument, int64_t value, int64_t least) {
     TORCH_CHECK(value >= least, module, ": ", argument, " should be an integer >= ", least, " but is ", value);
@@ -19,13 +21,6 @@ inline void check_least(const char *module, const char *argument, int64_t value,
 
 inline void check_odd(const char *module, const char *argument, int64_t value) {
     TORCH_CHECK(value > 0 && value % 2 == 1, module, ": ", argument, " should be odd and positive but is ", value);
-}
-
-// value should be one of the taps per side that an operator has kernels of.
-inline void check_kernel(const char *module, const char *argument, int64_t value, const char *op) {
-    const std::vector<int64_t> compiled = kernels(op);
-    TORCH_CHECK(std::find(compiled.begin(), compiled.end(), value) != compiled.end(), module, ": ", argument,
-                " should be one of ", compiled, " (those that were compiled; ", other_kernels, ") but is ", value);
 }
 
 inline void check_divides(const char *module, const char *argument, int64_t value, const char *dividend_name,

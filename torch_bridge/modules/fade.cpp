@@ -155,7 +155,7 @@ FADEImpl::FADEImpl(FADEOptions given) : options(std::move(given)) {
     if (options.scale()) {
         check_least("FADE", "scale", *options.scale(), 1);
     }
-    check_kernel("FADE", "up_kernel_size", options.up_kernel_size(), "carafe");
+    check_kernel("FADE", "up_kernel_size", options.up_kernel_size(), kernels("carafe"));
     check_choice("FADE", "variant", options.variant(), {"l2h", "h2l", "lite", "ungated"});
     check_choice("FADE", "border", options.border(), {"zero", "mask"});
     reset();

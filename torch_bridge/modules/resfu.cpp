@@ -19,7 +19,7 @@ bool same(Ratio a, Ratio b) {
 }  // namespace
 
 ReSFUImpl::ReSFUImpl(ReSFUOptions given) : options(std::move(given)) {
-    check_kernel("ReSFU", "kernel_size", options.kernel_size(), "fns");
+    check_kernel("ReSFU", "kernel_size", options.kernel_size(), kernels("fns"));
     TORCH_CHECK(options.radius() >= 0, "ReSFU: radius should be at least 0 but is ", options.radius());
     TORCH_CHECK(options.gf_scale() >= 1, "ReSFU: gf_scale should be at least 1 but is ", options.gf_scale());
     TORCH_CHECK(!options.scale_factor() || (*options.scale_factor() > 0 && std::isfinite(*options.scale_factor())),

@@ -21,7 +21,7 @@ template<class Options> void check_options(const char *module, const Options &op
     if (options.up_factor()) {
         check_least(module, "up_factor", *options.up_factor(), 1);
     }
-    check_kernel(module, "up_kernel_size", options.up_kernel_size(), "carafe");
+    check_kernel(module, "up_kernel_size", options.up_kernel_size(), kernels("carafe"));
     check_choice(module, "border", options.border(), {"zero", "mask"});
 }
 

@@ -1,10 +1,8 @@
 // The operators as C++ functions.
-#include <algorithm>
-
 #include "../dispatch.h"
 #include "../kernel.h"
+#include "../kernel_check.h"
 #include "../operators.h"
-#include "runtime/remedy.h"
 #include "upwell.h"
 
 namespace upwell::ops {
@@ -57,10 +55,8 @@ Tensor sapa_attention(const Tensor &value, const Tensor &query, const Tensor &ke
     }
     TORCH_CHECK(border == "zero" || border == "mask", name, ": border should be one of zero, mask but is '", border,
                 "'");
-    const std::vector<int64_t> compiled = kernels("carafe");
-    TORCH_CHECK(std::find(compiled.begin(), compiled.end(), kernel) != compiled.end(), name,
-                ": kernel should be one of ", compiled, " (those that were compiled; ", other_kernels, ") but is ",
-                kernel);
+    static const std::vector<int64_t> compiled = kernels("carafe");
+    bridge::check_kernel(name, "kernel", kernel, compiled);
     // A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.
     static const auto dot = bridge::find_torch_operator<Tensor(const Tensor &, const Tensor &, int64_t, int64_t)>(
         "upwell::carafe_reassembly_d_weight");

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from upwell.compiled import KERNELS, check_kernel
 from upwell.explained import explained
 from upwell.renamed import renamed
 from upwell.window_weights import window_weights
@@ -47,8 +48,6 @@ __all__ = [
     "wrc_spectral",
 ]
 
-OTHER_KERNELS = "upwell.build compiles others for an operator of your own"  # what a refusal adds
-KERNELS = {name: torch.ops.upwell.kernels(name) for name in ("fns", "carafe")}  # taps per side that were compiled
 BORDERS = ("zero", "mask")  # of carafe and sapa_attention
 
 
@@ -161,9 +160,7 @@ def sapa_attention(
         raise ValueError(f"sapa_attention: key should be [{N}, {D}, {h}, {w}] but is {list(key.shape)}")
     if border not in BORDERS:
         raise ValueError(f"sapa_attention: border should be one of {', '.join(BORDERS)} but is {border!r}")
-    if kernel not in KERNELS["carafe"]:
-        said = f"one of {KERNELS['carafe']} (those that were compiled; {OTHER_KERNELS})"
-        raise ValueError(f"sapa_attention: kernel should be {said} but is {kernel}")
+    check_kernel("sapa_attention", "kernel", kernel, KERNELS["carafe"])
     if key.dtype != query.dtype:
         query, key = query.float(), key.float()
     # A weight's gradient is the inner product of what comes in at the pixel and the value at the tap.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import ops
 
 from upwell.build import described
-from upwell.nn.check import check, check_kernel, check_odd
+from upwell.compiled import check_kernel
+from upwell.nn.check import check, check_odd
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from upwell.nn.check import check, check_divides, check_kernel
+from upwell.compiled import KERNELS, check_kernel
+from upwell.nn.check import check, check_divides
 from upwell.nn.pcdc import LAYOUTS
 from upwell.nn.resfu import ReSFU
-from upwell.ops import KERNELS
 
 
 @dataclass(frozen=True)

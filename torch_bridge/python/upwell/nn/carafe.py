@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_channels, check_choice, check_divides, check_kernel, check_map, check_odd, check_whole
+from upwell.compiled import KERNELS, check_kernel
+from upwell.nn.check import check_channels, check_choice, check_divides, check_map, check_odd, check_whole
 from upwell.nn.pixel_shuffle import pixel_shuffle
 
 
@@ -35,7 +36,7 @@ class CARAFE(nn.Module):
         super().__init__()
         check_channels("CARAFE", channels=channels, compressed_channels=compressed_channels)
         check_whole("CARAFE", "scale_factor", scale_factor, 1)
-        check_kernel("CARAFE", "up_kernel", up_kernel, ops.KERNELS["carafe"])
+        check_kernel("CARAFE", "up_kernel", up_kernel, KERNELS["carafe"])
         check_odd("CARAFE", "encoder_kernel", encoder_kernel)
         check_divides("CARAFE", "up_group", up_group, "channels", channels)
         check_choice("CARAFE", "border", border, ops.BORDERS)

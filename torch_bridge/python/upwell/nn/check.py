@@ -1,12 +1,11 @@
 """What the modules check before they compute; every message names module, argument, expected and actual."""
 
 from collections.abc import Collection, Sequence
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from upwell import ops
 from upwell.explained import called, type_of
 
 
@@ -32,14 +31,6 @@ def check_channels(module: str, **channels: int) -> None:
 def check_odd(module: str, argument: str, value: int) -> None:
     check_whole(module, argument, value, 1)
     check(value % 2 == 1, f"{module}: {argument} should be odd and positive but is {value}")
-
-
-def check_kernel(module: str, argument: str, value: int, compiled: Sequence[int]) -> None:
-    """value should be one of the taps per side that there are kernels of."""
-    check(
-        isinstance(value, Integral) and value in compiled,
-        f"{module}: {argument} should be one of {compiled} (those that were compiled; {ops.OTHER_KERNELS}) but is {called(value)}",
-    )
 
 
 def check_divides(module: str, argument: str, value: int, dividend_name: str, dividend: int) -> None:

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_channels, check_choice, check_kernel, check_map, check_multiple, check_same_batch, check_whole
+from upwell.compiled import KERNELS, check_kernel
+from upwell.nn.check import check_channels, check_choice, check_map, check_multiple, check_same_batch, check_whole
 from upwell.nn.initial import uniform_convolutions
 from upwell.nn.layer import is_plain, is_projection, laid_out
 
@@ -46,7 +47,7 @@ class FADE(nn.Module):
         check_channels("FADE", in_channels_en=in_channels_en, in_channels_de=in_channels_de)
         if scale is not None:
             check_whole("FADE", "scale", scale, 1)
-        check_kernel("FADE", "up_kernel_size", up_kernel_size, ops.KERNELS["carafe"])
+        check_kernel("FADE", "up_kernel_size", up_kernel_size, KERNELS["carafe"])
         check_choice("FADE", "variant", variant, VARIANTS)
         check_choice("FADE", "border", border, ops.BORDERS)
         self.in_channels_en = in_channels_en

@@ -5,7 +5,8 @@ import math
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check, check_channels, check_choice, check_divides, check_kernel, check_map, check_same_batch
+from upwell.compiled import KERNELS, check_kernel
+from upwell.nn.check import check, check_channels, check_choice, check_divides, check_map, check_same_batch
 from upwell.nn.guided_filter import GuidedFilter
 from upwell.nn.initial import small_convolutions
 from upwell.nn.norm import project_normalised, published_group_norm
@@ -61,7 +62,7 @@ class ReSFU(nn.Module):
         for name, divisor in (("groups", groups), ("gn_dim", gn_dim)):
             check_divides("ReSFU", name, divisor, "embedding_dim", embedding_dim)
         check_choice("ReSFU", "layout", layout, LAYOUTS)
-        check_kernel("ReSFU", "kernel_size", kernel_size, ops.KERNELS["fns"])
+        check_kernel("ReSFU", "kernel_size", kernel_size, KERNELS["fns"])
         check(radius >= 0, f"ReSFU: radius should be at least 0 but is {radius}")
         check(gf_scale >= 1, f"ReSFU: gf_scale should be at least 1 but is {gf_scale}")
         check(

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upwell import ops
-from upwell.nn.check import check_channels, check_choice, check_kernel, check_map, check_multiple, check_same_batch, check_whole
+from upwell.compiled import KERNELS, check_kernel
+from upwell.nn.check import check_channels, check_choice, check_map, check_multiple, check_same_batch, check_whole
 from upwell.nn.initial import small_convolutions, small_projections
 from upwell.nn.layer import is_plain, laid_out
 from upwell.nn.norm import project_normalised, published_group_norm
@@ -156,7 +157,7 @@ class SAPAExp(nn.Module):
 def _check_options(module: str, up_factor: int | None, up_kernel_size: int, border: str) -> None:
     if up_factor is not None:
         check_whole(module, "up_factor", up_factor, 1)
-    check_kernel(module, "up_kernel_size", up_kernel_size, ops.KERNELS["carafe"])
+    check_kernel(module, "up_kernel_size", up_kernel_size, KERNELS["carafe"])
     check_choice(module, "border", border, ops.BORDERS)
 
 
